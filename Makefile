@@ -1,0 +1,75 @@
+# Needs Rust (rustup), Go 1.26, and Python 3 with venv. Everything else is built into .tools/ by `make tools`.
+
+CLUSTER := tests/cluster/control-plane
+KUBERNETES := 1.37.2
+HELM_VERSION := v4.3.1
+DENY_VERSION := 0.20.2
+REQUIREMENTS := $(wildcard tests/ec2sim/judge/requirements.txt)
+
+# A set of envtest (etcd, kube-apiserver, kubectl) serves as well as our own.
+CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,.tools/control-plane/control-plane)
+HELM := .tools/helm-$(HELM_VERSION)
+DENY := .tools/cargo-deny-$(DENY_VERSION)
+VENV := $(if $(REQUIREMENTS),.tools/venv/ready)
+
+VERSION := k8s.io/component-base/version
+LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
+	-X $(VERSION).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES))) -X $(VERSION).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))
+
+NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
+
+.PHONY: help build test check demo bless tools test-tools clean-tools
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## Builds the workspace
+	cargo build --workspace
+
+test: test-tools ## Runs all tests, also those against a real API server; the sum is printed last
+	@.ci/count cargo test --workspace --no-fail-fast
+
+check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	.tools/bin/cargo-deny check bans licenses sources
+	.tools/bin/helm lint --strict --set clusterName=check charts/savedtemplate
+	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
+
+demo: $(CONTROL_PLANE) $(HELM) ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself
+	cargo run -p saved-template-tests --bin demo -- $(if $(ONCE),--once)
+
+bless: ## Rewrites the generated files (CRDs) from the types
+	BLESS=1 cargo test -p saved-template-api golden
+
+tools: test-tools $(DENY) ## Builds what is needed beside Rust and Go: control plane, helm, cargo-deny, Python packages
+
+test-tools: $(CONTROL_PLANE) $(HELM) $(VENV)
+
+clean-tools: ## Removes .tools/; a cache under ~/.cache/savedtemplate makes the next `make tools` quick
+	rm -rf .tools
+
+.tools/control-plane/control-plane: $(wildcard $(CLUSTER)/*)
+	@$(NEED_GO)
+	@cat $(CLUSTER)/* | .ci/tool $@ "kubectl version --client" \
+		'cd $(CLUSTER) && CGO_ENABLED=0 go build -buildvcs=false -trimpath -o "$$OUT/" -ldflags "$(LDFLAGS)" .'
+	@for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -sf control-plane $(@D)/$$name; done
+
+$(HELM):
+	@$(NEED_GO)
+	@echo | .ci/tool .tools/bin/helm version \
+		'CGO_ENABLED=0 GOBIN="$$OUT" go install -trimpath -ldflags "-s -w" helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)'
+	@touch $@
+
+$(DENY):
+	@echo | .ci/tool .tools/bin/cargo-deny --version \
+		'env -u CARGO_TARGET_DIR cargo install cargo-deny --version $(DENY_VERSION) --locked --root "$$OUT" \
+			&& mv "$$OUT"/bin/cargo-deny "$$OUT"/'
+	@touch $@
+
+.tools/venv/ready: $(REQUIREMENTS)
+	@rm -rf $(@D)
+	@python3 -m venv $(@D) || { echo "python3 cannot make a venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(REQUIREMENTS)
+	@touch $@

@@ -1,0 +1,139 @@
+//! EC2 as a port: what the controller asks of one account in one region.
+//!
+//! The product answers it with the AWS SDK (`saved-template-ec2`), tests with a world in memory.
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use saved_template_api::ids::{ImageId, InstanceId, Region, VolumeId};
+
+use crate::{
+    refusal::Refusal,
+    step::{CopyRequest, ImageRequest},
+    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags},
+};
+
+/// Which instances to describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Instances {
+    /// Those that carry this tag key (filter `tag-key`).
+    TagKey(String),
+    /// These ids, as a filter: an id that is gone does not fail the call.
+    Ids(Vec<InstanceId>),
+    /// Those whose `Name` tag is one of these.
+    Names(Vec<String>),
+}
+
+/// Which of the account's own images to describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Images {
+    /// Those with this tag.
+    Tag(String, String),
+    /// Those with one of these names.
+    Names(Vec<String>),
+}
+
+/// Which of the account's own snapshots to describe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Snapshots {
+    /// Those with this tag.
+    Tag(String, String),
+    /// Those of these volumes.
+    Volumes(Vec<VolumeId>),
+}
+
+/// A call made with `DryRun`: may we?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DryRun {
+    /// `StopInstances`.
+    Stop(InstanceId),
+    /// `StartInstances`.
+    Start(InstanceId),
+    /// `CreateImage`.
+    CreateImage(Box<ImageRequest>),
+}
+
+/// How long after its announcement a write may still be sent (capture-protocol.md §3).
+pub const FRESH: Duration = Duration::from_secs(20);
+
+/// The instant of EC2's clock at which a write was announced, or at which the read that it rests on began.
+/// The port refuses to send the write more than [`FRESH`] later, by EC2's clock or by the monotonic clock
+/// of the process, whichever is later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// By EC2's clock.
+    pub at: Timestamp,
+    /// By the monotonic clock.
+    pub instant: std::time::Instant,
+}
+
+/// EC2 in one account and one region. Every list is complete: pages are followed.
+pub trait Cloud: Clone + Send + Sync + 'static {
+    /// The region.
+    fn region(&self) -> &Region;
+
+    /// EC2's own time: the `Date` of the last reply plus monotonic time since, in whole seconds. None before
+    /// the first reply.
+    fn now(&self) -> Option<Timestamp>;
+
+    /// `DescribeInstances`.
+    fn instances(&self, which: Instances) -> impl Future<Output = Result<Vec<Instance>, Refusal>> + Send;
+    /// `DescribeImages` with `Owners=self`.
+    fn images(&self, which: Images) -> impl Future<Output = Result<Vec<Image>, Refusal>> + Send;
+    /// `DescribeSnapshots` with `OwnerIds=self`.
+    fn snapshots(&self, which: Snapshots) -> impl Future<Output = Result<Vec<Snapshot>, Refusal>> + Send;
+    /// Instances that carry the tag key, from `DescribeTags`: works where `DescribeInstances` without ids fails.
+    fn tagged(&self, key: &str) -> impl Future<Output = Result<Vec<InstanceId>, Refusal>> + Send;
+    /// `DescribeInstanceAttribute`, `disableApiStop`.
+    fn stop_protected(&self, instance: &InstanceId) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    /// `DescribeInstanceTypes`, `InstanceStorageSupported`.
+    fn instance_store(&self, instance_type: &str) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    /// Which of these volumes have Multi-Attach (`DescribeVolumes`).
+    fn multi_attach(
+        &self,
+        volumes: &[VolumeId],
+    ) -> impl Future<Output = Result<Vec<VolumeId>, Refusal>> + Send;
+    /// `DescribeRegions` with `AllRegions`.
+    fn regions(&self) -> impl Future<Output = Result<BTreeMap<Region, OptIn>, Refusal>> + Send;
+    /// Asks with `DryRun`; `Ok` is `DryRunOperation`.
+    fn dry_run(&self, call: DryRun) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// `CreateTags` on one instance.
+    fn tag(
+        &self,
+        instance: &InstanceId,
+        tags: Tags,
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// `DeleteTags` on one instance, by key *and* exact value.
+    fn untag(
+        &self,
+        instance: &InstanceId,
+        key: &str,
+        value: &str,
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// `StopInstances`, one attempt; answers `previousState`.
+    fn stop(
+        &self,
+        instance: &InstanceId,
+        announced: Announced,
+    ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
+    /// `StartInstances`; answers `previousState`.
+    fn start(
+        &self,
+        instance: &InstanceId,
+        announced: Announced,
+    ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
+    /// `CreateImage` with `NoReboot=true`, one attempt.
+    fn create_image(
+        &self,
+        request: &ImageRequest,
+        announced: Announced,
+    ) -> impl Future<Output = Result<ImageId, Refusal>> + Send;
+    /// `CopyImage` into this region.
+    fn copy_image(
+        &self,
+        request: &CopyRequest,
+        announced: Announced,
+    ) -> impl Future<Output = Result<ImageId, Refusal>> + Send;
+}

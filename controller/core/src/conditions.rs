@@ -1,0 +1,372 @@
+//! All conditions, in one place, from the status as it stands and the first unmet need.
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use saved_template_api::{
+    ConditionStatus, ConditionType, Reason,
+    condition::{self, find},
+    status::{CaptureStatus, RegionRole, RegionState},
+};
+
+use crate::{
+    debt,
+    needs::{Unmet, Waits, copies},
+    refusal::Class,
+    scene::{Scene, seconds_between},
+    world::InstanceState,
+};
+
+use ConditionStatus::{False, True, Unknown};
+
+type Row = (ConditionStatus, Reason, String);
+
+/// Writes every condition for the generation that was decided upon.
+pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
+    scene.status.observed_generation = Some(scene.subject.generation);
+    let ready = ready(scene, unmet);
+    let rows = [
+        (ConditionType::Ready, ready.clone()),
+        (ConditionType::Available, available(scene)),
+        (ConditionType::Validated, validated(scene, unmet)),
+        (ConditionType::SourceRestored, source(scene)),
+        (ConditionType::ImageAvailable, image(scene)),
+        (ConditionType::Replicated, replicated(scene)),
+        (
+            ConditionType::Shared,
+            (True, Reason::NotShared, "shared with nobody".into()),
+        ),
+        (
+            ConditionType::Published,
+            (True, Reason::NothingToPublish, "nothing to publish".into()),
+        ),
+    ];
+    for (kind, row) in rows {
+        put(scene, kind, row);
+    }
+    let moving = unmet.map(|unmet| unmet.waits);
+    let abnormal = [
+        (ConditionType::Reconciling, moving == Some(Waits::ForUs)),
+        (ConditionType::Stalled, moving == Some(Waits::ForUser)),
+    ];
+    for (kind, holds) in abnormal {
+        if holds {
+            put(scene, kind, (True, ready.1, ready.2.clone()));
+        } else {
+            condition::remove(&mut scene.status.conditions, kind);
+        }
+    }
+    match deletion_blocked(scene) {
+        Some(row) => put(scene, ConditionType::DeletionBlocked, row),
+        None => condition::remove(&mut scene.status.conditions, ConditionType::DeletionBlocked),
+    }
+}
+
+fn put(scene: &mut Scene<'_>, kind: ConditionType, (status, reason, message): Row) {
+    let new = kind.with(status, reason, message, scene.subject.generation, scene.time());
+    condition::set(&mut scene.status.conditions, new);
+}
+
+fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
+    if let Some(unmet) = unmet {
+        return (False, unmet.ready, unmet.message.clone());
+    }
+    let id = scene
+        .status
+        .image_id
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let (revision, summary) = (
+        scene.subject.spec.revision,
+        scene.status.region_summary.clone().unwrap_or_default(),
+    );
+    match scene.capture() {
+        Some(capture) => {
+            let consistency: &str = capture.consistency.into();
+            (
+                True,
+                Reason::Saved,
+                format!("revision {revision} is {id} (consistency {consistency}), {summary} regions"),
+            )
+        }
+        None => {
+            let created = scene
+                .status
+                .images
+                .first()
+                .and_then(|image| image.created_time.as_ref());
+            let date = created.map(|time| format!(" of {}", time.0)).unwrap_or_default();
+            let text = format!(
+                "revision {revision} is the existing {id}{date}, {summary} regions; a larger spec.revision captures anew"
+            );
+            (True, Reason::Adopted, text)
+        }
+    }
+}
+
+fn available(scene: &Scene<'_>) -> Row {
+    let serves = |region: &saved_template_api::ids::Region| {
+        scene.status.images.iter().any(|image| image.region == *region)
+    };
+    let missing: Vec<&str> = std::iter::once(scene.home())
+        .chain(scene.subject.spec.regions.iter().map(|region| &region.name))
+        .filter(|region| !serves(region))
+        .map(saved_template_api::ids::Region::as_str)
+        .collect();
+    if scene.status.images.is_empty() {
+        (False, Reason::NoImage, "no image is available yet".into())
+    } else if missing.is_empty() {
+        (
+            True,
+            Reason::ImagesAvailable,
+            "an image is available in home and in each region".into(),
+        )
+    } else {
+        (
+            False,
+            Reason::RegionMissing,
+            format!("no image yet in {}", missing.join(", ")),
+        )
+    }
+}
+
+/// Of the next capture: whether it could begin.
+fn validated(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
+    if let Some((reason, unmet)) = unmet.and_then(|unmet| Some((unmet.invalid?, unmet))) {
+        return (False, reason, unmet.message.clone());
+    }
+    let captured = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    if captured {
+        return (
+            True,
+            Reason::NothingToCapture,
+            format!("revision {} has its image", scene.subject.spec.revision),
+        );
+    }
+    if scene.capture().is_some() {
+        return (True, Reason::PreflightPassed, "the machine may be stopped".into());
+    }
+    let message = unmet.map_or_else(|| "not checked yet".to_owned(), |unmet| unmet.message.clone());
+    (Unknown, Reason::NotChecked, message)
+}
+
+fn source(scene: &Scene<'_>) -> Row {
+    let Some(capture) = scene.capture() else {
+        return (True, Reason::NeverTouched, "the machine was not touched".into());
+    };
+    let (reason, message) = source_restored(scene, capture);
+    let good = matches!(
+        reason,
+        Reason::NeverTouched | Reason::Restored | Reason::LeftStopped
+    );
+    let lost = reason == Reason::InstanceTerminated && capture.debt.is_none();
+    (
+        if good {
+            True
+        } else if lost {
+            Unknown
+        } else {
+            False
+        },
+        reason,
+        message,
+    )
+}
+
+/// Where the machine is on its way down and back.
+pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Reason, String) {
+    let id = scene.instance_id().map(|id| id.to_string()).unwrap_or_default();
+    let Some(requested) = &capture.stop_requested_time else {
+        let left = scene
+            .instance()
+            .is_some_and(|instance| instance.state == InstanceState::Stopped);
+        return if left && capture.reason.is_some() {
+            (
+                Reason::LeftStopped,
+                format!("{id} was stopped by somebody else and stays stopped"),
+            )
+        } else {
+            (Reason::NeverTouched, format!("{id} was not touched"))
+        };
+    };
+    if let Some(seconds) = capture
+        .downtime_seconds
+        .filter(|_| capture.source_restored_time.is_some())
+    {
+        let late = if seconds > 240 + 60 {
+            "; a stop of minutes may have cut the guest off"
+        } else {
+            ""
+        };
+        return (
+            Reason::Restored,
+            format!("{id} runs again after {seconds} s{late}"),
+        );
+    }
+    if scene.is_gone() {
+        return (
+            Reason::InstanceTerminated,
+            format!("{id} was terminated: there is nothing to give back"),
+        );
+    }
+    if capture.debt.is_none() {
+        return (
+            Reason::LeftStopped,
+            format!("{id} was stopped by somebody else meanwhile and stays stopped"),
+        );
+    }
+    if let Some(refusal) = &scene.world.start_refused {
+        return refused(scene, &id, refusal);
+    }
+    let down = seconds_between(requested.0, scene.now);
+    if down > i64::from(capture.max_downtime_seconds) {
+        return (
+            Reason::DowntimeExceeded,
+            format!("{id} is down for {down} s, longer than maxDowntimeSeconds; it is being started"),
+        );
+    }
+    match scene.instance().map(|instance| instance.state) {
+        Some(InstanceState::Stopped) if capture.snapshots_started_time.is_some() => {
+            match capture.restart_when {
+                saved_template_api::spec::RestartWhen::SnapshotsStarted => {
+                    (Reason::Starting, format!("{id} is being started"))
+                }
+                saved_template_api::spec::RestartWhen::ImageAvailable => (
+                    Reason::Stopped,
+                    format!("{id} is stopped until its image is available (restartWhen)"),
+                ),
+            }
+        }
+        Some(InstanceState::Stopped) => (Reason::Stopped, format!("{id} is stopped, for {down} s so far")),
+        Some(InstanceState::Pending) => (Reason::Starting, format!("{id} is starting")),
+        Some(InstanceState::Running | InstanceState::Stopping | InstanceState::Unknown) | None => {
+            (Reason::Stopping, format!("{id} is being stopped"))
+        }
+        Some(InstanceState::ShuttingDown | InstanceState::Terminated) => (Reason::InstanceTerminated, id),
+    }
+}
+
+/// A start that does not succeed is tried for ever; the message says what helps.
+fn refused(scene: &Scene<'_>, id: &str, refusal: &crate::refusal::Refusal) -> (Reason, String) {
+    let start = format!(
+        "aws ec2 start-instances --region {} --instance-ids {id}",
+        scene.home()
+    );
+    match refusal.class {
+        Class::Capacity => {
+            let text = format!(
+                "{id} stays stopped: {refusal}. It is tried again for ever; to help, free capacity or change the instance type, or try {start}"
+            );
+            (Reason::InsufficientCapacity, text)
+        }
+        Class::Throttle
+        | Class::Unknown
+        | Class::Wait
+        | Class::Denied
+        | Class::NotFound
+        | Class::NameTaken
+        | Class::TokenUsed
+        | Class::Caller
+        | Class::Late => {
+            let text = format!(
+                "{id} could not be started: {refusal}. It is tried again for ever; to help, allow ec2:StartInstances and the keys of its volumes (kms:CreateGrant), or try {start}"
+            );
+            (Reason::StartFailed, text)
+        }
+    }
+}
+
+fn image(scene: &Scene<'_>) -> Row {
+    let ended = scene.capture().filter(|capture| capture.reason.is_some());
+    if let Some(capture) = ended {
+        let message = capture.message.clone().unwrap_or_default();
+        let spent = capture.completion_time.is_some()
+            && capture.disruptions >= scene.subject.spec.capture.max_disruptions;
+        let reason = match capture.reason.as_deref() {
+            _ if spent => Reason::DisruptionLimitReached,
+            _ if capture.stop_requested_time.is_none() => Reason::NotRequested,
+            _ => Reason::ImageFailed,
+        };
+        return (False, reason, message);
+    }
+    let row = scene.home_row();
+    let id = row.and_then(|row| row.image_id.as_ref()).map(ToString::to_string);
+    match (row.map(|row| row.state), id) {
+        (Some(RegionState::Available), Some(id)) => {
+            let reason = if scene.capture().is_some() {
+                Reason::Available
+            } else {
+                Reason::Adopted
+            };
+            (True, reason, format!("{id} is available"))
+        }
+        (Some(RegionState::Missing), Some(id)) => {
+            (False, Reason::ImageMissing, format!("{id} is disabled or gone"))
+        }
+        (Some(RegionState::Failed), Some(id)) => (False, Reason::ImageFailed, format!("{id} failed")),
+        (Some(RegionState::Pending | RegionState::Waiting | RegionState::Retained), Some(id)) => {
+            (False, Reason::Pending, format!("{id} is pending"))
+        }
+        (_, None)
+            if scene
+                .capture()
+                .is_some_and(|capture| capture.image_requested_time.is_some()) =>
+        {
+            (False, Reason::Pending, "the image is asked for".into())
+        }
+        (_, _) => (False, Reason::NotRequested, "no image was asked for".into()),
+    }
+}
+
+fn replicated(scene: &Scene<'_>) -> Row {
+    let wanted: Vec<_> = scene
+        .subject
+        .spec
+        .regions
+        .iter()
+        .map(|region| region.name.clone())
+        .collect();
+    if wanted.is_empty() {
+        return (True, Reason::NoRegionsRequested, "no copies are wanted".into());
+    }
+    let Some((ready, message)) = copies::unfinished(scene, &wanted) else {
+        return (
+            True,
+            Reason::AllRegions,
+            format!("{} copies are available", wanted.len()),
+        );
+    };
+    let rows = scene
+        .status
+        .regions
+        .iter()
+        .filter(|row| row.role == RegionRole::Copy);
+    let done = rows.clone().any(|row| row.state == RegionState::Available);
+    let throttled = rows.clone().any(|row| row.reason.as_deref() == Some("Throttled"));
+    let none_asked = rows.clone().all(|row| row.attempts == 0);
+    let reason = match ready {
+        Reason::PartiallyReplicated if done => Reason::PartiallyReplicated,
+        Reason::PartiallyReplicated if throttled => Reason::Throttled,
+        Reason::PartiallyReplicated if !none_asked => Reason::CopyFailed,
+        _ => Reason::Copying,
+    };
+    (False, reason, message)
+}
+
+fn deletion_blocked(scene: &Scene<'_>) -> Option<Row> {
+    let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
+    let record = scene.record()?;
+    let blocks = scene.subject.deleting && scene.now < record.start_by;
+    let (reason, message) = source_restored(scene, capture);
+    let limit = debt::later(record.start_by, jiff::SignedDuration::ZERO);
+    blocks.then(|| {
+        let text = format!(
+            "{}: {message}; the object goes once the machine is back, at {limit} at the latest",
+            reason.name()
+        );
+        (True, Reason::SourceNotRestored, text)
+    })
+}
+
+/// Whether the object's own status says that it is ready for this generation.
+pub fn is_ready(conditions: &[Condition]) -> bool {
+    find(conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True")
+}

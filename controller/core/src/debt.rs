@@ -1,0 +1,477 @@
+//! When an instance that we stopped must be started again: judged from EC2 alone.
+//!
+//! The record and its rules R0–R8 are those of the capture protocol; each rule is named where it stands.
+//! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use jiff::{SignedDuration, Timestamp};
+use saved_template_api::{ids::InstanceId, names};
+
+use crate::world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View};
+
+/// After the plan, Stop may leave for this long.
+const STOP_WITHIN: i64 = 60;
+/// A signed request lives 15 minutes; one more for clocks.
+const STOP_MAY_ARRIVE: SignedDuration = SignedDuration::from_mins(16);
+/// CreateImage leaves this long before `m` at the latest; the restart loop acts this long after it.
+pub const IMAGE_MARGIN: SignedDuration = SignedDuration::from_secs(60);
+/// EC2 calls an id unknown this often, over this long, before it is believed.
+const GONE: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
+/// A snapshot of the capture that lacks its tags counts by volume, time and description.
+pub const UNTAGGED_AFTER: SignedDuration = SignedDuration::from_secs(20);
+
+/// What ends the wait of a stopped machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Awaits {
+    /// Every volume has a snapshot: the barrier.
+    Snapshots,
+    /// The image is available.
+    Image,
+    /// A claim that owes nothing: the machine is not stopped under it.
+    Nothing,
+}
+
+impl Awaits {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshots => "snapshots",
+            Self::Image => "image",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// A restart debt: one tag on the instance that holds all that is needed to give it back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// `i`: the instance; a record on another one is a copied tag.
+    pub instance: InstanceId,
+    /// `c`: the capture, 16 hex, new for each disruption.
+    pub capture: String,
+    /// `o`: first 8 hex of the kube-system namespace's uid; for messages only.
+    pub owner: String,
+    /// `t`: planned.
+    pub planned: Timestamp,
+    /// `s`: the last instant to send `StopInstances`.
+    pub stop_by: Timestamp,
+    /// `m`: no image in sight a minute after this gives the machine back.
+    pub image_by: Timestamp,
+    /// `d`: the machine is started then, whatever else.
+    pub start_by: Timestamp,
+    /// `w`: what ends the wait.
+    pub awaits: Awaits,
+    /// `n`: volumes that must have a snapshot.
+    pub volumes: usize,
+}
+
+/// Why a record could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a restart record of a version that this controller knows")
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time.saturating_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// `time` plus `span`, at most the largest time there is.
+pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
+/// The stop timeout that a capture has: the declared one, cut so that the image still fits before `d`.
+pub fn stop_timeout(declared_seconds: i32, max_downtime_seconds: i32) -> i64 {
+    i64::from(declared_seconds).min(i64::from(max_downtime_seconds).saturating_sub(240))
+}
+
+impl Record {
+    /// A record for a capture that is planned at `now`.
+    pub fn plan(
+        instance: InstanceId,
+        capture: String,
+        owner: String,
+        now: Timestamp,
+        (stop_timeout_seconds, max_downtime_seconds): (i32, i32),
+        awaits: Awaits,
+        volumes: usize,
+    ) -> Self {
+        let stop_timeout = stop_timeout(stop_timeout_seconds, max_downtime_seconds);
+        Self {
+            instance,
+            capture,
+            owner,
+            planned: now,
+            stop_by: after(now, STOP_WITHIN),
+            image_by: after(now, stop_timeout.saturating_add(180)),
+            start_by: after(now, i64::from(max_downtime_seconds)),
+            awaits,
+            volumes,
+        }
+    }
+
+    /// The record that ends the capture at `now`: the machine is given back a minute later.
+    #[must_use]
+    pub fn aborted(&self, now: Timestamp) -> Self {
+        Self {
+            image_by: self.image_by.min(now),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the tags or the fields of a snapshot make it one of this capture.
+    pub fn holds(&self, snapshot: &Snapshot) -> bool {
+        if let Some(capture) = snapshot.tags.get(names::tag::CAPTURE) {
+            return *capture == self.capture;
+        }
+        let made_for = format!("Created by CreateImage({}) for ", self.instance);
+        snapshot.description.starts_with(&made_for)
+            && snapshot.started.is_some_and(|started| started >= self.planned)
+    }
+
+    /// Whether an image is that of this capture.
+    pub fn made(&self, image: &Image) -> bool {
+        image
+            .tags
+            .get(names::tag::CAPTURE)
+            .is_some_and(|capture| *capture == self.capture)
+            && image
+                .source_instance
+                .as_ref()
+                .is_none_or(|source| *source == self.instance)
+    }
+
+    /// The barrier: `n` distinct volumes have a snapshot of this capture, taken since the plan.
+    /// Answers when the last of them was started.
+    pub fn barrier(&self, snapshots: &[Snapshot]) -> Option<Timestamp> {
+        let mut volumes = BTreeSet::new();
+        let mut last = self.planned;
+        for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot)) {
+            let taken = matches!(snapshot.state, SnapshotState::Pending | SnapshotState::Completed);
+            if let Some(started) = snapshot
+                .started
+                .filter(|started| taken && *started >= self.planned)
+            {
+                volumes.insert(&snapshot.volume);
+                last = last.max(started);
+            }
+        }
+        (volumes.len() >= self.volumes).then_some(last)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "v1 i={} c={} o={} t={} s={} m={} d={} w={} n={}",
+            self.instance,
+            self.capture,
+            self.owner,
+            self.planned.as_second(),
+            self.stop_by.as_second(),
+            self.image_by.as_second(),
+            self.start_by.as_second(),
+            self.awaits.as_str(),
+            self.volumes,
+        )
+    }
+}
+
+impl FromStr for Record {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Unreadable> {
+        let mut words = text.strip_prefix("v1 ").ok_or(Unreadable)?.split(' ');
+        let mut word = |key: &str| {
+            words
+                .next()
+                .and_then(|word| word.strip_prefix(key))
+                .filter(|value| !value.is_empty())
+                .ok_or(Unreadable)
+        };
+        let time = |text: &str| {
+            text.parse()
+                .ok()
+                .and_then(|seconds| Timestamp::from_second(seconds).ok())
+                .ok_or(Unreadable)
+        };
+        let hex = |text: &str, length: usize| {
+            let good = text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            good.then(|| text.to_owned()).ok_or(Unreadable)
+        };
+        let record = Self {
+            instance: word("i=")?.parse().map_err(|_| Unreadable)?,
+            capture: hex(word("c=")?, 16)?,
+            owner: hex(word("o=")?, 8)?,
+            planned: time(word("t=")?)?,
+            stop_by: time(word("s=")?)?,
+            image_by: time(word("m=")?)?,
+            start_by: time(word("d=")?)?,
+            awaits: match word("w=")? {
+                "snapshots" => Awaits::Snapshots,
+                "image" => Awaits::Image,
+                "nothing" => Awaits::Nothing,
+                _ => return Err(Unreadable),
+            },
+            volumes: word("n=")?.parse().map_err(|_| Unreadable)?,
+        };
+        words.next().is_none().then_some(record).ok_or(Unreadable)
+    }
+}
+
+/// The last instant at which a Stop under the record can arrive.
+pub fn last_arrival(record: &Record) -> Timestamp {
+    later(record.stop_by, STOP_MAY_ARRIVE)
+}
+
+/// Whether an id was unknown to EC2 often enough, for long enough, to be believed (R5).
+pub fn is_gone(absence: Option<Absence>, now: Timestamp) -> bool {
+    let (reads, span) = GONE;
+    absence.is_some_and(|absence| absence.reads >= reads && now.duration_since(absence.since) >= span)
+}
+
+/// Whether a stopped machine was stopped by somebody else (R3).
+pub fn stopped_by_somebody(record: &Record, instance: &Instance) -> bool {
+    matches!(whose_stop(record, instance), Whose::Somebody)
+}
+
+/// What is known of a record's capture. A part that could not be read is `None`: no evidence either way.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Images of this installation in the region.
+    pub images: Option<&'a [Image]>,
+    /// Snapshots of this installation in the region.
+    pub snapshots: Option<&'a [Snapshot]>,
+    /// How often the instance id was looked for in vain.
+    pub absence: Option<Absence>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The evidence in a region's view.
+    pub fn of(view: &'a View, instance: &InstanceId) -> Self {
+        Self {
+            images: view.images.as_deref().ok(),
+            snapshots: view.snapshots.as_deref().ok(),
+            absence: view.absences.get(instance.as_ref()).copied(),
+        }
+    }
+}
+
+/// Where a copy of the record was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copy {
+    /// The tag is on the instance with this exact value.
+    Tag,
+    /// The tag is gone; the status, or this process, remembers that a Stop was announced under it.
+    Remembered,
+}
+
+/// Why a machine is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Due {
+    /// `d` has passed.
+    Deadline,
+    /// The image of this capture failed, or one of its snapshots did.
+    CaptureFailed,
+    /// The barrier holds.
+    SnapshotsStarted,
+    /// The image is available.
+    ImageAvailable,
+    /// Nothing of this capture is in sight a minute after `m`.
+    NothingInSight,
+    /// An earlier start failed.
+    StartFailed,
+}
+
+/// Why a record has done its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Settled {
+    /// Runs again since after the plan (R5).
+    Paid,
+    /// Was never stopped, and no Stop can arrive any more (R5).
+    Unused,
+    /// Somebody else stopped the machine: it stays as they want it (R3).
+    StoppedBySomebody,
+    /// A claim whose capture is past the machine (R0).
+    ClaimOver,
+}
+
+/// What the restart loop does about one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing now.
+    Wait,
+    /// `StartInstances`. `since` is when it fell due by EC2's own times, where they tell.
+    Start {
+        /// Why.
+        due: Due,
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// `DeleteTags` by value.
+    Remove(Settled),
+    /// The machine is owed but its tag is gone: `CreateTags` first.
+    Rewrite,
+    /// The instance will never run again: nothing to send, nothing owed.
+    Void,
+    /// A copied tag: not about this instance.
+    Ignore,
+    /// Stopped for a reason that we do not know: hold the record, start nothing, tell.
+    Unclear {
+        /// `StateReason.Code`.
+        code: String,
+    },
+}
+
+/// Judges one record about one instance (R0, R3, R4, R5, R7).
+pub fn judge(
+    record: &Record,
+    copy: Copy,
+    instance: Option<&Instance>,
+    evidence: Evidence<'_>,
+    now: Timestamp,
+) -> Verdict {
+    let Some(instance) = instance else {
+        return if is_gone(evidence.absence, now) {
+            Verdict::Void
+        } else {
+            Verdict::Wait
+        };
+    };
+    if instance.id != record.instance {
+        return Verdict::Ignore;
+    }
+    let started_since = instance.launch_time.is_some_and(|launch| launch > record.planned);
+    match instance.state {
+        InstanceState::ShuttingDown | InstanceState::Terminated => Verdict::Void,
+        _ if record.awaits == Awaits::Nothing => judge_claim(record, evidence, now),
+        InstanceState::Running if started_since => Verdict::Remove(Settled::Paid),
+        InstanceState::Running if now > last_arrival(record) => Verdict::Remove(Settled::Unused),
+        InstanceState::Running | InstanceState::Pending | InstanceState::Unknown => Verdict::Wait,
+        InstanceState::Stopping => Verdict::Wait,
+        InstanceState::Stopped => judge_stopped(record, copy, instance, evidence, now),
+    }
+}
+
+fn judge_claim(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
+    let imaged = evidence
+        .snapshots
+        .is_some_and(|snapshots| record.barrier(snapshots).is_some());
+    let failed = capture_failed(record, evidence);
+    if imaged || failed || now >= later(record.image_by, IMAGE_MARGIN) {
+        Verdict::Remove(Settled::ClaimOver)
+    } else {
+        Verdict::Wait
+    }
+}
+
+fn judge_stopped(
+    record: &Record,
+    copy: Copy,
+    instance: &Instance,
+    evidence: Evidence<'_>,
+    now: Timestamp,
+) -> Verdict {
+    let start = match whose_stop(record, instance) {
+        Whose::Somebody => return Verdict::Remove(Settled::StoppedBySomebody),
+        Whose::Unclear(code) => return Verdict::Unclear { code },
+        Whose::FailedStart => Some((Due::StartFailed, None)),
+        Whose::Ours => due(record, evidence, now),
+    };
+    match (copy, start) {
+        (Copy::Remembered, _) => Verdict::Rewrite,
+        (Copy::Tag, Some((due, since))) => Verdict::Start { due, since },
+        (Copy::Tag, None) => Verdict::Wait,
+    }
+}
+
+enum Whose {
+    Ours,
+    FailedStart,
+    Somebody,
+    Unclear(String),
+}
+
+const FAILED_STARTS: &[&str] = &[
+    "Client.InternalError",
+    "Client.VolumeLimitExceeded",
+    "Client.InvalidSnapshot.NotFound",
+    "Server.InternalError",
+    "Server.InsufficientInstanceCapacity",
+];
+const STOPS_OF_OTHERS: &[&str] = &[
+    "Client.InstanceInitiatedShutdown",
+    "Client.UserInitiatedHibernate",
+    "Server.ScheduledStop",
+];
+
+/// R3: who stopped the machine.
+fn whose_stop(record: &Record, instance: &Instance) -> Whose {
+    let code = instance.state_reason.as_deref().unwrap_or_default();
+    if FAILED_STARTS.contains(&code) {
+        Whose::FailedStart
+    } else if code == "Client.UserInitiatedShutdown" {
+        let started_since = instance.launch_time.is_none_or(|launch| launch > record.planned);
+        let window = after(record.planned, -2)..=last_arrival(record);
+        let in_window = instance.transition_time.is_none_or(|time| window.contains(&time));
+        if in_window && !started_since {
+            Whose::Ours
+        } else {
+            Whose::Somebody
+        }
+    } else if STOPS_OF_OTHERS.contains(&code) || code.starts_with("Server.Spot") {
+        Whose::Somebody
+    } else {
+        Whose::Unclear(code.to_owned())
+    }
+}
+
+fn capture_failed(record: &Record, evidence: Evidence<'_>) -> bool {
+    let gone = |image: &Image| matches!(image.state, ImageState::Failed | ImageState::Deregistered);
+    let broken = |snapshot: &Snapshot| snapshot.state == SnapshotState::Error;
+    evidence
+        .images
+        .unwrap_or_default()
+        .iter()
+        .any(|image| record.made(image) && gone(image))
+        || evidence
+            .snapshots
+            .unwrap_or_default()
+            .iter()
+            .any(|shot| record.holds(shot) && broken(shot))
+}
+
+/// R4: whether a machine that we stopped is due, and since when.
+fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, Option<Timestamp>)> {
+    if now >= record.start_by {
+        return Some((Due::Deadline, Some(record.start_by)));
+    }
+    if capture_failed(record, evidence) {
+        return Some((Due::CaptureFailed, None));
+    }
+    let barrier = evidence.snapshots.and_then(|snapshots| record.barrier(snapshots));
+    if let Some(since) = barrier.filter(|_| record.awaits == Awaits::Snapshots) {
+        return Some((Due::SnapshotsStarted, Some(since)));
+    }
+    let (images, snapshots) = (evidence.images?, evidence.snapshots?);
+    if images
+        .iter()
+        .any(|image| record.made(image) && image.state == ImageState::Available)
+    {
+        return Some((Due::ImageAvailable, None));
+    }
+    let in_sight =
+        images.iter().any(|image| record.made(image)) || snapshots.iter().any(|shot| record.holds(shot));
+    let given_up = later(record.image_by, IMAGE_MARGIN);
+    (!in_sight && now >= given_up).then_some((Due::NothingInSight, Some(given_up)))
+}
+
+#[cfg(test)]
+mod tests;

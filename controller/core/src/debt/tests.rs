@@ -1,0 +1,493 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::sample::{CAPTURE, EARLIER_CAPTURE, at, image, record, running, snapshot, stopped_at};
+
+fn judged(instance: &Instance, images: &[Image], snapshots: &[Snapshot], now: i64) -> Verdict {
+    let evidence = Evidence {
+        images: Some(images),
+        snapshots: Some(snapshots),
+        absence: None,
+    };
+    judge(&record(), Copy::Tag, Some(instance), evidence, at(now))
+}
+
+fn started(launch: i64) -> Instance {
+    Instance {
+        launch_time: Some(at(launch)),
+        ..running()
+    }
+}
+
+fn due_for(verdict: &Verdict) -> Option<Due> {
+    if let Verdict::Start { due, .. } = verdict {
+        Some(*due)
+    } else {
+        None
+    }
+}
+
+const TAKEN: SnapshotState = SnapshotState::Pending;
+
+fn barrier() -> Vec<Snapshot> {
+    vec![
+        snapshot(1, CAPTURE, at(33), TAKEN),
+        snapshot(2, CAPTURE, at(35), SnapshotState::Completed),
+    ]
+}
+
+#[test]
+fn the_times_of_the_defaults_and_of_the_minima_are_those_of_the_protocol() {
+    let of = |stop, downtime| {
+        let r = Record::plan(
+            record().instance,
+            CAPTURE.into(),
+            "0a1b2c3d".into(),
+            at(0),
+            (stop, downtime),
+            Awaits::Image,
+            1,
+        );
+        [r.planned, r.stop_by, r.image_by, r.start_by].map(|time| time.duration_since(at(0)).as_secs())
+    };
+    assert_eq!(of(600, 1800), [0, 60, 780, 1800]);
+    assert_eq!(of(60, 300), [0, 60, 240, 300]);
+}
+
+#[test]
+fn the_record_is_written_and_read_as_the_protocol_spells_it() {
+    let text = record().to_string();
+    let t = at(0).as_second();
+    let expected = format!(
+        "v1 i=i-0123456789abcdef0 c={CAPTURE} o=0a1b2c3d t={t} s={} m={} d={} w=snapshots n=2",
+        t + 60,
+        t + 780,
+        t + 1800
+    );
+    assert_eq!(text, expected);
+    assert_eq!(text.parse(), Ok(record()));
+    assert!(text.len() <= 256);
+}
+
+#[test]
+fn what_is_not_quite_a_record_is_refused() {
+    let good = record().to_string();
+    let bad = [
+        String::new(),
+        good.replace("v1 ", "v2 "),
+        good.replace("v1 ", "v1"),
+        good.replace("w=snapshots", "w=luck"),
+        good.replace("c=0123456789abcdef", "c=0123"),
+        good.replace("i=i-", "i=x-"),
+        good.replace(" n=2", ""),
+        good.replace("n=2", "n=-2"),
+        good.replace("t=1", "t=99999999999999999999"),
+        format!("{good} x=1"),
+        format!("{good} "),
+    ];
+    for text in bad {
+        assert_eq!(text.parse::<Record>(), Err(Unreadable), "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn for_all_legal_values_the_times_are_in_order(stop in 60..=3600_i32, downtime in 300..=86400_i32) {
+        let r = Record::plan(record().instance, CAPTURE.into(), "0a1b2c3d".into(), at(0), (stop, downtime), Awaits::Snapshots, 1);
+        prop_assert!(r.planned < r.stop_by);
+        prop_assert!(r.stop_by < r.image_by);
+        prop_assert!(r.image_by <= later(r.start_by, SignedDuration::from_secs(-60)));
+        prop_assert_eq!(r.to_string().parse::<Record>(), Ok(r));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in ".*", tail in "v1 i=i-[0-9a-f]{8} c=[0-9a-f]{16} o=.{8} t=-?[0-9]{1,20} .*") {
+        let _ = text.parse::<Record>();
+        let _ = tail.parse::<Record>();
+    }
+
+    #[test]
+    fn a_machine_is_started_only_if_it_is_stopped_and_a_record_removed_only_for_a_reason(
+        state in prop::sample::select(vec![InstanceState::Pending, InstanceState::Running, InstanceState::Stopping,
+            InstanceState::Stopped, InstanceState::Terminated, InstanceState::Unknown]),
+        reason in prop::sample::select(vec!["Client.UserInitiatedShutdown", "Client.InternalError", "Server.SpotInstanceShutdown", "", "New"]),
+        launch in -5000..5000_i64, transition in prop::option::of(-5000..5000_i64), now in 0..9000_i64,
+        snaps in 0..3_usize, imaged in any::<bool>(),
+    ) {
+        let instance = Instance { state, state_reason: Some(reason.into()), launch_time: Some(at(launch)),
+            transition_time: transition.map(at), ..running() };
+        let shots = &barrier()[..snaps.min(2)];
+        let images = if imaged { vec![image(CAPTURE, ImageState::Pending)] } else { vec![] };
+        match judged(&instance, &images, shots, now) {
+            Verdict::Start { .. } => prop_assert_eq!(state, InstanceState::Stopped),
+            Verdict::Remove(Settled::Paid) => prop_assert!(state == InstanceState::Running && launch > 0),
+            Verdict::Remove(Settled::Unused) => prop_assert!(state == InstanceState::Running && now > 60 + 960),
+            Verdict::Remove(Settled::StoppedBySomebody) => prop_assert_eq!(state, InstanceState::Stopped),
+            Verdict::Remove(Settled::ClaimOver) => prop_assert!(false, "not a claim"),
+            Verdict::Void => prop_assert_eq!(state, InstanceState::Terminated),
+            Verdict::Rewrite => prop_assert!(false, "the tag is there"),
+            Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => {}
+        }
+    }
+
+    #[test]
+    fn a_machine_that_we_stopped_is_always_started_after_d(now in 1800..1_000_000_i64, snaps in 0..3_usize) {
+        let shots = &barrier()[..snaps.min(2)];
+        prop_assert_eq!(due_for(&judged(&stopped_at(Some(at(20))), &[], shots, now)), Some(Due::Deadline));
+    }
+}
+
+#[test]
+fn the_machine_is_due_at_the_barrier_and_not_before() {
+    let ours = stopped_at(Some(at(20)));
+    let images = [image(CAPTURE, ImageState::Pending)];
+    let all = barrier();
+    assert_eq!(judged(&ours, &[], &[], 40), Verdict::Wait);
+    assert_eq!(judged(&ours, &images, &[], 40), Verdict::Wait);
+    assert_eq!(judged(&ours, &images, &all[..1], 40), Verdict::Wait);
+    let twice = [all[0].clone(), all[0].clone()];
+    assert_eq!(
+        judged(&ours, &images, &twice, 40),
+        Verdict::Wait,
+        "one volume twice is one volume"
+    );
+    let expected = Verdict::Start {
+        due: Due::SnapshotsStarted,
+        since: Some(at(35)),
+    };
+    assert_eq!(judged(&ours, &images, &all, 40), expected);
+}
+
+#[test]
+fn with_restart_when_image_available_the_barrier_does_not_end_the_wait() {
+    let record = Record {
+        awaits: Awaits::Image,
+        ..record()
+    };
+    let judged = |image_state| {
+        let images = [image(CAPTURE, image_state)];
+        let shots = barrier();
+        let evidence = Evidence {
+            images: Some(&images),
+            snapshots: Some(&shots),
+            absence: None,
+        };
+        due_for(&judge(
+            &record,
+            Copy::Tag,
+            Some(&stopped_at(Some(at(20)))),
+            evidence,
+            at(100),
+        ))
+    };
+    assert_eq!(judged(ImageState::Pending), None);
+    assert_eq!(judged(ImageState::Available), Some(Due::ImageAvailable));
+    assert_eq!(judged(ImageState::Failed), Some(Due::CaptureFailed));
+    assert_eq!(judged(ImageState::Deregistered), Some(Due::CaptureFailed));
+}
+
+#[test]
+fn a_failed_image_or_snapshot_gives_the_machine_back_at_once() {
+    let ours = stopped_at(Some(at(20)));
+    let failed = [image(CAPTURE, ImageState::Failed)];
+    assert_eq!(
+        due_for(&judged(&ours, &failed, &[], 40)),
+        Some(Due::CaptureFailed)
+    );
+    let broken = [snapshot(1, CAPTURE, at(33), SnapshotState::Error)];
+    let pending = [image(CAPTURE, ImageState::Pending)];
+    assert_eq!(
+        due_for(&judged(&ours, &pending, &broken, 40)),
+        Some(Due::CaptureFailed)
+    );
+}
+
+#[test]
+fn no_evidence_is_not_evidence_of_absence() {
+    let evidence = Evidence {
+        images: None,
+        snapshots: Some(&[]),
+        absence: None,
+    };
+    let ours = stopped_at(Some(at(20)));
+    assert_eq!(
+        judge(&record(), Copy::Tag, Some(&ours), evidence, at(1000)),
+        Verdict::Wait
+    );
+    assert_eq!(
+        due_for(&judge(&record(), Copy::Tag, Some(&ours), evidence, at(1800))),
+        Some(Due::Deadline)
+    );
+}
+
+#[test]
+fn s55_between_the_tag_and_the_stop_the_record_stays() {
+    for now in [0, 10, 60, 61, 600, 60 + 960] {
+        assert_eq!(judged(&running(), &[], &[], now), Verdict::Wait, "{now}");
+    }
+    assert_eq!(
+        judged(&running(), &[], &[], 60 + 961),
+        Verdict::Remove(Settled::Unused)
+    );
+}
+
+#[test]
+fn s57_a_replica_that_sees_no_image_waits_until_a_minute_after_m() {
+    let ours = stopped_at(Some(at(20)));
+    for now in [25, 300, 780, 839] {
+        assert_eq!(judged(&ours, &[], &[], now), Verdict::Wait, "{now}");
+    }
+    let expected = Verdict::Start {
+        due: Due::NothingInSight,
+        since: Some(at(840)),
+    };
+    assert_eq!(judged(&ours, &[], &[], 840), expected);
+    let images = [image(CAPTURE, ImageState::Pending)];
+    assert_eq!(
+        judged(&ours, &images, &[], 840),
+        Verdict::Wait,
+        "an image in sight: the barrier or d decides"
+    );
+}
+
+#[test]
+fn s58_hours_after_a_refused_stop_the_users_own_stop_is_theirs() {
+    assert_eq!(
+        judged(&stopped_at(Some(at(7200))), &[], &[], 7210),
+        Verdict::Remove(Settled::StoppedBySomebody)
+    );
+}
+
+#[test]
+fn s59_a_stop_between_our_start_and_our_untag_is_the_users() {
+    let theirs = Instance {
+        launch_time: Some(at(40)),
+        ..stopped_at(Some(at(45)))
+    };
+    assert_eq!(
+        judged(&theirs, &[], &barrier(), 50),
+        Verdict::Remove(Settled::StoppedBySomebody)
+    );
+}
+
+#[test]
+fn s60_a_stop_before_the_plan_is_the_users() {
+    assert_eq!(
+        judged(&stopped_at(Some(at(-3))), &[], &[], 5),
+        Verdict::Remove(Settled::StoppedBySomebody)
+    );
+}
+
+#[test]
+fn s61_a_record_copied_to_another_instance_is_ignored() {
+    let other = Instance {
+        id: "i-0fedcba9876543210".parse().unwrap(),
+        ..stopped_at(Some(at(20)))
+    };
+    assert_eq!(judged(&other, &[], &barrier(), 5000), Verdict::Ignore);
+}
+
+#[test]
+fn s62_snapshots_of_an_earlier_attempt_do_not_make_a_new_barrier() {
+    let ours = stopped_at(Some(at(20)));
+    let images = [image(CAPTURE, ImageState::Pending)];
+    let earlier = [
+        snapshot(1, EARLIER_CAPTURE, at(-500), TAKEN),
+        snapshot(2, EARLIER_CAPTURE, at(-500), TAKEN),
+    ];
+    assert_eq!(judged(&ours, &images, &earlier, 40), Verdict::Wait);
+    let stale = [
+        snapshot(1, CAPTURE, at(-1), TAKEN),
+        snapshot(2, CAPTURE, at(-1), TAKEN),
+    ];
+    assert_eq!(
+        judged(&ours, &images, &stale, 40),
+        Verdict::Wait,
+        "taken before the plan"
+    );
+}
+
+#[test]
+fn a_snapshot_without_tags_counts_by_its_description_and_time() {
+    let untagged = |n, started| Snapshot {
+        tags: [].into(),
+        ..snapshot(n, CAPTURE, at(started), TAKEN)
+    };
+    let ours = stopped_at(Some(at(20)));
+    let images = [image(CAPTURE, ImageState::Pending)];
+    let both = [untagged(1, 33), untagged(2, 34)];
+    assert_eq!(
+        due_for(&judged(&ours, &images, &both, 60)),
+        Some(Due::SnapshotsStarted)
+    );
+    let old = [untagged(1, 33), untagged(2, -34)];
+    assert_eq!(judged(&ours, &images, &old, 60), Verdict::Wait);
+    let foreign = [
+        untagged(1, 33),
+        Snapshot {
+            description: "nightly backup".into(),
+            ..untagged(2, 33)
+        },
+    ];
+    assert_eq!(judged(&ours, &images, &foreign, 60), Verdict::Wait);
+}
+
+#[test]
+fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
+    let ours = |reason: &str, launch, transition: Option<i64>| {
+        let instance = Instance {
+            state_reason: Some(reason.into()),
+            launch_time: Some(at(launch)),
+            ..stopped_at(transition.map(at))
+        };
+        judged(&instance, &[], &barrier(), 2000)
+    };
+    let start = Some(Due::Deadline);
+    let theirs = Verdict::Remove(Settled::StoppedBySomebody);
+    let user = "Client.UserInitiatedShutdown";
+    assert_eq!(due_for(&ours(user, -9000, Some(-2))), start);
+    assert_eq!(due_for(&ours(user, 0, Some(20))), start);
+    assert_eq!(due_for(&ours(user, -9000, Some(60 + 960))), start);
+    assert_eq!(
+        due_for(&ours(user, -9000, None)),
+        start,
+        "no time in the reason: a service stopped it for us"
+    );
+    assert_eq!(ours(user, -9000, Some(-3)), theirs);
+    assert_eq!(ours(user, -9000, Some(60 + 961)), theirs);
+    assert_eq!(ours(user, 1, None), theirs);
+    for reason in [
+        "Client.InstanceInitiatedShutdown",
+        "Client.UserInitiatedHibernate",
+        "Server.ScheduledStop",
+        "Server.SpotInstanceShutdown",
+        "Server.SpotInstanceTermination",
+    ] {
+        assert_eq!(ours(reason, -9000, Some(20)), theirs, "{reason}");
+    }
+    let unclear = Verdict::Unclear {
+        code: "Server.NewReason".into(),
+    };
+    assert_eq!(ours("Server.NewReason", -9000, Some(20)), unclear);
+}
+
+#[test]
+fn a_start_that_failed_is_owed_at_once_and_for_ever() {
+    for reason in FAILED_STARTS {
+        let fell_back = Instance {
+            state_reason: Some((*reason).into()),
+            launch_time: Some(at(41)),
+            ..stopped_at(Some(at(45)))
+        };
+        assert_eq!(
+            due_for(&judged(&fell_back, &[], &[], 50)),
+            Some(Due::StartFailed),
+            "{reason}"
+        );
+        assert_eq!(
+            due_for(&judged(&fell_back, &[], &[], 500_000)),
+            Some(Due::StartFailed),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn running_alone_never_pays_a_debt() {
+    assert_eq!(judged(&running(), &[], &barrier(), 50), Verdict::Wait);
+    assert_eq!(
+        judged(&started(40), &[], &barrier(), 50),
+        Verdict::Remove(Settled::Paid)
+    );
+    let starting = Instance {
+        state: InstanceState::Pending,
+        ..started(40)
+    };
+    assert_eq!(judged(&starting, &[], &barrier(), 50), Verdict::Wait);
+}
+
+#[test]
+fn a_terminated_machine_owes_nothing_and_an_unknown_id_is_believed_the_third_time() {
+    let terminated = Instance {
+        state: InstanceState::Terminated,
+        ..running()
+    };
+    assert_eq!(judged(&terminated, &[], &[], 50), Verdict::Void);
+    let missing = |reads, since| {
+        let absence = Some(Absence {
+            since: at(since),
+            reads,
+        });
+        let evidence = Evidence {
+            images: Some(&[]),
+            snapshots: Some(&[]),
+            absence,
+        };
+        judge(&record(), Copy::Remembered, None, evidence, at(100))
+    };
+    assert_eq!(missing(1, 0), Verdict::Wait);
+    assert_eq!(missing(3, 60), Verdict::Wait);
+    assert_eq!(missing(3, 40), Verdict::Void);
+}
+
+#[test]
+fn a_machine_whose_tag_was_stripped_gets_it_back_before_anything_is_started() {
+    let evidence = Evidence {
+        images: Some(&[]),
+        snapshots: Some(&[]),
+        absence: None,
+    };
+    let remembered =
+        |instance: &Instance, now| judge(&record(), Copy::Remembered, Some(instance), evidence, at(now));
+    assert_eq!(remembered(&stopped_at(Some(at(20))), 30), Verdict::Rewrite);
+    assert_eq!(remembered(&stopped_at(Some(at(20))), 5000), Verdict::Rewrite);
+    assert_eq!(
+        remembered(&stopped_at(Some(at(-30))), 30),
+        Verdict::Remove(Settled::StoppedBySomebody)
+    );
+}
+
+#[test]
+fn an_abort_gives_the_machine_back_a_minute_later() {
+    let aborted = record().aborted(at(100));
+    assert_eq!(aborted.to_string().parse(), Ok(aborted.clone()));
+    let evidence = Evidence {
+        images: Some(&[]),
+        snapshots: Some(&[]),
+        absence: None,
+    };
+    let judged = |now| {
+        due_for(&judge(
+            &aborted,
+            Copy::Tag,
+            Some(&stopped_at(Some(at(20)))),
+            evidence,
+            at(now),
+        ))
+    };
+    assert_eq!(judged(159), None);
+    assert_eq!(judged(160), Some(Due::NothingInSight));
+    assert_eq!(aborted.aborted(at(500)), aborted, "an abort is never taken back");
+}
+
+#[test]
+fn a_claim_owes_nothing_and_ends_with_its_capture() {
+    let claim = Record {
+        awaits: Awaits::Nothing,
+        ..record()
+    };
+    let judged = |instance: &Instance, shots: &[Snapshot], now| {
+        let evidence = Evidence {
+            images: Some(&[]),
+            snapshots: Some(shots),
+            absence: None,
+        };
+        judge(&claim, Copy::Tag, Some(instance), evidence, at(now))
+    };
+    assert_eq!(judged(&stopped_at(Some(at(20))), &[], 5), Verdict::Wait);
+    assert_eq!(
+        judged(&stopped_at(Some(at(20))), &barrier(), 40),
+        Verdict::Remove(Settled::ClaimOver)
+    );
+    assert_eq!(judged(&running(), &[], 840), Verdict::Remove(Settled::ClaimOver));
+}

@@ -1,0 +1,113 @@
+//! The whole policy: what was seen and the time in, what to write and the one thing to do out.
+use std::time::Duration;
+
+use jiff::Timestamp;
+use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, ids::InstanceId};
+
+use crate::{
+    conditions, fold, needs, notes,
+    notes::Note,
+    scene::Scene,
+    step::{ImageRequest, Step},
+    world::World,
+};
+
+/// The object as Kubernetes has it, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// `--cluster-name`: the owner of the images.
+    pub cluster: &'a str,
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// Name of the object.
+    pub name: &'a str,
+    /// uid of the `kube-system` namespace: tells twins of a cluster apart.
+    pub holder: &'a str,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
+    /// What is wanted.
+    pub spec: &'a SavedTemplateSpec,
+    /// What was written last.
+    pub status: &'a SavedTemplateStatus,
+}
+
+/// Something that only a call about this one machine can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Fill [`World::probe`]; the request is what `CreateImage` is asked with `DryRun`.
+    Probe {
+        /// The machine.
+        instance: InstanceId,
+        /// Its instance type.
+        instance_type: String,
+        /// Its volumes.
+        volumes: Vec<saved_template_api::ids::VolumeId>,
+        /// The request.
+        request: Box<ImageRequest>,
+    },
+    /// Fill [`World::permits`].
+    Permits(InstanceId),
+}
+
+/// What becomes of our finalizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It stays as it is.
+    Keep,
+    /// It is added; nothing else is written in this pass.
+    Add,
+    /// It is removed: the object may go.
+    Remove,
+}
+
+/// What to write, then what to do, then when to look again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The status to write; it always differs from the one read where there is a step.
+    pub status: SavedTemplateStatus,
+    /// What becomes of the finalizer.
+    pub finalizer: Finalizer,
+    /// The one change to AWS.
+    pub step: Option<Step>,
+    /// Events to publish once the status is written.
+    pub notes: Vec<Note>,
+    /// When to look again, if nothing wakes the object before.
+    pub look_again: Duration,
+}
+
+/// Whether deciding needs any view of EC2: an object that owes nothing and goes away does not.
+pub fn needs_world(subject: &Subject<'_>) -> bool {
+    let owes = subject
+        .status
+        .capture
+        .as_ref()
+        .is_some_and(|capture| capture.debt.is_some());
+    !subject.deleting || (subject.finalizer && owes)
+}
+
+/// Chooses the first unmet need, or asks for what it lacks to do so.
+pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Decision, Question> {
+    let mut scene = Scene::new(subject, world, now);
+    fold::observe(&mut scene);
+    let unmet = needs::first_unmet(&mut scene)?;
+    conditions::write(&mut scene, unmet.as_ref());
+    let notes = notes::between(subject.status, &scene.status);
+    let (finalizer, step, look_again) = match unmet {
+        Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
+        None => (Finalizer::Keep, None, RARELY),
+    };
+    Ok(Decision {
+        status: scene.status,
+        finalizer,
+        step,
+        notes,
+        look_again,
+    })
+}
+
+/// How often an object that lacks nothing is looked at without a reason; the drift sweep wakes it before.
+const RARELY: Duration = Duration::from_hours(2);

@@ -1,0 +1,23 @@
+//! Every decision of the SavedTemplate controller, as pure functions of what was seen and the time.
+//!
+//! ```text
+//! Subject + World ──► decide ──► Decision {status, step, look_again}      one reconcile
+//! Record + Instance + Evidence ──► debt::judge ──► Verdict                the restart loop
+//! ```
+//! This crate depends on neither tokio, kube's client nor an AWS SDK: it cannot do IO.
+pub mod cloud;
+pub mod conditions;
+pub mod debt;
+pub mod decide;
+mod fold;
+pub mod interest;
+mod needs;
+pub mod notes;
+pub mod refusal;
+mod scene;
+pub mod settle;
+pub mod step;
+pub mod world;
+
+#[cfg(test)]
+mod sample;

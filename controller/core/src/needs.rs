@@ -1,0 +1,132 @@
+//! What a template needs, in order. The first need that is not met decides what is done, and is the reason of `Ready`.
+pub(crate) mod adopt;
+pub(crate) mod copies;
+pub(crate) mod deletion;
+pub(crate) mod image;
+pub(crate) mod plan;
+pub(crate) mod preflight;
+pub(crate) mod record;
+pub(crate) mod source;
+pub(crate) mod stop;
+pub(crate) mod support;
+
+use std::time::Duration;
+
+use saved_template_api::Reason;
+
+use crate::{
+    decide::{Finalizer, Question},
+    scene::Scene,
+    step::Step,
+};
+
+/// Who has to act before the need can be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// This controller, EC2 or time: `Reconciling`.
+    ForUs,
+    /// Somebody who changes the spec, the machine or the permissions: `Stalled`.
+    ForUser,
+}
+
+/// A need that is not met.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unmet {
+    /// The reason of `Ready`.
+    pub(crate) ready: Reason,
+    /// What happened, to which thing, and what to do next.
+    pub(crate) message: String,
+    pub(crate) waits: Waits,
+    /// The reason of `Validated`, where the next capture is what cannot begin.
+    pub(crate) invalid: Option<Reason>,
+    pub(crate) finalizer: Finalizer,
+    pub(crate) step: Option<Step>,
+    pub(crate) look_again: Duration,
+}
+
+/// How soon the world is looked at again while a machine is down, and while one is not.
+pub(crate) const SOON: Duration = Duration::from_secs(2);
+pub(crate) const LATER: Duration = Duration::from_secs(15);
+pub(crate) const SLOWLY: Duration = Duration::from_mins(5);
+
+impl Unmet {
+    /// Something moves by itself: look again after `look_again`.
+    pub(crate) fn waiting(ready: Reason, message: impl Into<String>, look_again: Duration) -> Self {
+        Self {
+            ready,
+            message: message.into(),
+            waits: Waits::ForUs,
+            invalid: None,
+            finalizer: Finalizer::Keep,
+            step: None,
+            look_again,
+        }
+    }
+
+    /// Nothing moves until somebody changes something.
+    pub(crate) fn stalled(ready: Reason, message: impl Into<String>) -> Self {
+        Self {
+            waits: Waits::ForUser,
+            ..Self::waiting(ready, message, SLOWLY)
+        }
+    }
+
+    /// The next capture cannot begin as things are.
+    pub(crate) fn invalid(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            invalid: Some(reason),
+            ..Self::stalled(Reason::Preflight, message)
+        }
+    }
+
+    /// The step is announced in the status and then done.
+    pub(crate) fn acting(
+        scene: &mut Scene<'_>,
+        ready: Reason,
+        message: impl Into<String>,
+        step: Step,
+    ) -> Self {
+        scene.announce(&step);
+        Self {
+            step: Some(step),
+            ..Self::waiting(ready, message, SOON)
+        }
+    }
+
+    /// The finalizer is written before the first change to AWS.
+    pub(crate) fn finalizer_first(ready: Reason) -> Self {
+        let waiting = Self::waiting(ready, "taking hold of the object", Duration::ZERO);
+        Self {
+            finalizer: Finalizer::Add,
+            ..waiting
+        }
+    }
+}
+
+/// The first unmet need; none when the template is ready.
+pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+    if let Some(unmet) = deletion::need(scene) {
+        return Ok(Some(unmet));
+    }
+    if let Err(refusal) = &scene.world.home {
+        let message = format!("cannot read {}: {refusal}", scene.home());
+        return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
+    }
+    adopt::fold(scene);
+    for need in [record::need, stop::need, image::request] {
+        if let Some(unmet) = need(scene)? {
+            return Ok(Some(unmet));
+        }
+    }
+    for need in [support::need, adopt::need] {
+        if let Some(unmet) = need(scene) {
+            return Ok(Some(unmet));
+        }
+    }
+    if let Some(unmet) = plan::need(scene)? {
+        return Ok(Some(unmet));
+    }
+    Ok([image::need, copies::need, source::need]
+        .into_iter()
+        .find_map(|need| need(scene)))
+}

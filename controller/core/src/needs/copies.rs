@@ -1,0 +1,253 @@
+//! Copies: each region on its own, with its token, its tries and its row (§7).
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use saved_template_api::{
+    Reason,
+    ids::{ImageId, Region},
+    names,
+    status::{CaptureStatus, RegionState, RegionStatus},
+};
+
+use crate::{
+    needs::{LATER, Unmet, record::passed},
+    scene::{Scene, left, pause},
+    step::{CopyRequest, Step},
+};
+
+/// How long a token is trusted; later only absence lets the same copy be asked for again.
+const TOKEN_TRUSTED: SignedDuration = SignedDuration::from_mins(10);
+/// Absence is believed after this many reads over this long.
+const ABSENT: (u32, SignedDuration) = (3, SignedDuration::from_secs(120));
+const LONGEST: Duration = Duration::from_mins(5);
+
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+    let home = scene.home_row()?.clone();
+    let source = home.image_id.filter(|_| home.state == RegionState::Available)?;
+    let wanted: Vec<Region> = scene
+        .subject
+        .spec
+        .regions
+        .iter()
+        .map(|region| region.name.clone())
+        .collect();
+    let mut soonest = LATER;
+    for region in &wanted {
+        let Some(row) = scene.row(region).cloned() else {
+            continue;
+        };
+        match row.state {
+            RegionState::Available | RegionState::Pending | RegionState::Retained => {}
+            RegionState::Waiting | RegionState::Failed | RegionState::Missing => {
+                match next(scene, &row, &source) {
+                    Next::Ask => return Some(ask(scene, &row, &source)),
+                    Next::Wait(wait) => soonest = soonest.min(wait),
+                }
+            }
+        }
+    }
+    unfinished(scene, &wanted).map(|(ready, message)| Unmet::waiting(ready, message, soonest))
+}
+
+enum Next {
+    Ask,
+    Wait(Duration),
+}
+
+/// Whether the row's copy may be asked for now.
+fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
+    let Some(view) = scene
+        .world
+        .abroad
+        .get(&row.region)
+        .and_then(|view| view.as_ref().ok())
+    else {
+        return Next::Wait(LATER);
+    };
+    if view.images.is_err() {
+        return Next::Wait(LATER);
+    }
+    if let Some(wait) = row
+        .next_attempt_time
+        .as_ref()
+        .and_then(|time| until(scene, time.0))
+    {
+        return Next::Wait(wait);
+    }
+    let Some(announced) = row
+        .announced_time
+        .as_ref()
+        .filter(|_| row.state == RegionState::Waiting)
+    else {
+        return Next::Ask;
+    };
+    // Its outcome is unknown: EC2 may show it late.
+    if view.began <= announced.0 {
+        return Next::Wait(Duration::from_secs(2));
+    }
+    let tries = scene.status.announced.as_ref().map_or(1, |last| last.number);
+    if let Some(wait) = left(
+        announced.0,
+        pause(tries, Duration::from_secs(15), LONGEST),
+        scene.now,
+    ) {
+        return Next::Wait(wait);
+    }
+    if !passed(announced.0, TOKEN_TRUSTED, scene.now) {
+        return Next::Ask;
+    }
+    let (reads, span) = ABSENT;
+    let name = request(scene, row, source)
+        .map(|request| request.name)
+        .unwrap_or_default();
+    let absent = view
+        .absences
+        .get(&name)
+        .is_some_and(|absence| absence.reads >= reads && passed(absence.since, span, scene.now));
+    if absent { Next::Ask } else { Next::Wait(LATER) }
+}
+
+fn until(scene: &Scene<'_>, time: jiff::Timestamp) -> Option<Duration> {
+    Duration::try_from(time.duration_since(scene.now))
+        .ok()
+        .filter(|left| !left.is_zero())
+}
+
+fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
+    if !scene.subject.finalizer {
+        return Unmet::finalizer_first(Reason::Copying);
+    }
+    let repeats = row.state == RegionState::Waiting && row.announced_time.is_some();
+    let attempts = if repeats {
+        row.attempts
+    } else {
+        row.attempts.saturating_add(1)
+    };
+    let fresh = RegionStatus {
+        attempts,
+        ..row.clone()
+    };
+    let Some(request) = request(scene, &fresh, source) else {
+        return Unmet::waiting(Reason::Copying, "the capture of the image is not known", LATER);
+    };
+    let now = scene.time();
+    let revision = scene.home_row().and_then(|home| home.revision);
+    if let Some(row) = scene.row_mut(&fresh.region) {
+        row.attempts = attempts;
+        row.revision = revision;
+        (row.image_id, row.progress_percent) = (None, None);
+        (row.state, row.next_attempt_time) = (RegionState::Waiting, None);
+        if !repeats {
+            row.announced_time = Some(now);
+        }
+    }
+    let region = fresh.region;
+    let message = format!("copying {source} to {region}");
+    Unmet::acting(
+        scene,
+        Reason::Copying,
+        message,
+        Step::CopyImage {
+            region,
+            request: Box::new(request),
+        },
+    )
+}
+
+/// The request of a row's attempt: the same, token included, however often it is sent.
+pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Option<CopyRequest> {
+    let capture = frozen(scene)?;
+    let tags = scene.tags(&capture, "copy", &row.region);
+    let base = scene
+        .owner()
+        .image_name(scene.template_name(), capture.revision, capture.attempts);
+    let name = if row.attempts < 2 {
+        base
+    } else {
+        format!("{base}-c{}", row.attempts)
+    };
+    let request = CopyRequest {
+        source: source.clone(),
+        source_region: scene.home().clone(),
+        name,
+        description: capture.description.clone().unwrap_or_default(),
+        image_tags: tags.clone(),
+        snapshot_tags: tags,
+        token: String::new(),
+    };
+    let text = serde_json::to_string(&request).unwrap_or_default();
+    let token = names::hex_digest(
+        &format!("{}/{}/{}/{text}", capture.id, row.region, row.attempts),
+        64,
+    );
+    Some(CopyRequest { token, ..request })
+}
+
+/// What the copies repeat: the capture, or what the adopted image says of it.
+fn frozen(scene: &Scene<'_>) -> Option<CaptureStatus> {
+    if let Some(capture) = scene.capture() {
+        return Some(capture.clone());
+    }
+    let id = scene.home_row()?.image_id.clone()?;
+    let image = scene.images()?.iter().find(|image| image.id == id)?;
+    let tag = |key: &str| image.tags.get(key).cloned().unwrap_or_default();
+    Some(CaptureStatus {
+        id: tag(names::tag::CAPTURE),
+        revision: scene.subject.spec.revision,
+        attempts: tag(names::tag::ATTEMPT).parse().unwrap_or(1),
+        description: Some(image.description.clone()).filter(|text| !text.is_empty()),
+        tags: scene.subject.spec.tags.clone(),
+        ..CaptureStatus::default()
+    })
+}
+
+/// What is not available yet, in words.
+pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason, String)> {
+    let rows: Vec<&RegionStatus> = wanted.iter().filter_map(|region| scene.row(region)).collect();
+    let open: Vec<&&RegionStatus> = rows
+        .iter()
+        .filter(|row| row.state != RegionState::Available)
+        .collect();
+    if open.is_empty() && rows.len() == wanted.len() {
+        return None;
+    }
+    let broken = |row: &RegionStatus| row.reason.is_some() || unreadable(scene, &row.region).is_some();
+    let all_broken = !open.is_empty() && open.iter().all(|row| broken(row));
+    let words: Vec<String> = open.iter().map(|row| words(scene, row)).collect();
+    let done = rows.len().saturating_sub(open.len());
+    let message = format!("{done}/{} copies available: {}", wanted.len(), words.join("; "));
+    Some((
+        if all_broken {
+            Reason::PartiallyReplicated
+        } else {
+            Reason::Copying
+        },
+        message,
+    ))
+}
+
+fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {
+    let view = scene.world.abroad.get(region)?;
+    match view {
+        Ok(view) => view.images.as_ref().err().map(ToString::to_string),
+        Err(refusal) => Some(refusal.to_string()),
+    }
+}
+
+fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {
+    let region = &row.region;
+    if let Some(reason) = &row.reason {
+        let message = row.message.clone().unwrap_or_default();
+        return format!("{region} {reason} ({message})");
+    }
+    if let Some(why) = unreadable(scene, region) {
+        return format!("{region} cannot be read ({why})");
+    }
+    match row.state {
+        RegionState::Pending => format!("{region} {}%", row.progress_percent.unwrap_or(0)),
+        RegionState::Waiting | RegionState::Available => format!("{region} waiting"),
+        RegionState::Failed => format!("{region} failed"),
+        RegionState::Missing => format!("{region} missing"),
+        RegionState::Retained => format!("{region} retained"),
+    }
+}

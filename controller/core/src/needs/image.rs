@@ -1,0 +1,268 @@
+//! The image of the stopped machine: asked for once, found again by name and tags, waited for without a limit.
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use saved_template_api::{
+    Reason,
+    ids::ImageId,
+    spec::RestartWhen,
+    status::{Announced, CaptureStatus, RegionState},
+};
+
+use crate::{
+    debt::{IMAGE_MARGIN, Record, later},
+    decide::Question,
+    fold::same_volumes,
+    needs::{LATER, SOON, Unmet, record},
+    refusal::Class,
+    scene::Scene,
+    step::{CREATE_IMAGE, ImageRequest, Step},
+    world::{Image, Instance, InstanceState},
+};
+
+/// A name that EC2 calls taken, and that shows nothing for this long, is given up.
+const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
+
+/// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
+pub(crate) fn request(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+    let Some(capture) = scene
+        .open_capture()
+        .filter(|capture| capture.stop_requested_time.is_some())
+        .cloned()
+    else {
+        return Ok(None);
+    };
+    if capture.reason.is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
+        return Ok(None);
+    }
+    let (Some(record), Some(instance)) = (scene.record(), scene.instance()) else {
+        return Ok(None);
+    };
+    if capture.image_requested_time.is_some() && given_back(scene, &record, instance) {
+        return Ok(Some(without_image(scene, &record)));
+    }
+    if instance.state != InstanceState::Stopped {
+        return Ok(None);
+    }
+    Ok(Some(ask(scene, &capture, &record, instance)))
+}
+
+fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {
+    let wait = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
+    if let Some(unmet) = settled(scene, record) {
+        return unmet;
+    }
+    if later(scene.now, IMAGE_MARGIN) > record.image_by {
+        return wait("too late to ask for the image: the machine is given back");
+    }
+    if scene.tagged_value() != Some(record.to_string().as_str()) {
+        return wait("the restart record is not on the machine: it is written again first");
+    }
+    if !scene.is_fresh() || scene.pause_left(CREATE_IMAGE, Duration::from_secs(30)).is_some() {
+        return wait("the machine is stopped; waiting for EC2 to show the image");
+    }
+    if !same_volumes(capture, instance) {
+        return expect_other_volumes(scene, record, instance);
+    }
+    let request = image_request(scene, capture, instance);
+    let now = scene.time();
+    if let Some(capture) = scene.status.capture.as_mut() {
+        capture.image_requested_time.get_or_insert(now);
+    }
+    let step = Step::CreateImage(Box::new(request));
+    Unmet::acting(
+        scene,
+        Reason::Capturing,
+        "asking EC2 for the image of the stopped machine",
+        step,
+    )
+}
+
+/// The request whose snapshots are the barrier.
+pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance: &Instance) -> ImageRequest {
+    let tags = scene.tags(capture, "home", scene.home());
+    ImageRequest {
+        instance: instance.id.clone(),
+        name: scene
+            .owner()
+            .image_name(scene.template_name(), capture.revision, capture.attempts),
+        description: capture.description.clone().unwrap_or_default(),
+        image_tags: tags.clone(),
+        snapshot_tags: tags,
+    }
+}
+
+/// The set of volumes is that of this instant: n alone is rewritten, the rest of the record stays.
+fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Unmet {
+    let volumes: Vec<_> = instance
+        .attachments
+        .iter()
+        .map(|volume| volume.volume.clone())
+        .collect();
+    if instance.attachments.iter().any(|volume| !volume.attached) {
+        return Unmet::waiting(Reason::Capturing, "a volume is being attached or detached", SOON);
+    }
+    let rewritten = Record {
+        volumes: volumes.len(),
+        ..record.clone()
+    };
+    if let Some(capture) = scene.status.capture.as_mut() {
+        capture.expected_volumes = volumes;
+        capture.debt = Some(rewritten.to_string());
+    }
+    if rewritten == *record {
+        return Unmet::waiting(
+            Reason::Capturing,
+            "other volumes are attached than before",
+            Duration::ZERO,
+        );
+    }
+    let step = Step::Tag {
+        record: rewritten,
+        receipt: None,
+        replaces: None,
+    };
+    Unmet::acting(
+        scene,
+        Reason::Capturing,
+        "the machine has other volumes than before",
+        step,
+    )
+}
+
+/// What EC2's answer to the last try means, where it is not "try again".
+fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
+    let Announced { settled, .. } = scene.announced(CREATE_IMAGE)?.clone();
+    let (code, message) = settled.as_deref()?.split_once(": ")?;
+    match Class::of(code, message) {
+        Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => None,
+        Class::NameTaken => name_taken(scene, record),
+        Class::Capacity | Class::Denied | Class::Caller | Class::TokenUsed => {
+            let text = format!("EC2 refused CreateImage: {code}: {message}");
+            record::give_up(scene, code_word(code), &text)
+        }
+    }
+}
+
+fn code_word(code: &str) -> &'static str {
+    match Class::of(code, "") {
+        Class::Denied => Reason::AccessDenied.name(),
+        Class::Throttle
+        | Class::Unknown
+        | Class::Wait
+        | Class::Capacity
+        | Class::NotFound
+        | Class::NameTaken
+        | Class::TokenUsed
+        | Class::Late
+        | Class::Caller => Reason::ImageFailed.name(),
+    }
+}
+
+/// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.
+fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
+    let capture = scene.capture()?;
+    let name = scene
+        .owner()
+        .image_name(scene.template_name(), capture.revision, capture.attempts);
+    let foreign: Option<&Image> = scene
+        .images()?
+        .iter()
+        .find(|image| image.name == name && !(record.made(image) && scene.owns(&image.tags)));
+    if let Some(id) = foreign.map(|image| image.id.clone()) {
+        let text =
+            format!("the name {name} is taken by {id}: choose another spec.templateName, or deregister {id}");
+        return record::give_up(scene, Reason::NameConflict.name(), &text);
+    }
+    let absence = scene.view()?.absences.get(&name)?;
+    let nobody = scene.now.duration_since(absence.since) >= TAKEN_BY_NOBODY;
+    if nobody {
+        let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
+        return record::give_up(scene, Reason::NameConflict.name(), &text);
+    }
+    Some(Unmet::waiting(
+        Reason::Capturing,
+        format!("looking for the image that has the name {name}"),
+        SOON,
+    ))
+}
+
+fn given_back(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
+    let launched_again = instance.launch_time.is_some_and(|at| at > record.planned);
+    launched_again && scene.is_fresh() && instance.state == InstanceState::Running
+}
+
+/// The machine runs again and no image is known: it may only be late to show, until m + 60.
+fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    if scene.now < later(record.image_by, IMAGE_MARGIN) {
+        return Unmet::waiting(
+            Reason::Capturing,
+            "the machine is back; looking for its image",
+            SOON,
+        );
+    }
+    fail(
+        scene,
+        Reason::ImageFailed,
+        "the machine was given back before EC2 showed an image of it",
+    )
+}
+
+/// The attempt has no image that could be served. Its image and snapshots stay.
+pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unmet {
+    if let Some(capture) = scene.status.capture.as_mut() {
+        capture.reason = Some(reason.name().to_owned());
+        capture.message = Some(saved_template_api::condition::cut(message.to_owned(), 512));
+    }
+    Unmet::waiting(Reason::Failed, message, Duration::ZERO)
+}
+
+/// The image is available. A pending image is waited for without a limit: EC2 may take 24 hours.
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+    let row = scene.home_row().cloned()?;
+    let open = scene
+        .open_capture()
+        .filter(|capture| capture.reason.is_none())
+        .cloned();
+    let id: Option<ImageId> = row.image_id;
+    let shown = id.map(|id| id.to_string()).unwrap_or_default();
+    if let Some(capture) = open {
+        let restored = capture.source_restored_time.is_some();
+        if row.state == RegionState::Failed {
+            let why = row.message.unwrap_or_default();
+            return Some(fail(
+                scene,
+                Reason::ImageFailed,
+                &format!("image {shown} failed: {why}"),
+            ));
+        }
+        if restored && capture.snapshots_started_time.is_none() && scene.snapshots().is_some() {
+            let text = format!(
+                "the machine was given back before every volume had its snapshot: {shown} is not served"
+            );
+            return Some(fail(scene, Reason::DowntimeExceeded, &text));
+        }
+    }
+    match row.state {
+        RegionState::Available => None,
+        RegionState::Missing => {
+            let text = format!("{shown} is disabled or gone; it is not made again by itself");
+            Some(Unmet::stalled(Reason::ImageMissing, text))
+        }
+        RegionState::Waiting | RegionState::Pending | RegionState::Failed | RegionState::Retained => {
+            let waits_for_image = scene
+                .capture()
+                .is_some_and(|capture| capture.restart_when == RestartWhen::ImageAvailable);
+            let restored = scene
+                .capture()
+                .is_none_or(|capture| capture.source_restored_time.is_some());
+            let soon = if restored || waits_for_image { LATER } else { SOON };
+            let percent = row.progress_percent.unwrap_or(0);
+            Some(Unmet::waiting(
+                Reason::WaitingForImage,
+                format!("image {shown} is pending, {percent}% or more"),
+                soon,
+            ))
+        }
+    }
+}

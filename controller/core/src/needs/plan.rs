@@ -1,0 +1,215 @@
+//! A new capture: frozen and written down before the machine hears of it.
+use saved_template_api::{
+    Reason, names,
+    spec::{RestartWhen, StopSpec},
+    status::{CaptureStatus, Consistency, RegionState},
+};
+
+use crate::{
+    debt::{Awaits, Record},
+    decide::Question,
+    needs::{SLOWLY, SOON, Unmet, preflight, record},
+    scene::{Scene, left},
+    step::Step,
+    world::Instance,
+};
+
+/// Whether the revision still has to be captured, and may be.
+pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+    match scene.capture().cloned() {
+        Some(capture) if capture.completion_time.is_none() => Ok(capture
+            .reason
+            .is_some()
+            .then(|| Unmet::waiting(Reason::Failed, capture.message.unwrap_or_default(), SOON))),
+        Some(capture) if capture.reason.is_none() => Ok(None),
+        None if scene.home_row().is_some_and(|row| row.image_id.is_some()) => Ok(None),
+        Some(capture) => failed(scene, &capture),
+        None => begin(scene, None),
+    }
+}
+
+/// A capture ended without an image: it is tried again only while it may disrupt the machine.
+fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet>, Question> {
+    let message = capture.message.clone().unwrap_or_default();
+    if capture.disruptions >= scene.subject.spec.capture.max_disruptions {
+        let text = format!(
+            "{message}. The machine was disrupted {} time(s), as often as one revision may",
+            capture.disruptions
+        );
+        return Ok(Some(Unmet::stalled(Reason::Failed, text)));
+    }
+    let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
+    if let Some(left) = left(ended, SLOWLY, scene.now) {
+        let reason = capture
+            .reason
+            .as_deref()
+            .and_then(|reason| reason.parse().ok())
+            .unwrap_or(Reason::InstanceBusy);
+        let unmet = Unmet::invalid(reason, format!("{message}; tried again in {} s", left.as_secs()));
+        return Ok(Some(Unmet {
+            look_again: left,
+            ..unmet
+        }));
+    }
+    begin(scene, Some(capture))
+}
+
+fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<Unmet>, Question> {
+    let instance = match preflight::check(scene)? {
+        Ok(instance) => instance,
+        Err(unmet) => return Ok(Some(unmet)),
+    };
+    if !scene.subject.finalizer {
+        return Ok(Some(Unmet::finalizer_first(Reason::Preflight)));
+    }
+    let attempts = last.map_or_else(|| seen_attempts(scene).saturating_add(1), |last| last.attempts);
+    Ok(Some(write(
+        scene,
+        instance,
+        attempts,
+        last.map_or(0, |last| last.disruptions),
+        None,
+    )))
+}
+
+/// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
+pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
+    write(
+        scene,
+        instance,
+        last.attempts,
+        last.disruptions,
+        Some(last.id.clone()),
+    )
+}
+
+/// §6: the largest attempt in the tags of anything of this revision.
+pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
+    let images = scene.images().unwrap_or_default().iter().map(|image| &image.tags);
+    let snapshots = scene
+        .snapshots()
+        .unwrap_or_default()
+        .iter()
+        .map(|shot| &shot.tags);
+    let revision = scene.subject.spec.revision.to_string();
+    let of_revision = |tags: &&crate::world::Tags| {
+        scene.owns(tags) && tags.get(names::tag::REVISION).is_some_and(|tag| *tag == revision)
+    };
+    let attempt = |tags: &crate::world::Tags| {
+        tags.get(names::tag::ATTEMPT)
+            .and_then(|tag| tag.parse::<i32>().ok())
+    };
+    images
+        .chain(snapshots)
+        .filter(of_revision)
+        .filter_map(attempt)
+        .max()
+        .unwrap_or(0)
+        .clamp(0, 9999)
+}
+
+fn write(
+    scene: &mut Scene<'_>,
+    instance: &Instance,
+    attempts: i32,
+    disruptions: i32,
+    replaces: Option<String>,
+) -> Unmet {
+    let spec = scene.subject.spec;
+    let max_downtime_seconds = spec.capture.max_downtime_seconds_or_default();
+    let id = capture_id(scene, attempts);
+    let awaits = match spec.capture.restart_when {
+        RestartWhen::SnapshotsStarted => Awaits::Snapshots,
+        RestartWhen::ImageAvailable => Awaits::Image,
+    };
+    let owner = scene
+        .subject
+        .holder
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(8)
+        .collect();
+    let limits = (StopSpec::default().timeout_seconds, max_downtime_seconds);
+    let volumes: Vec<_> = instance
+        .attachments
+        .iter()
+        .map(|volume| volume.volume.clone())
+        .collect();
+    let record = Record::plan(
+        instance.id.clone(),
+        id.clone(),
+        owner,
+        scene.now,
+        limits,
+        awaits,
+        volumes.len(),
+    );
+    let capture = CaptureStatus {
+        id,
+        revision: spec.revision,
+        attempts,
+        disruptions,
+        mode: spec.capture.mode_or_default(),
+        restart_when: spec.capture.restart_when,
+        max_downtime_seconds,
+        description: spec.description.clone(),
+        tags: spec.tags.clone(),
+        expected_volumes: volumes,
+        debt: Some(record.to_string()),
+        consistency: Consistency::Unknown,
+        launch_time: instance
+            .launch_time
+            .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        start_time: Some(scene.time()),
+        created_by: Some(concat!("savedtemplate/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ..CaptureStatus::default()
+    };
+    scene.status.latest_revision = Some(spec.revision.max(scene.status.latest_revision.unwrap_or(0)));
+    if let Some(source) = scene.status.source.as_mut() {
+        source.original_state = Some(instance.state.as_str().to_owned());
+    }
+    scene.status.capture = Some(capture);
+    let home = scene.home().clone();
+    if let Some(row) = scene.row_mut(&home) {
+        (row.image_id, row.state, row.revision, row.progress_percent) =
+            (None, RegionState::Waiting, Some(spec.revision), None);
+        (row.reason, row.message) = (None, None);
+        row.attempts = attempts;
+    }
+    scene.status.applied_tag_keys = spec.tags.iter().map(|tag| tag.key.clone()).collect();
+    let step = Step::Tag {
+        receipt: Some(record::receipt(scene, &record)),
+        record,
+        replaces,
+    };
+    Unmet::acting(
+        scene,
+        Reason::Capturing,
+        "writing the restart record to the machine",
+        step,
+    )
+}
+
+/// New for each disruption; of two leaders with one read, the compare-and-swap picks one.
+fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
+    let subject = &scene.subject;
+    let number = scene
+        .status
+        .announced
+        .as_ref()
+        .map_or(0, |announced| announced.number);
+    let last = scene
+        .capture()
+        .map(|capture| capture.id.clone())
+        .unwrap_or_default();
+    let text = format!(
+        "{}/{}/{}/{}/{}/{attempts}/{number}/{last}/{}",
+        subject.cluster,
+        subject.namespace,
+        subject.name,
+        subject.holder,
+        subject.spec.revision,
+        scene.now.as_second()
+    );
+    names::hex_digest(&text, 16)
+}

@@ -1,0 +1,299 @@
+//! The record is on the machine and the restart loop sees it; until then nothing is stopped. Also its way back.
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use saved_template_api::{Reason, condition::cut, names, status::CaptureStatus};
+
+use crate::{
+    debt::Record,
+    decide::Question,
+    needs::{SOON, Unmet, plan},
+    refusal::{Class, Refusal},
+    scene::{Scene, seconds_between},
+    step::{RETAG, STOP, Step, TAG, UNTAG},
+    world::{Instance, InstanceState},
+};
+
+/// R1: two reads of the restart loop's own query, this far apart, must have returned the exact value.
+const SEEN_FOR: i64 = 5;
+/// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
+const IAM_LAG: i64 = 45;
+const PAUSE: Duration = Duration::from_secs(20);
+
+pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+    let Some(capture) = scene
+        .open_capture()
+        .filter(|capture| capture.debt.is_some())
+        .cloned()
+    else {
+        return Ok(None);
+    };
+    let Some(record) = scene.record() else {
+        return Ok(None);
+    };
+    match (&capture.reason, &capture.stop_requested_time) {
+        (Some(_), None) => Ok(Some(withdraw(scene, &record))),
+        (Some(_), Some(_)) => Ok(Some(abort(scene, &record))),
+        (None, Some(_)) => Ok(None),
+        (None, None) => planned(scene, &capture, &record).map(Some),
+    }
+}
+
+fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Result<Unmet, Question> {
+    let text = record.to_string();
+    let waiting = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
+    let Some(instance) = scene.instance() else {
+        return Ok(waiting("EC2 does not show the machine"));
+    };
+    if scene.now > record.stop_by {
+        return Ok(plan::again(scene, capture, instance));
+    }
+    match scene.tagged_value() {
+        Some(value) if value == text => {}
+        Some(value)
+            if value
+                .parse::<Record>()
+                .is_ok_and(|other| other.capture == record.capture) =>
+        {
+            return Ok(waiting("an older value of the restart record is on the machine"));
+        }
+        Some(_) => {
+            let message = "another restart record of this installation is on the machine: it is paid first";
+            return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
+        }
+        None => return Ok(tag(scene, record)),
+    }
+    if let Some(key) = foreign_record(scene, instance) {
+        let message = format!(
+            "another installation is saving {}: it carries the tag {key}",
+            instance.id
+        );
+        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
+    }
+    let sighting = scene
+        .view()
+        .and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
+    if !sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= SEEN_FOR) {
+        return Ok(waiting(
+            "the restart record is on the machine; waiting until it is found again",
+        ));
+    }
+    let Some(permits) = scene.world.permits.clone() else {
+        return Err(Question::Permits(instance.id.clone()));
+    };
+    if let Err(refusal) = permits.start.and(permits.stop) {
+        return Ok(not_permitted(scene, record, &refusal));
+    }
+    if instance.state != InstanceState::Running
+        || instance.launch_time != capture.launch_time.as_ref().map(|at| at.0)
+    {
+        let message = format!(
+            "{} was {} or restarted by somebody since the plan",
+            instance.id,
+            instance.state.as_str()
+        );
+        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
+    }
+    Ok(stop(scene, record))
+}
+
+/// The write that announces the stop: from here on the record is a debt.
+pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let now = scene.time();
+    if let Some(capture) = scene
+        .status
+        .capture
+        .as_mut()
+        .filter(|capture| capture.stop_requested_time.is_none())
+    {
+        capture.stop_requested_time = Some(now);
+        capture.disruptions = capture.disruptions.saturating_add(1);
+    }
+    let message = format!("stopping {}", record.instance);
+    Unmet::acting(
+        scene,
+        Reason::Capturing,
+        message,
+        Step::Stop {
+            record: record.clone(),
+        },
+    )
+}
+
+fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let refused = scene
+        .announced(TAG)
+        .and_then(|announced| announced.settled.clone());
+    if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
+        let text = format!("CreateTags on {}: {code}: {message}", record.instance);
+        let ended = match Class::of(code, message) {
+            Class::Denied => end(scene, Reason::AccessDenied, &access(&text)),
+            Class::Caller => end(scene, Reason::TooManyTags, &text),
+            Class::Throttle
+            | Class::Unknown
+            | Class::Wait
+            | Class::Capacity
+            | Class::NotFound
+            | Class::NameTaken
+            | Class::TokenUsed
+            | Class::Late => None,
+        };
+        if let Some(unmet) = ended {
+            return unmet;
+        }
+    }
+    if scene.pause_left(TAG, PAUSE).is_some() || !scene.is_fresh() {
+        return Unmet::waiting(
+            Reason::Capturing,
+            "waiting for the restart record to show on the machine",
+            SOON,
+        );
+    }
+    let step = Step::Tag {
+        record: record.clone(),
+        receipt: Some(receipt(scene, record)),
+        replaces: None,
+    };
+    Unmet::acting(
+        scene,
+        Reason::Capturing,
+        "writing the restart record to the machine",
+        step,
+    )
+}
+
+/// The receipt that stays on the machine: this revision had begun.
+pub(crate) fn receipt(scene: &Scene<'_>, record: &Record) -> (String, String) {
+    let value = names::receipt_value(scene.subject.spec.revision, &record.capture);
+    (scene.owner().receipt_key(), value)
+}
+
+/// A live-looking record of another installation.
+pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
+    let ours = scene.debt_key();
+    let mut keys = instance.tags.keys();
+    keys.find(|key| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours)
+        .cloned()
+}
+
+fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {
+    let lag = seconds_between(record.planned, scene.now) < IAM_LAG;
+    let wait = Unmet::waiting(
+        Reason::Capturing,
+        format!("waiting for permission: {refusal}"),
+        SOON,
+    );
+    if refusal.passes() || (refusal.class == Class::Denied && lag) {
+        return wait;
+    }
+    let text = refusal.to_string();
+    let ended = if refusal.class == Class::Denied {
+        end(scene, Reason::AccessDenied, &access(&text))
+    } else if refusal.message.contains("disableApiStop") {
+        end(scene, Reason::StopProtected, &text)
+    } else {
+        end(scene, Reason::InstanceNotSupported, &text)
+    };
+    ended.unwrap_or(wait)
+}
+
+/// What to do about a missing permission.
+pub(crate) fn access(text: &str) -> String {
+    format!("{text}; allow the action to the controller's identity (README, IAM)")
+}
+
+/// Ends a capture with a reason: withdrawn where nothing was stopped, else aborted.
+fn end(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Option<Unmet> {
+    give_up(scene, reason.name(), message)
+}
+
+/// R6: gives the capture up. Nothing stopped: the record is withdrawn; else it is rewritten with `m := now`.
+/// None where CreateImage is out and only its end can be waited for.
+pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Option<Unmet> {
+    let record = scene.record()?;
+    let refused = scene
+        .announced(crate::step::CREATE_IMAGE)
+        .is_some_and(|announced| announced.settled.is_some());
+    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    let capture = scene.status.capture.as_mut()?;
+    if capture.image_requested_time.is_some() && (has_image || !refused) {
+        return None;
+    }
+    if capture.reason.is_none() {
+        capture.reason = Some(reason.to_owned());
+        capture.message = Some(cut(message.to_owned(), 512));
+    }
+    let stopped = capture.stop_requested_time.is_some();
+    Some(if stopped {
+        abort(scene, &record)
+    } else {
+        withdraw(scene, &record)
+    })
+}
+
+/// Takes the Stop back that EC2 refused, or that came after somebody else's: it disrupted nothing.
+pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, reason: Reason, message: &str) -> Unmet {
+    if let Some(capture) = scene.status.capture.as_mut() {
+        capture.stop_requested_time = None;
+        capture.source_stopped_time = None;
+        capture.disruptions = capture.disruptions.saturating_sub(1);
+        capture.reason = Some(reason.name().to_owned());
+        capture.message = Some(cut(message.to_owned(), 512));
+    }
+    withdraw(scene, record)
+}
+
+/// First the status, then `DeleteTags` by value until it is gone.
+fn withdraw(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let message = scene
+        .capture()
+        .and_then(|capture| capture.message.clone())
+        .unwrap_or_default();
+    let waiting = Unmet::waiting(Reason::Preflight, message.clone(), SOON);
+    let on_machine = scene
+        .tagged_value()
+        .and_then(|value| value.parse::<Record>().ok());
+    let ours = on_machine.filter(|tagged| tagged.capture == record.capture);
+    let may_still_arrive = scene.announced(TAG).is_some();
+    if scene.pause_left(UNTAG, PAUSE).is_some() || (ours.is_none() && !may_still_arrive) {
+        return waiting;
+    }
+    let step = Step::Untag {
+        record: ours.unwrap_or_else(|| record.clone()),
+    };
+    Unmet::acting(scene, Reason::Preflight, message, step)
+}
+
+/// The restart loop gives the machine back a minute after the `m` that is written here.
+fn abort(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let message = scene
+        .capture()
+        .and_then(|capture| capture.message.clone())
+        .unwrap_or_default();
+    let waiting = Unmet::waiting(Reason::RestoringSource, message.clone(), SOON);
+    let is_aborted = record.image_by <= scene.now;
+    let text = record.to_string();
+    let written = scene.tagged_value() == Some(text.as_str());
+    if is_aborted
+        && (written
+            || scene.pause_left(RETAG, PAUSE).is_some()
+            || scene.announced(STOP).is_none() && !scene.is_fresh())
+    {
+        return waiting;
+    }
+    let aborted = record.aborted(scene.now);
+    if let Some(capture) = scene.status.capture.as_mut() {
+        capture.debt = Some(aborted.to_string());
+    }
+    let step = Step::Tag {
+        record: aborted,
+        receipt: None,
+        replaces: None,
+    };
+    Unmet::acting(scene, Reason::RestoringSource, message, step)
+}
+
+/// Whether a span has passed since `since`.
+pub(crate) fn passed(since: jiff::Timestamp, span: SignedDuration, now: jiff::Timestamp) -> bool {
+    now.duration_since(since) >= span
+}

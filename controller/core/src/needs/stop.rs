@@ -1,0 +1,148 @@
+//! The machine stops; or it did not, and it is found out why.
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use saved_template_api::{Reason, spec::StopSpec, status::CaptureStatus};
+
+use crate::{
+    debt::{self, Record},
+    decide::Question,
+    needs::{SOON, Unmet, image, record},
+    refusal::Class,
+    scene::{Scene, seconds_between},
+    step::STOP,
+    world::{Instance, InstanceState},
+};
+
+pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+    let open = scene
+        .open_capture()
+        .filter(|capture| capture.stop_requested_time.is_some() && capture.reason.is_none());
+    let (Some(capture), Some(record)) = (open.cloned(), scene.record()) else {
+        return Ok(None);
+    };
+    if scene.is_gone() && capture.image_requested_time.is_none() {
+        let message = format!(
+            "{} was terminated before its image was asked for",
+            record.instance
+        );
+        return Ok(Some(image::fail(scene, Reason::InstanceTerminated, &message)));
+    }
+    let Some(instance) = scene.instance() else {
+        let message = format!("EC2 does not show {}", record.instance);
+        return Ok(capture
+            .debt
+            .is_some()
+            .then(|| Unmet::waiting(Reason::Capturing, message, SOON)));
+    };
+    if capture.image_requested_time.is_some() || capture.debt.is_none() {
+        return Ok(None);
+    }
+    if let Some(unmet) = answered(scene, &record) {
+        return Ok(Some(unmet));
+    }
+    Ok(match instance.state {
+        InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
+        InstanceState::Stopping => stopping(scene, &capture, &record),
+        InstanceState::Pending | InstanceState::Unknown => Some(Unmet::waiting(
+            Reason::Capturing,
+            format!("{} is {}", instance.id, instance.state.as_str()),
+            SOON,
+        )),
+        InstanceState::Stopped if debt::stopped_by_somebody(&record, instance) => {
+            let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
+            Some(record::withdraw_stop(
+                scene,
+                &record,
+                Reason::NotYetSupported,
+                &message,
+            ))
+        }
+        InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
+    })
+}
+
+/// What EC2's answer to the Stop means, where it is not "in progress".
+fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
+    let announced = scene.announced(STOP)?.clone();
+    let (code, message) = announced.settled.as_deref()?.split_once(": ")?;
+    if code == PREVIOUS_STATE {
+        let text = format!(
+            "{} was {message} already when the stop arrived: it stays as somebody wants it. Saving a stopped machine is not \
+             yet supported by this version: start it, and the save goes on",
+            record.instance
+        );
+        return (announced.number == 1)
+            .then(|| record::withdraw_stop(scene, record, Reason::NotYetSupported, &text));
+    }
+    let text = format!("EC2 refused StopInstances: {code}: {message}");
+    let too_late = scene.now > record.stop_by;
+    let reason = match Class::of(code, message) {
+        Class::Denied if too_late => Reason::AccessDenied,
+        Class::Caller if message.contains("disableApiStop") => Reason::StopProtected,
+        Class::Caller | Class::TokenUsed | Class::NameTaken => Reason::InstanceNotSupported,
+        Class::Throttle | Class::Wait | Class::Capacity | Class::Late | Class::NotFound if too_late => {
+            Reason::InstanceBusy
+        }
+        Class::Throttle
+        | Class::Wait
+        | Class::Capacity
+        | Class::Late
+        | Class::NotFound
+        | Class::Denied
+        | Class::Unknown => return None,
+    };
+    Some(record::withdraw_stop(scene, record, reason, &text))
+}
+
+/// What `settled` begins with where the first Stop found the machine in another state than `running`.
+pub(crate) const PREVIOUS_STATE: &str = "previousState";
+
+fn still_running(
+    scene: &mut Scene<'_>,
+    capture: &CaptureStatus,
+    record: &Record,
+    instance: &Instance,
+) -> Unmet {
+    if instance.launch_time.is_some_and(|launch| launch > record.planned) {
+        let message = format!("{} was started before its image was asked for", instance.id);
+        return image::fail(scene, Reason::Failed, &message);
+    }
+    let waiting = Unmet::waiting(
+        Reason::Capturing,
+        format!("waiting for {} to stop", instance.id),
+        SOON,
+    );
+    if !scene.is_fresh() || scene.pause_left(STOP, Duration::from_secs(20)).is_some() {
+        return waiting;
+    }
+    let covered = scene.tagged_value() == Some(record.to_string().as_str());
+    let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
+    if scene.now <= record.stop_by && covered && as_planned {
+        return record::stop(scene, record);
+    }
+    if scene.now > debt::last_arrival(record) && scene.tagged_value().is_none() {
+        let message = format!("no stop reached {}", instance.id);
+        return record::withdraw_stop(scene, record, Reason::InstanceBusy, &message);
+    }
+    waiting
+}
+
+fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Option<Unmet> {
+    let requested = capture.stop_requested_time.as_ref()?.0;
+    let timeout = debt::stop_timeout(StopSpec::default().timeout_seconds, capture.max_downtime_seconds);
+    let late = record::passed(requested, SignedDuration::from_secs(timeout), scene.now);
+    if late {
+        let message = format!(
+            "{} has not stopped in {timeout} s: the save is given up, and the machine is started once it has stopped",
+            record.instance
+        );
+        return record::give_up(scene, "StopTimedOut", &message);
+    }
+    let message = format!(
+        "{} is stopping, {} s so far",
+        record.instance,
+        seconds_between(requested, scene.now)
+    );
+    Some(Unmet::waiting(Reason::Capturing, message, SOON))
+}

@@ -1,0 +1,206 @@
+//! What an EC2 error means: for the outcome of the call, and for trying again.
+use std::fmt;
+
+/// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Too many requests: nothing happened, slow down.
+    Throttle,
+    /// 5xx, a lost or unreadable reply: a read failed, a write may have happened.
+    Unknown,
+    /// The resource is in a state that passes: nothing happened, try again soon.
+    Wait,
+    /// No capacity or a quota of the account: nothing happened, try for ever.
+    Capacity,
+    /// The identity may not do this.
+    Denied,
+    /// The thing does not exist, or is not visible yet.
+    NotFound,
+    /// The AMI name is taken: perhaps by our own call whose reply was lost.
+    NameTaken,
+    /// The client token was used with other parameters: the call was accepted earlier.
+    TokenUsed,
+    /// Anything else: the request cannot succeed as it is.
+    Caller,
+    /// Our own interceptor held the call back, since its announcement was too old: nothing was sent.
+    Late,
+}
+
+/// A call that EC2 refused, or whose reply was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The EC2 operation, such as `StopInstances`.
+    pub operation: &'static str,
+    /// EC2's error code; empty where there was no reply.
+    pub code: String,
+    /// EC2's message, or what broke the connection.
+    pub message: String,
+    /// What it means.
+    pub class: Class,
+}
+
+const THROTTLE: &[&str] = &[
+    "RequestLimitExceeded",
+    "Throttling",
+    "Client.Throttling",
+    "ThrottlingException",
+    "EC2ThrottledException",
+    "SnapshotCreationPerVolumeRateExceeded",
+];
+const UNKNOWN: &[&str] = &[
+    "",
+    "InternalError",
+    "InternalFailure",
+    "ServerInternal",
+    "ServiceUnavailable",
+    "Unavailable",
+    "RequestTimeout",
+];
+const WAIT: &[&str] = &[
+    "IncorrectInstanceState",
+    "IncorrectState",
+    "InvalidAMIID.Unavailable",
+    "ConcurrentTagAccess",
+    "ConcurrentSnapshotLimitExceeded",
+    "PendingSnapshotLimitExceeded",
+    "ConcurrentCreateImageNoRebootLimitExceeded",
+    "ResourceLimitExceeded",
+    "RequestExpired",
+];
+const CAPACITY: &[&str] = &[
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientCapacityOnHost",
+    "InsufficientReservedInstanceCapacity",
+    "InstanceLimitExceeded",
+    "VcpuLimitExceeded",
+    "ReservationCapacityExceeded",
+];
+const DENIED: &[&str] = &[
+    "UnauthorizedOperation",
+    "AuthFailure",
+    "AccessDenied",
+    "OptInRequired",
+    "SignatureDoesNotMatch",
+    "Blocked",
+];
+
+impl Class {
+    /// What an error code means; `message` only where EC2 overloads the code.
+    pub fn of(code: &str, message: &str) -> Self {
+        let one_of = |codes: &[&str]| codes.contains(&code);
+        if one_of(THROTTLE) {
+            Self::Throttle
+        } else if one_of(UNKNOWN) {
+            Self::Unknown
+        } else if one_of(WAIT) || (code == "InvalidParameterValue" && message.contains("is not in state")) {
+            Self::Wait
+        } else if one_of(CAPACITY) {
+            Self::Capacity
+        } else if one_of(DENIED) {
+            Self::Denied
+        } else if code == "InvalidAMIName.Duplicate" {
+            Self::NameTaken
+        } else if code == "IdempotentParameterMismatch" {
+            Self::TokenUsed
+        } else if code.ends_with(".NotFound") {
+            Self::NotFound
+        } else {
+            Self::Caller
+        }
+    }
+}
+
+impl Refusal {
+    /// A refusal with EC2's own code and message.
+    pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self {
+            operation,
+            class: Class::of(&code, &message),
+            code,
+            message,
+        }
+    }
+
+    /// A call that our own interceptor held back.
+    pub fn late(operation: &'static str) -> Self {
+        let message = "held back: its announcement is older than 20 s".into();
+        Self {
+            operation,
+            code: String::new(),
+            message,
+            class: Class::Late,
+        }
+    }
+
+    /// Whether the call certainly changed nothing.
+    pub const fn is_definite(&self) -> bool {
+        !matches!(self.class, Class::Unknown | Class::NameTaken | Class::TokenUsed)
+    }
+
+    /// Whether asking again later may help without anybody's doing.
+    pub const fn passes(&self) -> bool {
+        matches!(
+            self.class,
+            Class::Throttle | Class::Unknown | Class::Wait | Class::Capacity | Class::Late | Class::NotFound
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = if self.code.is_empty() {
+            "no answer"
+        } else {
+            &self.code
+        };
+        write!(f, "{}: {code}: {}", self.operation, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_of_the_taxonomy_has_its_class() {
+        let rows = [
+            ("RequestLimitExceeded", "", Class::Throttle),
+            ("InternalError", "", Class::Unknown),
+            ("", "connection reset", Class::Unknown),
+            ("IncorrectInstanceState", "", Class::Wait),
+            (
+                "InvalidParameterValue",
+                "Instance is not in state 'running' or 'stopped'",
+                Class::Wait,
+            ),
+            (
+                "InvalidParameterValue",
+                "Value (x) for parameter y is invalid",
+                Class::Caller,
+            ),
+            ("InsufficientInstanceCapacity", "", Class::Capacity),
+            ("UnauthorizedOperation", "", Class::Denied),
+            ("InvalidAMIName.Duplicate", "", Class::NameTaken),
+            ("IdempotentParameterMismatch", "", Class::TokenUsed),
+            ("InvalidInstanceID.NotFound", "", Class::NotFound),
+            ("OperationNotPermitted", "may not be stopped", Class::Caller),
+            ("SomethingNew", "", Class::Caller),
+        ];
+        for (code, message, class) in rows {
+            assert_eq!(Class::of(code, message), class, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn a_lost_reply_is_never_taken_for_a_refusal() {
+        assert!(!Refusal::new("CreateImage", "", "connection closed").is_definite());
+        assert!(!Refusal::new("CreateImage", "InternalError", "").is_definite());
+        assert!(!Refusal::new("CreateImage", "InvalidAMIName.Duplicate", "").is_definite());
+        assert!(Refusal::new("StopInstances", "UnauthorizedOperation", "").is_definite());
+        assert!(Refusal::late("StopInstances").is_definite());
+    }
+}

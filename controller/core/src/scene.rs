@@ -1,0 +1,289 @@
+//! One pass over one object: what was read, and the status as it will be written.
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    SavedTemplateStatus,
+    ids::{AccountId, InstanceId, Region},
+    names::{self, Owner, tag},
+    spec::RestartWhen,
+    status::{Announced, CaptureStatus, RegionStatus},
+};
+
+use crate::{
+    debt::{self, Awaits, Record},
+    decide::Subject,
+    step::Step,
+    world::{Image, Instance, Snapshot, Tags, View, World},
+};
+
+/// What the needs read and change.
+pub(crate) struct Scene<'a> {
+    pub(crate) subject: Subject<'a>,
+    pub(crate) world: &'a World,
+    pub(crate) now: Timestamp,
+    pub(crate) status: SavedTemplateStatus,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(subject: Subject<'a>, world: &'a World, now: Timestamp) -> Self {
+        Self {
+            subject,
+            world,
+            now,
+            status: subject.status.clone(),
+        }
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        Time(self.now)
+    }
+
+    pub(crate) fn owner(&self) -> Owner<'a> {
+        Owner {
+            cluster: self.subject.cluster,
+            namespace: self.subject.namespace,
+            name: self.subject.name,
+        }
+    }
+
+    pub(crate) fn home(&self) -> &'a Region {
+        &self.subject.spec.source.region
+    }
+
+    pub(crate) fn template_name(&self) -> &'a str {
+        self.subject
+            .spec
+            .template_name
+            .as_deref()
+            .unwrap_or(self.subject.name)
+    }
+
+    pub(crate) fn debt_key(&self) -> String {
+        names::debt_key(self.subject.cluster)
+    }
+
+    pub(crate) fn capture(&self) -> Option<&CaptureStatus> {
+        self.status.capture.as_ref()
+    }
+
+    /// The capture that is not over.
+    pub(crate) fn open_capture(&self) -> Option<&CaptureStatus> {
+        self.capture().filter(|capture| capture.completion_time.is_none())
+    }
+
+    /// The record of the capture: the debt while it is open, else what identified it.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let capture = self.capture()?;
+        if let Some(record) = capture.debt.as_ref().and_then(|text| text.parse().ok()) {
+            return Some(record);
+        }
+        let planned = capture.start_time.as_ref()?.0;
+        Some(Record {
+            instance: self.instance_id()?,
+            capture: capture.id.clone(),
+            owner: String::new(),
+            planned,
+            stop_by: planned,
+            image_by: planned,
+            start_by: planned,
+            awaits: match capture.restart_when {
+                RestartWhen::SnapshotsStarted => Awaits::Snapshots,
+                RestartWhen::ImageAvailable => Awaits::Image,
+            },
+            volumes: capture.expected_volumes.len(),
+        })
+    }
+
+    /// The machine that the capture is of, or the declared one.
+    pub(crate) fn instance_id(&self) -> Option<InstanceId> {
+        let source = self
+            .status
+            .source
+            .as_ref()
+            .and_then(|source| source.instance_id.clone());
+        source.or_else(|| self.subject.spec.source.instance_id.clone())
+    }
+
+    pub(crate) fn account(&self) -> Option<&AccountId> {
+        self.status
+            .source
+            .as_ref()
+            .and_then(|source| source.account_id.as_ref())
+    }
+
+    /// The machine of the capture as the last sweep saw it.
+    pub(crate) fn instance(&self) -> Option<&'a Instance> {
+        let id = self.instance_id()?;
+        self.instances().iter().find(|instance| instance.id == id)
+    }
+
+    /// Whether the machine is terminated, or unknown to EC2 often enough to be believed.
+    pub(crate) fn is_gone(&self) -> bool {
+        match (self.instance(), self.instance_id(), self.view()) {
+            (Some(instance), ..) => instance.state.is_gone(),
+            (None, Some(id), Some(view)) => {
+                view.instances.is_ok() && debt::is_gone(view.absences.get(id.as_str()).copied(), self.now)
+            }
+            (None, ..) => false,
+        }
+    }
+
+    pub(crate) fn view(&self) -> Option<&'a View> {
+        self.world.home.as_ref().ok().map(std::convert::AsRef::as_ref)
+    }
+
+    pub(crate) fn instances(&self) -> &'a [Instance] {
+        self.view()
+            .and_then(|view| view.instances.as_deref().ok())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn images(&self) -> Option<&'a [Image]> {
+        self.view().and_then(|view| view.images.as_deref().ok())
+    }
+
+    pub(crate) fn snapshots(&self) -> Option<&'a [Snapshot]> {
+        self.view().and_then(|view| view.snapshots.as_deref().ok())
+    }
+
+    /// The images of one region other than home.
+    pub(crate) fn images_in(&self, region: &Region) -> Option<&'a [Image]> {
+        let view = self.world.abroad.get(region)?.as_ref().ok()?;
+        view.images.as_deref().ok()
+    }
+
+    /// The value under our record's key on the machine.
+    pub(crate) fn tagged_value(&self) -> Option<&'a str> {
+        let key = self.debt_key();
+        self.instance()
+            .and_then(|instance| instance.tags.get(&key))
+            .map(String::as_str)
+    }
+
+    /// Whether the view was read wholly after `time`: an older one may show the world before our last change.
+    pub(crate) fn read_after(&self, time: &Time) -> bool {
+        self.view().is_some_and(|view| view.began > time.0)
+    }
+
+    /// The announcement, if it is of this step.
+    pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
+        self.status
+            .announced
+            .as_ref()
+            .filter(|announced| announced.step == step)
+    }
+
+    /// Whether the view was read after the last announcement.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.status
+            .announced
+            .as_ref()
+            .is_none_or(|announced| self.read_after(&announced.time))
+    }
+
+    /// Writes down what is about to be done: the number of the try, so that the status always differs.
+    pub(crate) fn announce(&mut self, step: &Step) {
+        let request = request_text(step);
+        let same = |last: &Announced| last.step == step.name() && last.request == request;
+        let number = match &self.status.announced {
+            Some(last) if same(last) => last.number.saturating_add(1),
+            Some(_) | None => 1,
+        };
+        let region = if let Step::CopyImage { region, .. } = step {
+            Some(region.clone())
+        } else {
+            None
+        };
+        let time = self.time();
+        self.status.announced = Some(Announced {
+            number,
+            step: step.name().to_owned(),
+            time,
+            request,
+            region,
+            settled: None,
+        });
+    }
+
+    /// What is left of the pause after the last announcement of `step`: 5 s, doubling up to `longest`.
+    pub(crate) fn pause_left(&self, step: &str, longest: Duration) -> Option<Duration> {
+        let announced = self.announced(step)?;
+        let pause = pause(announced.number, Duration::from_secs(5), longest);
+        left(announced.time.0, pause, self.now)
+    }
+
+    /// The row of a region, made if it is not there.
+    pub(crate) fn row_mut(&mut self, region: &Region) -> Option<&mut RegionStatus> {
+        self.status.regions.iter_mut().find(|row| row.region == *region)
+    }
+
+    pub(crate) fn row(&self, region: &Region) -> Option<&RegionStatus> {
+        self.status.regions.iter().find(|row| row.region == *region)
+    }
+
+    pub(crate) fn home_row(&self) -> Option<&RegionStatus> {
+        self.row(self.home())
+    }
+
+    /// Tags of an image or snapshot at birth: whose it is, of which capture, and the user's own.
+    pub(crate) fn tags(&self, capture: &CaptureStatus, role: &str, region: &Region) -> Tags {
+        let text = str::to_owned;
+        let instance = self.instance_id().map(|id| id.to_string()).unwrap_or_default();
+        let ours = [
+            (tag::CLUSTER, text(self.subject.cluster)),
+            (tag::NAMESPACE, text(self.subject.namespace)),
+            (tag::NAME, text(self.subject.name)),
+            (tag::REVISION, capture.revision.to_string()),
+            (tag::ATTEMPT, capture.attempts.to_string()),
+            (tag::CAPTURE, capture.id.clone()),
+            (tag::SOURCE, names::source_digest(&self.subject.spec.source)),
+            (tag::SOURCE_INSTANCE, instance),
+            (tag::ROLE, text(role)),
+            (tag::REGION, region.to_string()),
+            (tag::HOLDER, text(self.subject.holder)),
+        ];
+        let users = capture
+            .tags
+            .iter()
+            .map(|tag| (tag.key.clone(), tag.value.clone()));
+        users
+            .chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value)))
+            .collect()
+    }
+
+    /// Whether the owner tags of something say that it is of this object.
+    pub(crate) fn owns(&self, tags: &Tags) -> bool {
+        let is = |key, value| tags.get(key).is_some_and(|found| found == value);
+        is(tag::CLUSTER, self.subject.cluster)
+            && is(tag::NAMESPACE, self.subject.namespace)
+            && is(tag::NAME, self.subject.name)
+    }
+}
+
+fn request_text(step: &Step) -> String {
+    match step {
+        Step::Tag { record, .. } | Step::Untag { record } | Step::Stop { record } => record.to_string(),
+        Step::CreateImage(request) => request.name.clone(),
+        Step::CopyImage { request, .. } => request.token.clone(),
+    }
+}
+
+/// The pause after the `number`-th try: `first`, doubling up to `longest`.
+pub(crate) fn pause(number: i64, first: Duration, longest: Duration) -> Duration {
+    let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(0).min(10);
+    first.saturating_mul(1 << doublings).min(longest)
+}
+
+/// What is left of a pause that began at `since`.
+pub(crate) fn left(since: Timestamp, pause: Duration, now: Timestamp) -> Option<Duration> {
+    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    pause.checked_sub(passed).filter(|left| !left.is_zero())
+}
+
+/// `later - earlier` in whole seconds.
+pub(crate) fn seconds_between(earlier: Timestamp, later: Timestamp) -> i64 {
+    let span: SignedDuration = later.duration_since(earlier);
+    span.as_secs()
+}

@@ -1,0 +1,114 @@
+//! What EC2 answered to the announced step, written into the status. Nothing is decided here.
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    SavedTemplateStatus,
+    condition::cut,
+    ids::{ImageId, Region},
+    status::{RegionRole, RegionState, RegionStatus},
+};
+
+use crate::{
+    debt::later,
+    needs::stop::PREVIOUS_STATE,
+    refusal::{Class, Refusal},
+    scene::pause,
+    step::{Outcome, Step},
+    world::InstanceState,
+};
+
+/// The status after `outcome`; none where the reply taught nothing, which saves a write.
+pub fn settle(
+    before: &SavedTemplateStatus,
+    step: &Step,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Option<SavedTemplateStatus> {
+    let mut status = before.clone();
+    match outcome {
+        Outcome::Done
+        | Outcome::Stopped {
+            previous: InstanceState::Running,
+        } => return None,
+        Outcome::Stopped { previous } => {
+            answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()))
+        }
+        Outcome::Busy { value } => answer(
+            &mut status,
+            &format!("IncorrectState: the machine carries {value}"),
+        ),
+        Outcome::Image(id) => named(&mut status, step, id),
+        Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),
+    }
+    (status != *before).then_some(status)
+}
+
+fn answer(status: &mut SavedTemplateStatus, text: &str) {
+    if let Some(announced) = status.announced.as_mut() {
+        announced.settled = Some(cut(text.to_owned(), 512));
+    }
+}
+
+fn row_of<'s>(status: &'s mut SavedTemplateStatus, step: &Step) -> Option<&'s mut RegionStatus> {
+    let copy: Option<&Region> = if let Step::CopyImage { region, .. } = step {
+        Some(region)
+    } else {
+        None
+    };
+    status.regions.iter_mut().find(|row| match copy {
+        Some(region) => row.region == *region,
+        None => row.role == RegionRole::Home,
+    })
+}
+
+fn named(status: &mut SavedTemplateStatus, step: &Step, id: &ImageId) {
+    if let Some(row) = row_of(status, step) {
+        row.image_id = Some(id.clone());
+        row.state = RegionState::Pending;
+        (row.progress_percent, row.reason, row.message) = (Some(0), None, None);
+    }
+}
+
+fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
+    let code = if refusal.code.is_empty() {
+        "RequestTimeout"
+    } else {
+        &refusal.code
+    };
+    let code = if refusal.class == Class::Late {
+        "IncorrectState"
+    } else {
+        code
+    };
+    answer(status, &format!("{code}: {}", refusal.message));
+    if !matches!(step, Step::CopyImage { .. }) {
+        return;
+    }
+    let Some(row) = row_of(status, step) else { return };
+    let definite = refusal.is_definite();
+    let wait = pause(
+        i64::from(row.attempts),
+        Duration::from_secs(30),
+        Duration::from_mins(10),
+    );
+    let wait = SignedDuration::try_from(wait).unwrap_or_default();
+    let word = match refusal.class {
+        Class::Throttle | Class::Wait => "Throttled",
+        Class::Denied => "AccessDenied",
+        Class::NameTaken => "NameConflict",
+        Class::Unknown | Class::Late | Class::TokenUsed => return,
+        Class::Capacity | Class::NotFound | Class::Caller => "CopyFailed",
+    };
+    row.reason = Some(word.to_owned());
+    row.message = Some(cut(refusal.to_string(), 512));
+    row.next_attempt_time = Some(Time(later(now, wait)));
+    if definite {
+        // Nothing was made: the next try needs no absence, and counts as the same attempt while EC2 is only busy.
+        row.announced_time = None;
+        if refusal.passes() {
+            row.attempts = row.attempts.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The reads. Filters rather than lists of ids: a larger bucket, and an id that is gone fails nothing.
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{
+        describe_images::DescribeImagesOutput, describe_instances::DescribeInstancesOutput,
+        describe_snapshots::DescribeSnapshotsOutput, describe_tags::DescribeTagsOutput,
+        describe_volumes::DescribeVolumesOutput,
+    },
+    types::{AttributeBooleanValue, Filter, InstanceAttributeName, InstanceType, InstanceTypeInfo},
+};
+use saved_template_api::ids::{InstanceId, Region, VolumeId};
+use saved_template_core::{
+    cloud::{Images, Instances, Snapshots},
+    refusal::Refusal,
+    world::{Image, Instance, OptIn, Snapshot},
+};
+
+use crate::{convert, errors, port::Line};
+
+/// `FilterLimitExceeded` above it.
+const VALUES: usize = 200;
+const PAGE: i32 = 1000;
+
+impl Line {
+    /// Pages of a list, all of them: the SDK ends a list silently when EC2 repeats a token.
+    async fn pages<P, E>(
+        &self,
+        operation: &'static str,
+        pages: impl Future<Output = Result<Vec<P>, SdkError<E, HttpResponse>>> + Send,
+        next: impl Fn(&P) -> Option<&str>,
+    ) -> Result<Vec<P>, Refusal>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let pages = self.read(operation, pages).await?;
+        match pages.last().and_then(next) {
+            None | Some("") => Ok(pages),
+            Some(_) => Err(errors::incomplete(operation, "end")),
+        }
+    }
+
+    pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
+        let mut instances = Vec::new();
+        for filter in match which {
+            Instances::TagKey(key) => filters("tag-key", [literal(&key)]),
+            Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
+            Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
+        } {
+            let call = self
+                .client
+                .describe_instances()
+                .filters(filter)
+                .include_managed_resources(true);
+            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
+            for page in self
+                .pages("DescribeInstances", pages, DescribeInstancesOutput::next_token)
+                .await?
+            {
+                instances.extend(page.reservations().iter().flat_map(convert::instances));
+            }
+        }
+        Ok(instances)
+    }
+
+    pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
+        let mut images = Vec::new();
+        for filter in match which {
+            Images::Tag(key, value) => filters(&format!("tag:{key}"), [literal(&value)]),
+            Images::Names(names) => filters("name", names.iter().map(|name| literal(name))),
+        } {
+            let call = self
+                .client
+                .describe_images()
+                .owners("self")
+                .filters(filter)
+                .include_disabled(true);
+            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
+            for page in self
+                .pages("DescribeImages", pages, DescribeImagesOutput::next_token)
+                .await?
+            {
+                images.extend(page.images().iter().filter_map(convert::image));
+            }
+        }
+        Ok(images)
+    }
+
+    pub(crate) async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
+        let mut snapshots = Vec::new();
+        for filter in match which {
+            Snapshots::Tag(key, value) => filters(&format!("tag:{key}"), [literal(&value)]),
+            Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
+        } {
+            let call = self.client.describe_snapshots().owner_ids("self").filters(filter);
+            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
+            for page in self
+                .pages("DescribeSnapshots", pages, DescribeSnapshotsOutput::next_token)
+                .await?
+            {
+                snapshots.extend(page.snapshots().iter().filter_map(convert::snapshot));
+            }
+        }
+        Ok(snapshots)
+    }
+
+    pub(crate) async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
+        let mut instances = BTreeSet::new();
+        let kind = Filter::builder().name("resource-type").values("instance").build();
+        for filter in filters("key", [literal(key)]) {
+            let call = self.client.describe_tags().filters(filter).filters(kind.clone());
+            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
+            for page in self
+                .pages("DescribeTags", pages, DescribeTagsOutput::next_token)
+                .await?
+            {
+                instances.extend(
+                    page.tags()
+                        .iter()
+                        .filter_map(|tag| convert::id(tag.resource_id())),
+                );
+            }
+        }
+        Ok(instances.into_iter().collect())
+    }
+
+    pub(crate) async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+        let attribute = InstanceAttributeName::DisableApiStop;
+        let call = self
+            .client
+            .describe_instance_attribute()
+            .instance_id(instance.as_str())
+            .attribute(attribute);
+        let reply = self.read("DescribeInstanceAttribute", call.send()).await?;
+        let value = reply.disable_api_stop().and_then(AttributeBooleanValue::value);
+        value.ok_or_else(|| errors::incomplete("DescribeInstanceAttribute", "disableApiStop"))
+    }
+
+    pub(crate) async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
+        let call = self
+            .client
+            .describe_instance_types()
+            .instance_types(InstanceType::from(instance_type));
+        let reply = self.read("DescribeInstanceTypes", call.send()).await?;
+        let value = reply
+            .instance_types()
+            .first()
+            .and_then(InstanceTypeInfo::instance_storage_supported);
+        value.ok_or_else(|| errors::incomplete("DescribeInstanceTypes", "instanceStorageSupported"))
+    }
+
+    pub(crate) async fn multi_attach(&self, volumes: &[VolumeId]) -> Result<Vec<VolumeId>, Refusal> {
+        let mut multi = Vec::new();
+        for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
+            let call = self.client.describe_volumes().filters(filter);
+            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
+            for page in self
+                .pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token)
+                .await?
+            {
+                let volumes = page
+                    .volumes()
+                    .iter()
+                    .filter(|volume| volume.multi_attach_enabled() == Some(true));
+                multi.extend(volumes.filter_map(|volume| convert::id(volume.volume_id())));
+            }
+        }
+        Ok(multi)
+    }
+
+    pub(crate) async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
+        let call = self.client.describe_regions().all_regions(true);
+        let reply = self.read("DescribeRegions", call.send()).await?;
+        Ok(reply.regions().iter().filter_map(convert::region).collect())
+    }
+}
+
+/// One filter for each call: no values, no call.
+fn filters(name: &str, values: impl IntoIterator<Item = String>) -> Vec<Filter> {
+    let values: Vec<String> = values.into_iter().collect();
+    let filter = |values: &[String]| {
+        Filter::builder()
+            .name(name)
+            .set_values(Some(values.to_vec()))
+            .build()
+    };
+    values.chunks(VALUES).map(filter).collect()
+}
+
+/// The text as a filter value: EC2 takes `*` and `?` for wildcards.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(character);
+    }
+    literal
+}

@@ -1,0 +1,81 @@
+//! SDK error in, refusal out. Branches on EC2's code alone: the SDK models none of its errors.
+use std::error::Error;
+
+use aws_sdk_ec2::{config::http::HttpResponse, error::ProvideErrorMetadata, error::SdkError};
+use saved_template_core::refusal::{Class, Refusal};
+
+/// What a failed call means, as far as the error alone can tell. Where no reply was read the call may have been
+/// carried out; a [`Fence`](crate::fence::Fence) knows more about a write.
+pub(crate) fn refusal<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(reply) => match reply.err().code() {
+            Some(code) => Refusal::new(operation, code, reply.err().message().unwrap_or_default()),
+            None => Refusal::new(operation, "", chain(reply.err())),
+        },
+        SdkError::ConstructionFailure(_) => unsent(operation, chain(error)),
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => {
+            Refusal::new(operation, "", chain(error))
+        }
+    }
+}
+
+/// A call that was never sent, for a reason that may pass: no credentials, no connection.
+pub(crate) fn unsent(operation: &'static str, message: String) -> Refusal {
+    Refusal {
+        operation,
+        code: String::new(),
+        message,
+        class: Class::Late,
+    }
+}
+
+/// An answer that lacks what it must have: it was accepted, and nobody knows what came of it.
+pub(crate) fn incomplete(operation: &'static str, what: &str) -> Refusal {
+    Refusal::new(operation, "", format!("the reply has no {what}"))
+}
+
+/// The answer to a `DryRun`: EC2 says yes with an error.
+pub(crate) fn permitted<T>(result: Result<T, Refusal>, operation: &'static str) -> Result<(), Refusal> {
+    match result {
+        Ok(_) => Err(Refusal::new(
+            operation,
+            "",
+            "answered a dry run as if it were none",
+        )),
+        Err(refusal) if refusal.code == "DryRunOperation" => Ok(()),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// How a result is counted.
+pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
+    let Err(refusal) = result else { return "ok" };
+    if refusal.code == "DryRunOperation" {
+        return "ok";
+    }
+    match refusal.class {
+        Class::Throttle => "throttle",
+        Class::Unknown => "unknown",
+        Class::Wait => "wait",
+        Class::Capacity => "capacity",
+        Class::Denied => "denied",
+        Class::NotFound => "not-found",
+        Class::NameTaken => "name-taken",
+        Class::TokenUsed => "token-used",
+        Class::Caller => "caller",
+        Class::Late => "late",
+    }
+}
+
+/// The error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

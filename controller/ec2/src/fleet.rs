@@ -1,0 +1,131 @@
+//! The SDK clients: one for each region and use, made once and shared.
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    AppName, BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
+};
+use aws_sdk_ec2::{
+    Client,
+    config::{
+        Builder,
+        retry::{RetryConfig, RetryPartition},
+        timeout::TimeoutConfig,
+    },
+};
+use saved_template_api::ids::Region;
+
+use crate::{clock::Clock, port::Ec2, tokens::Tokens};
+
+/// Hears of every finished call: the EC2 operation, and `ok` or the class of the refusal.
+pub type Observer = Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;
+
+/// What a client is used for. Each use has its own retry quota, so that neither exhausts the other's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// Captures and the survey.
+    Reconcile,
+    /// The restart loop.
+    Restart,
+}
+
+impl Use {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconcile => "reconcile",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// The share of EC2's bucket for `StartInstances`: 5 requests at once, then 2 in a second. Reconcile only
+    /// asks whether it may (`DryRun`), which EC2 counts too.
+    fn start_tokens(self) -> Tokens {
+        match self {
+            Self::Reconcile => Tokens::new(2, Duration::from_secs(1)),
+            Self::Restart => Tokens::new(3, Duration::from_secs(1)),
+        }
+    }
+}
+
+/// All clients of one AWS account. They share their credentials and, in one region, EC2's clock.
+pub struct Fleet {
+    config: SdkConfig,
+    observer: Observer,
+    clocks: Mutex<HashMap<Region, Arc<Clock>>>,
+    clients: Mutex<HashMap<(Region, Use), Ec2>>,
+}
+
+impl Fleet {
+    /// Reads the configuration that every AWS tool reads. Asks nobody: credentials are fetched on first use.
+    pub async fn connect(observer: Observer) -> Self {
+        // A region that is given in no file and no variable is not looked up in the instance metadata: each client
+        // names its own, and this one only says which STS is asked.
+        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else(aws_config::Region::from_static("us-east-1"));
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(region)
+            .load()
+            .await;
+        Self::new(config, observer)
+    }
+
+    /// Clients of this configuration; their region, timeouts and retries are set here.
+    pub fn new(config: SdkConfig, observer: Observer) -> Self {
+        Self {
+            config,
+            observer,
+            clocks: Mutex::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// EC2 in one region, for one use.
+    pub fn ec2(&self, region: &Region, purpose: Use) -> Ec2 {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients
+            .entry((region.clone(), purpose))
+            .or_insert_with(|| self.client(region, purpose))
+            .clone()
+    }
+
+    fn client(&self, region: &Region, purpose: Use) -> Ec2 {
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = Arc::clone(clocks.entry(region.clone()).or_default());
+        let name = purpose.as_str();
+        let mut settings = Builder::from(&self.config)
+            .region(aws_config::Region::new(region.to_string()))
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .retry_partition(RetryPartition::new(format!("savedtemplate-{region}-{name}")))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_millis(3100))
+                    .operation_attempt_timeout(Duration::from_secs(20))
+                    .operation_timeout(Duration::from_secs(45))
+                    .build(),
+            )
+            .interceptor(clock.reader());
+        settings.set_app_name(AppName::new("savedtemplate").ok());
+        let client = Client::from_conf(settings.build());
+        Ec2::new(
+            region.clone(),
+            client,
+            clock,
+            Arc::clone(&self.observer),
+            purpose.start_tokens(),
+        )
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("region", &self.config.region())
+            .finish_non_exhaustive()
+    }
+}

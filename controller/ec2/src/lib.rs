@@ -1,0 +1,26 @@
+//! EC2 as the controller sees it: SDK type in, core type out. The only crate that names the AWS SDK.
+//!
+//! ```text
+//! Fleet ──► Ec2 (one region, one use) ──► reads  ────────────────────► SDK client ──► EC2
+//!                                     └─► writes ─► batch ─► fence ─┘       └► clock (Date of every reply)
+//! ```
+mod batch;
+mod change;
+mod clock;
+mod convert;
+mod describe;
+mod errors;
+mod fence;
+mod fleet;
+pub mod iam;
+mod port;
+mod tokens;
+#[cfg(test)]
+mod wire;
+
+pub use fleet::{Fleet, Observer, Use};
+pub use port::Ec2;
+
+// The generated types of Kubernetes need a version to be chosen in the tests' build.
+#[cfg(test)]
+use k8s_openapi as _;

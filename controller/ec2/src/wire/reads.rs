@@ -1,0 +1,290 @@
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
+use saved_template_core::{
+    cloud::{Cloud, Images, Instances, Snapshots},
+    refusal::Class,
+    world::{ImageState, InstanceState, OptIn, SnapshotState},
+};
+
+use super::*;
+
+const INSTANCE: &str = r"<reservationSet><item><ownerId>123456789012</ownerId><instancesSet><item>
+    <instanceId>i-0123456789abcdef0</instanceId><imageId>ami-0123456789abcdef0</imageId>
+    <instanceState><code>336</code><name>stopped</name></instanceState>
+    <reason>User initiated (2026-11-24 07:46:58 GMT)</reason>
+    <stateReason><code>Client.UserInitiatedShutdown</code><message>m</message></stateReason>
+    <launchTime>2026-11-24T07:00:00.500Z</launchTime><instanceType>m5.large</instanceType>
+    <placement><availabilityZone>us-west-2a</availabilityZone></placement>
+    <architecture>x86_64</architecture><rootDeviceType>ebs</rootDeviceType><rootDeviceName>/dev/xvda</rootDeviceName>
+    <blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><volumeId>vol-0123456789abcdef0</volumeId>
+        <status>attached</status><attachTime>2026-11-24T06:00:00.000Z</attachTime></ebs></item></blockDeviceMapping>
+    <tagSet><item><key>Name</key><value>web</value></item></tagSet>
+    </item></instancesSet></item></reservationSet>";
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_is_read_with_all_that_the_protocol_rests_on() {
+    let wire = Wire::new([Answer::ok(INSTANCE)]);
+    let found = wire
+        .ec2()
+        .instances(Instances::TagKey("savedtemplate.dev/x".into()))
+        .await
+        .unwrap();
+    let [row] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(row.state, InstanceState::Stopped);
+    assert_eq!(row.account.as_str(), "123456789012");
+    assert_eq!(row.transition_time.unwrap().to_string(), "2026-11-24T07:46:58Z");
+    assert_eq!(row.launch_time.unwrap().to_string(), "2026-11-24T07:00:00Z");
+    assert_eq!(row.state_reason.as_deref(), Some("Client.UserInitiatedShutdown"));
+    assert!(row.ebs_root && row.attachments[0].attached);
+    assert_eq!(row.tags["Name"], "web");
+    let sent = &wire.sent()[0];
+    assert_eq!(sent["Filter.1.Name"], "tag-key");
+    assert_eq!(sent["Filter.1.Value.1"], "savedtemplate.dev/x");
+    assert_eq!(sent["MaxResults"], "1000");
+    assert_eq!(wire.counted(), ["DescribeInstances ok"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_page_is_read() {
+    let first = INSTANCE.to_owned() + "<nextToken>more</nextToken>";
+    let wire = Wire::new([Answer::ok(&first), Answer::ok(INSTANCE)]);
+    assert_eq!(
+        wire.ec2()
+            .instances(Instances::TagKey("k".into()))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(wire.sent()[1]["NextToken"], "more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_end_is_no_list() {
+    let page = INSTANCE.to_owned() + "<nextToken>more</nextToken>";
+    let wire = Wire::new([Answer::ok(&page), Answer::ok(&page)]);
+    let refusal = wire
+        .ec2()
+        .instances(Instances::TagKey("k".into()))
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.class, Class::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_go_two_hundred_to_a_call_and_none_make_no_call() {
+    let wire = Wire::new([Answer::ok(""), Answer::ok("")]);
+    let ec2 = wire.ec2();
+    assert_eq!(ec2.instances(Instances::Ids(Vec::new())).await, Ok(Vec::new()));
+    let ids = (0..201).map(|n| format!("i-{n:08x}").parse().unwrap()).collect();
+    assert_eq!(ec2.instances(Instances::Ids(ids)).await, Ok(Vec::new()));
+    let values: Vec<usize> = wire
+        .sent()
+        .iter()
+        .map(|form| fields(form, "Filter.1.Value.").len())
+        .collect();
+    assert_eq!(values, [200, 1]);
+    assert_eq!(wire.sent()[0]["Filter.1.Name"], "instance-id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_star_in_a_name_is_a_star() {
+    let wire = Wire::new([Answer::ok("")]);
+    wire.ec2()
+        .instances(Instances::Names(vec!["we*b?\\".into()]))
+        .await
+        .unwrap();
+    assert_eq!(wire.sent()[0]["Filter.1.Value.1"], r"we\*b\?\\");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_read_among_our_own() {
+    let body = r"<imagesSet><item><imageId>ami-0123456789abcdef0</imageId><imageState>failed</imageState>
+        <imageOwnerId>123456789012</imageOwnerId><name>web-r1</name><creationDate>2026-11-24T07:50:00.000Z</creationDate>
+        <stateReason><code>Client.InstanceTerminated</code><message>rebooted</message></stateReason>
+        <sourceInstanceId>i-0123456789abcdef0</sourceInstanceId><sourceImageRegion>us-east-1</sourceImageRegion>
+        <blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><snapshotId>snap-0123456789abcdef0</snapshotId>
+        </ebs></item></blockDeviceMapping></item></imagesSet>";
+    let wire = Wire::new([Answer::ok(body)]);
+    let found = wire
+        .ec2()
+        .images(Images::Tag("k".into(), "v".into()))
+        .await
+        .unwrap();
+    assert_eq!(found[0].state, ImageState::Failed);
+    assert_eq!(
+        found[0].state_reason.as_deref(),
+        Some("Client.InstanceTerminated: rebooted")
+    );
+    assert_eq!(found[0].source_instance, Some(instance()));
+    assert_eq!(found[0].source_region.as_ref().unwrap().as_str(), "us-east-1");
+    assert_eq!((found[0].snapshots.len(), found[0].created.is_some()), (1, true));
+    let sent = &wire.sent()[0];
+    assert_eq!(
+        (sent["Owner.1"].as_str(), sent["Filter.1.Name"].as_str()),
+        ("self", "tag:k")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_read_with_its_point_in_time() {
+    let body = r"<snapshotSet><item><snapshotId>snap-0123456789abcdef0</snapshotId>
+        <volumeId>vol-0123456789abcdef0</volumeId><status>pending</status><progress>42%</progress>
+        <startTime>2026-11-24T07:48:00.999Z</startTime><volumeSize>8</volumeSize></item></snapshotSet>";
+    let wire = Wire::new([Answer::ok(body)]);
+    let volume = "vol-0123456789abcdef0".parse().unwrap();
+    let found = wire
+        .ec2()
+        .snapshots(Snapshots::Volumes(vec![volume]))
+        .await
+        .unwrap();
+    assert_eq!(
+        (found[0].state, found[0].progress, found[0].volume_gib),
+        (SnapshotState::Pending, 42, 8)
+    );
+    assert_eq!(found[0].started.unwrap().to_string(), "2026-11-24T07:48:00Z");
+    assert_eq!(wire.sent()[0]["Owner.1"], "self");
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_questions_have_plain_answers() {
+    let attribute =
+        "<instanceId>i-0123456789abcdef0</instanceId><disableApiStop><value>true</value></disableApiStop>";
+    let kind = "<instanceTypeSet><item><instanceStorageSupported>false</instanceStorageSupported></item></instanceTypeSet>";
+    let volume = "<volumeSet><item><volumeId>vol-0123456789abcdef0</volumeId><multiAttachEnabled>true</multiAttachEnabled></item></volumeSet>";
+    let regions = "<regionInfo><item><regionName>af-south-1</regionName><optInStatus>not-opted-in</optInStatus></item>
+        <item><regionName>us-west-2</regionName><optInStatus>opt-in-not-required</optInStatus></item></regionInfo>";
+    let tags = "<tagSet><item><resourceId>i-0123456789abcdef0</resourceId><key>k</key></item></tagSet>";
+    let wire = Wire::new([attribute, kind, volume, regions, tags].map(Answer::ok));
+    let ec2 = wire.ec2();
+    assert_eq!(ec2.stop_protected(&instance()).await, Ok(true));
+    assert_eq!(ec2.instance_store("m5.large").await, Ok(false));
+    let volume = "vol-0123456789abcdef0".parse().unwrap();
+    assert_eq!(
+        ec2.multi_attach(std::slice::from_ref(&volume)).await,
+        Ok(vec![volume.clone()])
+    );
+    let regions = ec2.regions().await.unwrap();
+    assert_eq!(
+        regions.into_values().collect::<Vec<_>>(),
+        [OptIn::NotOptedIn, OptIn::Enabled]
+    );
+    assert_eq!(ec2.tagged("k").await, Ok(vec![instance()]));
+    assert_eq!(wire.sent()[0]["Attribute"], "disableApiStop");
+    assert_eq!(wire.sent()[3]["AllRegions"], "true");
+    assert_eq!(wire.sent()[4]["Filter.2.Value.1"], "instance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_tried_twice() {
+    let wire = Wire::new([Answer::Lost, Answer::refused(503, "Unavailable", "busy")]);
+    let refusal = wire.ec2().regions().await.unwrap_err();
+    assert_eq!(
+        (refusal.code.as_str(), refusal.class),
+        ("Unavailable", Class::Unknown)
+    );
+    assert_eq!(
+        (wire.sent().len(), wire.counted()),
+        (2, vec!["DescribeRegions unknown".to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_cannot_be_read_is_unknown() {
+    let half = Answer::Reply(200, "<Response><regionInfo><item>".into());
+    let refusal = Wire::new([half]).ec2().regions().await.unwrap_err();
+    assert_eq!((refusal.code.as_str(), refusal.class), ("", Class::Unknown));
+    let page = Answer::Reply(404, "<html>not here</html>".into());
+    assert_eq!(
+        Wire::new([page]).ec2().regions().await.unwrap_err().class,
+        Class::Unknown
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_ends() {
+    let start = tokio::time::Instant::now();
+    let refusal = Wire::new([Answer::Hangs, Answer::Hangs])
+        .ec2()
+        .regions()
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.class, Class::Unknown);
+    assert!(
+        start.elapsed() <= Duration::from_secs(45),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_reply_sets_the_clock_of_its_region_for_both_uses() {
+    let wire = Wire::new([Answer::refused(403, "UnauthorizedOperation", "no")]);
+    wire.date("Tue, 24 Nov 2026 07:46:58 GMT");
+    let fleet = wire.fleet();
+    let (reconcile, restart) = (
+        fleet.ec2(&region(), Use::Reconcile),
+        fleet.ec2(&region(), Use::Restart),
+    );
+    assert_eq!(restart.now(), None);
+    assert_eq!(reconcile.regions().await.unwrap_err().class, Class::Denied);
+    assert_eq!(restart.now().unwrap().to_string(), "2026-11-24T07:46:58Z");
+    assert_eq!(fleet.ec2(&"us-east-1".parse().unwrap(), Use::Restart).now(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_one_use_leaves_the_other_its_retries() {
+    let lost = std::iter::repeat_n(Answer::Lost, 400);
+    let wire = Wire::new(lost);
+    let fleet = wire.fleet();
+    let (reconcile, restart) = (
+        fleet.ec2(&region(), Use::Reconcile),
+        fleet.ec2(&region(), Use::Restart),
+    );
+    loop {
+        let before = wire.sent().len();
+        reconcile.regions().await.unwrap_err();
+        if wire.sent().len() == before + 1 {
+            break;
+        }
+    }
+    let before = wire.sent().len();
+    restart.regions().await.unwrap_err();
+    assert_eq!(wire.sent().len(), before + 2);
+}
+
+#[tokio::test]
+async fn a_fleet_is_made_without_asking_anybody() {
+    let fleet = tokio::time::timeout(Duration::from_secs(5), Fleet::connect(Arc::new(|_, _| ())))
+        .await
+        .unwrap();
+    assert_eq!(fleet.ec2(&region(), Use::Restart).region(), &region());
+}
+
+#[tokio::test]
+async fn an_endpoint_on_this_machine_is_reached_without_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let read = stream.read(&mut [0; 8192]).unwrap();
+        assert!(read > 0);
+        let body = "<DescribeRegionsResponse/>";
+        let head = "HTTP/1.1 200 OK\r\ndate: Tue, 24 Nov 2026 07:46:58 GMT\r\nconnection: close";
+        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    });
+    let credentials = Credentials::new("123456789012", "secret", None, None, "tests");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint)
+        .build();
+    let ec2 = Fleet::new(config, Arc::new(|_, _| ())).ec2(&region(), Use::Restart);
+    assert!(ec2.regions().await.unwrap().is_empty());
+    assert!(ec2.now().is_some());
+}

@@ -1,0 +1,131 @@
+//! Does the one step that the status announces. What comes back is an outcome, never an error.
+use std::time::Instant;
+
+use saved_template_core::{
+    cloud::{Announced, Cloud, Instances},
+    debt::Record,
+    refusal::Refusal,
+    step::{Outcome, Step},
+    world::InstanceState,
+};
+
+use crate::{regions::Desk, regions::Regions};
+
+/// Sends the step to EC2, in the region that it is for.
+pub(crate) async fn act<C: Cloud>(
+    step: &Step,
+    announced: Announced,
+    home: &Desk<C>,
+    regions: &Regions<C>,
+) -> Outcome {
+    let ledger = &home.survey.ledger;
+    let outcome = match step {
+        Step::Tag {
+            record,
+            receipt,
+            replaces,
+        } => tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await,
+        Step::Untag { record } => {
+            ledger.forget(&record.capture);
+            done(
+                home.cloud
+                    .untag(
+                        &record.instance,
+                        home.survey.debt_key(),
+                        &record.to_string(),
+                        announced,
+                    )
+                    .await,
+            )
+        }
+        Step::Stop { record } => {
+            ledger.remember(record);
+            ledger.take_custody(&record.capture);
+            match home.cloud.stop(&record.instance, announced).await {
+                Ok(previous) => Outcome::Stopped { previous },
+                Err(refusal) => Outcome::Refused(refusal),
+            }
+        }
+        Step::CreateImage(request) => image(home.cloud.create_image(request, announced).await),
+        Step::CopyImage { region, request } => {
+            let desk = regions.desk(region);
+            let outcome = image(desk.cloud.copy_image(request, announced).await);
+            desk.survey.poke();
+            outcome
+        }
+    };
+    home.survey.poke();
+    report(step, &outcome);
+    outcome
+}
+
+/// The instance's tags are read right before: a record of another capture under our key is a debt, and stays.
+async fn tag<C: Cloud>(
+    record: &Record,
+    receipt: Option<&(String, String)>,
+    replaces: Option<&str>,
+    announced: Announced,
+    home: &Desk<C>,
+) -> Outcome {
+    let id = &record.instance;
+    let key = home.survey.debt_key();
+    let found = match home.cloud.instances(Instances::Ids(vec![id.clone()])).await {
+        Ok(found) => found,
+        Err(refusal) => return Outcome::Refused(refusal),
+    };
+    let Some(instance) = found.into_iter().find(|instance| instance.id == *id) else {
+        return Outcome::Refused(Refusal::new(
+            "CreateTags",
+            "InvalidInstanceID.NotFound",
+            format!("EC2 does not show {id}"),
+        ));
+    };
+    let other = instance
+        .tags
+        .get(key)
+        .filter(|value| is_anothers(value, record, replaces));
+    if let Some(value) = other {
+        return Outcome::Busy { value: value.clone() };
+    }
+    let mut tags = saved_template_core::world::Tags::from([(key.to_owned(), record.to_string())]);
+    tags.extend(receipt.cloned());
+    done(home.cloud.tag(id, tags, announced).await)
+}
+
+/// Only the record of this capture may be overwritten, and that of the plan which this one replaces.
+fn is_anothers(value: &str, record: &Record, replaces: Option<&str>) -> bool {
+    let there = value.parse::<Record>().ok();
+    !there.is_some_and(|there| there.capture == record.capture || Some(there.capture.as_str()) == replaces)
+}
+
+fn done(result: Result<(), Refusal>) -> Outcome {
+    result.map_or_else(Outcome::Refused, |()| Outcome::Done)
+}
+
+fn image(result: Result<saved_template_api::ids::ImageId, Refusal>) -> Outcome {
+    result.map_or_else(Outcome::Refused, Outcome::Image)
+}
+
+fn report(step: &Step, outcome: &Outcome) {
+    let step = step.name();
+    match outcome {
+        Outcome::Done => tracing::info!(step, "done"),
+        Outcome::Stopped {
+            previous: InstanceState::Running,
+        } => tracing::info!(step, "machine is stopping"),
+        Outcome::Stopped { previous } => {
+            tracing::warn!(step, previous = previous.as_str(), "machine was not running")
+        }
+        Outcome::Image(image) => tracing::info!(step, %image, "accepted"),
+        Outcome::Busy { value } => tracing::warn!(step, value, "another restart record is on the machine"),
+        Outcome::Refused(refusal) => tracing::warn!(step, %refusal, "refused"),
+    }
+}
+
+/// The instant before the announcement is written: the call leaves within 20 s of it or not at all.
+pub(crate) fn announcing(now: jiff::Timestamp) -> Announced {
+    Announced {
+        at: now,
+        instant: Instant::now(),
+    }
+}

@@ -1,0 +1,120 @@
+//! What this process knows of debts beyond what EC2 shows: stops that it announced, starts that it made, and how
+//! long it has been without Kubernetes. Lost with the process; then the tag and the status tell.
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use saved_template_core::{debt::Record, interest::ALONE, refusal::Refusal, world::Started};
+
+/// A stop that this process sent.
+#[derive(Debug, Clone, Copy)]
+struct Custody {
+    last_contact: Instant,
+    /// CreateImage was announced, or the capture was aborted: nothing to do without Kubernetes any more.
+    over: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: BTreeMap<String, Record>,
+    started: BTreeMap<String, Started>,
+    refused: BTreeMap<String, Refusal>,
+    custody: BTreeMap<String, Custody>,
+}
+
+/// The debts of one region as this process remembers them, by capture.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(Mutex<State>);
+
+impl Ledger {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// R7: a Stop is announced under the record.
+    pub(crate) fn remember(&self, record: &Record) {
+        self.state()
+            .records
+            .insert(record.capture.clone(), record.clone());
+    }
+
+    /// The record is paid, withdrawn or void.
+    pub(crate) fn forget(&self, capture: &str) {
+        let mut state = self.state();
+        state.records.remove(capture);
+        state.custody.remove(capture);
+        state.refused.remove(capture);
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.state().records.values().cloned().collect()
+    }
+
+    /// This process sent the Stop: it answers for the machine until CreateImage is announced.
+    pub(crate) fn take_custody(&self, capture: &str) {
+        let custody = Custody {
+            last_contact: Instant::now(),
+            over: false,
+        };
+        self.state().custody.insert(capture.to_owned(), custody);
+    }
+
+    /// Kubernetes answered about the object of the capture.
+    pub(crate) fn contact(&self, capture: &str, over: bool) {
+        if let Some(custody) = self.state().custody.get_mut(capture) {
+            custody.last_contact = Instant::now();
+            custody.over |= over;
+        }
+    }
+
+    /// R6: the records of stops that this process sent, and about which Kubernetes has been silent for too long.
+    pub(crate) fn alone(&self) -> Vec<Record> {
+        let state = self.state();
+        let alone = |custody: &Custody| !custody.over && custody.last_contact.elapsed() >= ALONE;
+        let captures = state
+            .custody
+            .iter()
+            .filter(|(_, custody)| alone(custody))
+            .map(|(capture, _)| capture);
+        captures
+            .filter_map(|capture| state.records.get(capture).cloned())
+            .collect()
+    }
+
+    pub(crate) fn aborted(&self, record: &Record) {
+        let mut state = self.state();
+        state.records.insert(record.capture.clone(), record.clone());
+        if let Some(custody) = state.custody.get_mut(&record.capture) {
+            custody.over = true;
+        }
+    }
+
+    pub(crate) fn started(&self, capture: &str, started: Started) {
+        let mut state = self.state();
+        state.refused.remove(capture);
+        state.started.entry(capture.to_owned()).or_insert(started);
+    }
+
+    pub(crate) fn refused(&self, capture: &str, refusal: Refusal) {
+        self.state().refused.insert(capture.to_owned(), refusal);
+    }
+
+    pub(crate) fn start_of(&self, capture: &str) -> (Option<Started>, Option<Refusal>) {
+        let state = self.state();
+        (
+            state.started.get(capture).copied(),
+            state.refused.get(capture).cloned(),
+        )
+    }
+
+    /// The capture is over and written down: nothing of it is asked for any more.
+    pub(crate) fn close(&self, capture: &str) {
+        self.forget(capture);
+        self.state().started.remove(capture);
+    }
+}
+
+/// How often the loop asks whether it is alone.
+pub(crate) const TICK: Duration = Duration::from_secs(1);

@@ -1,0 +1,26 @@
+//! The SavedTemplate controller: everything that talks to Kubernetes, and the loops.
+//!
+//! ```text
+//!                       ┌────────────── survey (per region) ──────────────┐
+//!  SavedTemplate ──► reconcile:  observe ─► decide ─► record ─► act ──► EC2 │ one sweep serves all
+//!                                  ▲          pure      CAS     one step    │
+//!                                  └────────────────────────────────────────┘
+//!  EC2 tags ───────► restart:    observe ─► ours? due? ─► StartInstances ─► paid?    needs no Kubernetes at all
+//! ```
+mod act;
+pub mod args;
+pub mod error;
+mod lease;
+mod ledger;
+pub mod logging;
+pub mod metrics;
+mod observe;
+mod prints;
+mod reconcile;
+mod record;
+mod regions;
+mod restart;
+pub mod run;
+mod server;
+mod survey;
+mod wait;

@@ -1,0 +1,130 @@
+//! Sees the world of one object: the sweeps of its regions, and answers to what only its own calls can tell.
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use saved_template_core::{
+    cloud::{Cloud, DryRun},
+    debt::Record,
+    decide::{Decision, Question, Subject, decide, needs_world},
+    interest,
+    world::{Permits, Probe, World},
+};
+
+use crate::{reconcile::Context, regions::Desk, survey::Key};
+
+/// A region that does not answer holds up nobody longer than this.
+const HOME: Duration = Duration::from_secs(20);
+const ABROAD: Duration = Duration::from_secs(5);
+
+/// What was decided, and the time that it was decided at.
+pub(crate) struct Observed {
+    pub(crate) decision: Decision,
+    pub(crate) now: Timestamp,
+}
+
+/// Reads what the object needs, and decides. Asks EC2 about this one machine only where the decision lacks it.
+pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Observed {
+    let key = Key {
+        namespace: subject.namespace.to_owned(),
+        name: subject.name.to_owned(),
+    };
+    let home = ctx.regions.desk(&subject.spec.source.region);
+    recall(&subject, &home);
+    let mut world = if needs_world(&subject) {
+        read(subject, &key, ctx, &home).await
+    } else {
+        World::unread()
+    };
+    loop {
+        let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
+        match decide(subject, &world, now) {
+            Ok(decision) => return Observed { decision, now },
+            Err(question) => answer(question, &home, &mut world).await,
+        }
+    }
+}
+
+/// R7: what the status says of the debt, this process remembers too; and it hears that Kubernetes answers.
+fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
+    let Some(capture) = &subject.status.capture else {
+        return;
+    };
+    let ledger = &home.survey.ledger;
+    let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
+    match record.filter(|_| capture.stop_requested_time.is_some()) {
+        Some(record) => {
+            ledger.remember(&record);
+            ledger.contact(
+                &capture.id,
+                capture.image_requested_time.is_some() || capture.reason.is_some(),
+            );
+        }
+        None if capture.completion_time.is_some() => ledger.close(&capture.id),
+        None => ledger.forget(&capture.id),
+    }
+}
+
+async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home: &Arc<Desk<C>>) -> World {
+    let mut interests = interest::of(subject, home.survey.cloud.now());
+    let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
+    let views = interests.into_iter().map(|(region, interest)| async move {
+        let view = ctx
+            .regions
+            .desk(&region)
+            .survey
+            .read(key, &interest, ABROAD)
+            .await;
+        (region, view)
+    });
+    let (view, abroad) = futures::future::join(
+        home.survey.read(key, &here, HOME),
+        futures::future::join_all(views),
+    )
+    .await;
+    let (started, start_refused) = match &subject.status.capture {
+        Some(capture) => home.survey.ledger.start_of(&capture.id),
+        None => (None, None),
+    };
+    let abroad: BTreeMap<_, _> = abroad.into_iter().collect();
+    World {
+        home: view,
+        abroad,
+        started,
+        start_refused,
+        ..World::unread()
+    }
+}
+
+async fn answer<C: Cloud>(question: Question, home: &Desk<C>, world: &mut World) {
+    let cloud = &home.cloud;
+    match question {
+        Question::Probe {
+            instance,
+            instance_type,
+            volumes,
+            request,
+        } => {
+            let (stop_protected, instance_store, regions, create_image, multi_attach) = tokio::join!(
+                cloud.stop_protected(&instance),
+                cloud.instance_store(&instance_type),
+                cloud.regions(),
+                cloud.dry_run(DryRun::CreateImage(request)),
+                cloud.multi_attach(&volumes),
+            );
+            world.probe = Some(Probe {
+                stop_protected,
+                instance_store,
+                regions,
+                create_image,
+                multi_attach,
+            });
+        }
+        Question::Permits(instance) => {
+            let (stop, start) = tokio::join!(
+                cloud.dry_run(DryRun::Stop(instance.clone())),
+                cloud.dry_run(DryRun::Start(instance.clone())),
+            );
+            world.permits = Some(Permits { stop, start });
+        }
+    }
+}

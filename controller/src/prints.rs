@@ -1,0 +1,77 @@
+//! What a sweep shows of each object, as one number: a number that moved wakes the object.
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use saved_template_api::names::tag;
+use saved_template_core::{
+    interest::Interest,
+    world::{Tags, View},
+};
+
+use crate::survey::Key;
+
+/// The print of every object that wants something read. One pass over the view, not one per object.
+pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key, u64> {
+    let mut owned: HashMap<Key, u64> = HashMap::new();
+    for image in view.images.as_deref().unwrap_or_default() {
+        add(&mut owned, &image.tags, image);
+    }
+    for snapshot in view.snapshots.as_deref().unwrap_or_default() {
+        add(&mut owned, &snapshot.tags, snapshot);
+    }
+    let instances = view.instances.as_deref().unwrap_or_default();
+    let mut by_id: HashMap<&str, u64> = HashMap::new();
+    let mut by_name: HashMap<&str, u64> = HashMap::new();
+    for instance in instances {
+        let print = hash(instance);
+        by_id.insert(instance.id.as_str(), print);
+        if let Some(name) = instance.tags.get("Name") {
+            mix(by_name.entry(name).or_default(), print);
+        }
+    }
+    let readable = (
+        view.instances.is_ok(),
+        view.images.is_ok(),
+        view.snapshots.is_ok(),
+    );
+    let print = |key: &Key, interest: &Interest| {
+        let ids: Vec<_> = interest
+            .instances
+            .iter()
+            .map(|id| by_id.get(id.as_str()))
+            .collect();
+        let names: Vec<_> = interest
+            .names
+            .iter()
+            .map(|name| by_name.get(name.as_str()))
+            .collect();
+        hash(&(owned.get(key), ids, names, readable))
+    };
+    interests
+        .iter()
+        .map(|(key, interest)| (key.clone(), print(key, interest)))
+        .collect()
+}
+
+fn add(owned: &mut HashMap<Key, u64>, tags: &Tags, thing: &impl Hash) {
+    if let (Some(namespace), Some(name)) = (tags.get(tag::NAMESPACE), tags.get(tag::NAME)) {
+        let key = Key {
+            namespace: namespace.clone(),
+            name: name.clone(),
+        };
+        mix(owned.entry(key).or_default(), hash(thing));
+    }
+}
+
+/// The order in which EC2 lists things carries no meaning.
+fn mix(sum: &mut u64, print: u64) {
+    *sum = sum.wrapping_add(print);
+}
+
+fn hash(thing: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
+}

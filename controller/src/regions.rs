@@ -1,0 +1,143 @@
+//! The regions of the account: for each one reader and one restart loop, started once.
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use saved_template_api::ids::Region;
+use saved_template_core::{cloud::Cloud, world::OptIn};
+use tokio::sync::{broadcast, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    args::Args,
+    metrics::Metrics,
+    restart::Restart,
+    survey::{Key, Survey},
+    wait,
+};
+
+/// One region: its reader, and the client that reconciles write with.
+pub(crate) struct Desk<C> {
+    pub(crate) survey: Arc<Survey<C>>,
+    pub(crate) cloud: C,
+}
+
+/// Makes the clients of a region: one for the sweeps and restarts, one for reconciles.
+pub(crate) type Connect<C> = Box<dyn Fn(&Region) -> (C, C) + Send + Sync>;
+
+/// Every region that is read.
+pub(crate) struct Regions<C> {
+    connect: Connect<C>,
+    cluster: String,
+    drift: Duration,
+    metrics: Metrics,
+    pub(crate) wake: broadcast::Sender<Key>,
+    leading: watch::Receiver<bool>,
+    desks: Mutex<BTreeMap<Region, Arc<Desk<C>>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// How often the account is asked for its regions: at first, and once they are known.
+const RETRY: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_hours(1);
+/// Wakes in flight; one that is lost is made up for by the object's own next look.
+const WAKES: usize = 4096;
+
+impl<C: Cloud> Regions<C> {
+    pub(crate) fn new(
+        connect: Connect<C>,
+        args: &Args,
+        metrics: Metrics,
+        leading: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connect,
+            cluster: args.cluster_name.clone(),
+            drift: args.drift(),
+            metrics,
+            wake: broadcast::Sender::new(WAKES),
+            leading,
+            desks: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
+    /// The desk of a region; its loops are started the first time.
+    pub(crate) fn desk(&self, region: &Region) -> Arc<Desk<C>> {
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let desk = desks.entry(region.clone()).or_insert_with(|| {
+            let (sweeping, writing) = (self.connect)(region);
+            let survey = Survey::new(
+                sweeping,
+                &self.cluster,
+                self.drift,
+                self.wake.clone(),
+                self.leading.clone(),
+            );
+            let survey = Arc::new(survey);
+            let reading = Arc::clone(&survey);
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move { reading.run(&stop).await });
+            self.tasks
+                .spawn(Restart::new(Arc::clone(&survey), self.metrics.clone()).run(self.stop.clone()));
+            Arc::new(Desk {
+                survey,
+                cloud: writing,
+            })
+        });
+        Arc::clone(desk)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Desk<C>>> {
+        self.desks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Starts the loops of the regions named by the flag, else of all that the account has enabled.
+    pub(crate) async fn open(&self, named: &[Region]) {
+        for region in named {
+            self.desk(region);
+        }
+        while named.is_empty() && !self.stop.is_cancelled() {
+            let pause = match self.enabled().await {
+                Ok(regions) => {
+                    for region in &regions {
+                        self.desk(region);
+                    }
+                    AGAIN
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the account's regions cannot be read");
+                    RETRY
+                }
+            };
+            wait::unless_cancelled(pause, &self.stop).await;
+        }
+    }
+
+    /// Any region can say which ones there are.
+    async fn enabled(&self) -> anyhow::Result<Vec<Region>> {
+        let (cloud, _) = (self.connect)(&Region::parse("us-east-1")?);
+        let known = cloud.regions().await?;
+        Ok(known
+            .into_iter()
+            .filter(|(_, opt_in)| *opt_in == OptIn::Enabled)
+            .map(|(region, _)| region)
+            .collect())
+    }
+
+    /// Waits for the loops to finish what they began.
+    pub(crate) async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

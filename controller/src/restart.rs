@@ -1,0 +1,313 @@
+//! The restart loop: gives back every machine that was stopped under a record of this installation.
+//!
+//! It needs no lease, no object and no API server: between `main` and here nothing awaits Kubernetes. Only this loop
+//! sends `StartInstances`, and it never gives up.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use saved_template_core::{
+    cloud::{Announced, Cloud},
+    debt::{Copy, Due, Evidence, Record, Settled, Verdict, judge, later},
+    refusal::Refusal,
+    world::{Instance, Started, View},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ledger::TICK,
+    metrics::Metrics,
+    survey::{Survey, Sweep},
+};
+
+/// R8: a replica without the lease starts a machine this much later.
+const STANDBY: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
+/// After a start was accepted, EC2 is given this long to show it.
+const ACCEPTED: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    refused: u32,
+    last: Instant,
+    first_due: Option<Timestamp>,
+}
+
+/// The restart loop of one region.
+pub(crate) struct Restart<C> {
+    survey: Arc<Survey<C>>,
+    metrics: Metrics,
+    tries: Mutex<BTreeMap<String, Tries>>,
+}
+
+/// One record, where it was read, and the machine.
+struct Debt {
+    record: Record,
+    copy: Copy,
+    instance: Option<Instance>,
+}
+
+impl<C: Cloud> Restart<C> {
+    pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            survey,
+            metrics,
+            tries: Mutex::default(),
+        })
+    }
+
+    /// Judges every record after every sweep, for as long as the process runs.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut sweeps = self.survey.subscribe();
+        let mut paying: JoinSet<String> = JoinSet::new();
+        let mut busy: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let changed = tokio::select! {
+                changed = tokio::time::timeout(TICK, sweeps.changed()) => changed.is_ok(),
+                () = stop.cancelled() => break,
+            };
+            while let Some(paid) = paying.try_join_next() {
+                busy.remove(&paid.unwrap_or_default());
+            }
+            if paying.is_empty() {
+                busy.clear();
+            }
+            for record in self.survey.ledger.alone() {
+                if busy.insert(record.capture.clone()) {
+                    paying.spawn(Arc::clone(&self).abort(record));
+                }
+            }
+            let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
+            for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.view)) {
+                if let Some(sweep) = &sweep
+                    && busy.insert(debt.record.capture.clone())
+                {
+                    paying.spawn(Arc::clone(&self).pay(debt, Arc::clone(sweep)));
+                }
+            }
+        }
+        // What was begun is finished: a write in flight is never cut off by the end of the process.
+        while paying.join_next().await.is_some() {}
+    }
+
+    /// Every record: those on machines, and those that this process remembers.
+    fn debts(&self, view: &View) -> Vec<Debt> {
+        let Ok(instances) = &view.instances else {
+            return Vec::new();
+        };
+        let mut debts = Vec::new();
+        let mut tagged = BTreeSet::new();
+        for instance in instances {
+            let Some(value) = instance.tags.get(self.survey.debt_key()) else {
+                continue;
+            };
+            tagged.insert(instance.id.clone());
+            match value.parse::<Record>() {
+                Ok(record) => debts.push(Debt {
+                    record,
+                    copy: Copy::Tag,
+                    instance: Some(instance.clone()),
+                }),
+                Err(error) => {
+                    self.metrics.restart("unreadable");
+                    tracing::error!(instance = %instance.id, value, %error, "a restart record cannot be read");
+                }
+            }
+        }
+        self.metrics
+            .owed(self.survey.cloud.region().as_str(), debts.len());
+        for record in self.survey.ledger.records() {
+            if !tagged.contains(&record.instance) {
+                let instance = instances
+                    .iter()
+                    .find(|instance| instance.id == record.instance)
+                    .cloned();
+                debts.push(Debt {
+                    record,
+                    copy: Copy::Remembered,
+                    instance,
+                });
+            }
+        }
+        debts
+    }
+
+    async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> String {
+        let Debt {
+            record,
+            copy,
+            instance,
+        } = debt;
+        let capture = record.capture.clone();
+        let Some(now) = self.survey.cloud.now() else {
+            return capture;
+        };
+        let evidence = Evidence::of(&sweep.view, &record.instance);
+        let announced = Announced {
+            at: sweep.view.began,
+            instant: sweep.began(),
+        };
+        match judge(&record, copy, instance.as_ref(), evidence, now) {
+            Verdict::Wait | Verdict::Ignore => {}
+            Verdict::Void => self.survey.ledger.forget(&capture),
+            Verdict::Unclear { code } => {
+                let message = format!(
+                    "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
+                    record.instance
+                );
+                self.survey.ledger.refused(
+                    &capture,
+                    Refusal::new("StartInstances", "UnclearStateReason", message),
+                );
+                self.metrics.restart("unclear");
+            }
+            Verdict::Start { due, since } => {
+                if self.may_start(&capture, since, now) {
+                    self.start(&record, instance.as_ref(), due, announced).await;
+                }
+            }
+            Verdict::Remove(why) => self.remove(&record, why, announced).await,
+            Verdict::Rewrite => self.rewrite(&record, announced).await,
+        }
+        capture
+    }
+
+    /// The pause between tries, and the standby's courtesy.
+    fn may_start(&self, capture: &str, since: Option<Timestamp>, now: Timestamp) -> bool {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tries.get(capture).copied();
+        let first_due = since.or(known.and_then(|known| known.first_due)).unwrap_or(now);
+        let paused = known.is_some_and(|known| {
+            let doublings = known.refused.saturating_sub(1).min(5);
+            let pause = if known.refused == 0 {
+                ACCEPTED
+            } else {
+                Duration::from_secs(5).saturating_mul(1 << doublings).min(LONGEST)
+            };
+            known.first_due.is_some() && known.last.elapsed() < pause
+        });
+        if !self.survey.leads() && now < later(first_due, STANDBY) {
+            // Remembered without a try, so that a due time that EC2 does not tell is counted from its first sight.
+            let long_ago = Instant::now().checked_sub(LONGEST).unwrap_or_else(Instant::now);
+            tries.entry(capture.to_owned()).or_insert(Tries {
+                refused: 0,
+                last: long_ago,
+                first_due: Some(first_due),
+            });
+            return false;
+        }
+        if !paused {
+            let refused = known.map_or(0, |known| known.refused);
+            tries.insert(
+                capture.to_owned(),
+                Tries {
+                    refused,
+                    last: Instant::now(),
+                    first_due: Some(first_due),
+                },
+            );
+        }
+        !paused
+    }
+
+    async fn start(&self, record: &Record, instance: Option<&Instance>, due: Due, announced: Announced) {
+        let launch_time_before = instance.and_then(|instance| instance.launch_time);
+        let (id, capture) = (&record.instance, &record.capture);
+        match self.survey.cloud.start(id, announced).await {
+            Ok(previous) => {
+                tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
+                self.metrics.restart("started");
+                self.survey.ledger.started(
+                    capture,
+                    Started {
+                        previous,
+                        launch_time_before,
+                    },
+                );
+                self.note(capture, |tries| tries.refused = 0);
+            }
+            Err(refusal) => {
+                tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
+                self.metrics.restart("refused");
+                self.survey.ledger.refused(capture, refusal);
+                self.note(capture, |tries| tries.refused = tries.refused.saturating_add(1));
+            }
+        }
+        self.survey.poke();
+    }
+
+    fn note(&self, capture: &str, change: impl FnOnce(&mut Tries)) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tries) = tries.get_mut(capture) {
+            tries.last = Instant::now();
+            change(tries);
+        }
+    }
+
+    async fn remove(&self, record: &Record, why: Settled, announced: Announced) {
+        let (id, value) = (&record.instance, record.to_string());
+        match self
+            .survey
+            .cloud
+            .untag(id, self.survey.debt_key(), &value, announced)
+            .await
+        {
+            Ok(()) => {
+                tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
+                self.metrics.restart("settled");
+                self.survey.ledger.forget(&record.capture);
+                self.tries
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&record.capture);
+                self.survey.poke();
+            }
+            Err(refusal) => {
+                tracing::warn!(instance = %id, %refusal, "restart record could not be removed: it is tried again")
+            }
+        }
+    }
+
+    async fn rewrite(&self, record: &Record, announced: Announced) {
+        let tags = [(self.survey.debt_key().to_owned(), record.to_string())].into();
+        match self.survey.cloud.tag(&record.instance, tags, announced).await {
+            Ok(()) => {
+                tracing::warn!(instance = %record.instance, capture = record.capture, "restart record was gone and is written again");
+                self.metrics.restart("rewritten");
+                self.survey.poke();
+            }
+            Err(refusal) => {
+                tracing::error!(instance = %record.instance, %refusal, "restart record could not be written again")
+            }
+        }
+    }
+
+    /// R6: this process stopped the machine and cannot reach Kubernetes: the capture ends, the machine comes back.
+    async fn abort(self: Arc<Self>, record: Record) -> String {
+        let capture = record.capture.clone();
+        let Some(now) = self.survey.cloud.now() else {
+            return capture;
+        };
+        let aborted = record.aborted(now);
+        let announced = Announced {
+            at: now,
+            instant: Instant::now(),
+        };
+        let tags = [(self.survey.debt_key().to_owned(), aborted.to_string())].into();
+        match self.survey.cloud.tag(&record.instance, tags, announced).await {
+            Ok(()) => {
+                tracing::warn!(instance = %record.instance, capture, "Kubernetes has been silent: the save is given up, the machine is given back");
+                self.metrics.restart("aborted");
+                self.survey.ledger.aborted(&aborted);
+            }
+            Err(refusal) => {
+                tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again")
+            }
+        }
+        capture
+    }
+}

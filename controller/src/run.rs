@@ -1,0 +1,206 @@
+//! Wires client, lease, loops and server, and takes them down in order.
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::{
+    Api, Client,
+    core::PartialObjectMeta,
+    runtime::{
+        Controller, controller,
+        events::{Recorder, Reporter},
+        reflector::ObjectRef,
+        watcher,
+    },
+};
+use saved_template_api::SavedTemplate;
+use saved_template_core::cloud::Cloud;
+use saved_template_ec2::{Fleet, Use};
+use tokio::{
+    net::TcpListener,
+    signal::unix,
+    sync::{OnceCell, broadcast, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Args,
+    lease,
+    metrics::Metrics,
+    reconcile::{Context, Metadata, error_policy, reconcile},
+    regions::Regions,
+    server,
+    survey::Key,
+    wait,
+};
+
+/// Runs the controller until SIGTERM or SIGINT.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let metrics = Metrics::new();
+    let client = Client::try_default()
+        .await
+        .context("no Kubernetes configuration")?;
+    let leading = lease::follow(client.clone(), &args, stop.clone());
+
+    let observer = {
+        let metrics = metrics.clone();
+        move |operation, outcome| metrics.called(operation, outcome)
+    };
+    let fleet = Fleet::connect(Arc::new(observer)).await;
+    let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
+    let regions = Regions::new(
+        Box::new(connect),
+        &args,
+        metrics.clone(),
+        leading.clone(),
+        stop.clone(),
+    );
+    let opening = {
+        let (regions, args) = (Arc::clone(&regions), args.clone());
+        async move { regions.open(&args.regions).await }
+    };
+    let opening = tokio::spawn(opening);
+
+    let listener = TcpListener::bind(args.http_address)
+        .await
+        .context("--http-address")?;
+    let server = tokio::spawn(server::serve(
+        listener,
+        metrics.clone(),
+        readiness(&client, &stop),
+        stop.clone(),
+    ));
+
+    let ctx = Arc::new(Context {
+        recorder: Recorder::new(
+            client.clone(),
+            Reporter {
+                controller: "savedtemplate-controller".into(),
+                instance: Some(args.identity.clone()),
+            },
+        ),
+        client,
+        regions: Arc::clone(&regions),
+        metrics,
+        cluster: args.cluster_name.clone(),
+        holder: OnceCell::new(),
+        deadline: Duration::from_secs(args.reconcile_seconds),
+        clock: whole_seconds,
+    });
+    lead(&ctx, &args, leading, &stop).await;
+
+    opening.await?;
+    regions.finish().await;
+    server.await??;
+    Ok(())
+}
+
+/// Reconciles whenever this replica leads. Losing the lease stops reconciles, not the process.
+async fn lead<C: Cloud>(
+    ctx: &Arc<Context<C>>,
+    args: &Args,
+    mut leading: watch::Receiver<bool>,
+    stop: &CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            won = leading.wait_for(|leads| *leads) => if won.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+        ctx.metrics.leads(true);
+        tracing::info!("leading");
+        let end = stop.child_token();
+        let mut losing = leading.clone();
+        let lost = async {
+            tokio::select! {
+                _ = losing.wait_for(|leads| !*leads) => {}
+                () = end.cancelled() => {}
+            }
+            end.cancel();
+        };
+        futures::future::join(reconciles(ctx, args, end.clone()), lost).await;
+        ctx.metrics.leads(false);
+    }
+}
+
+/// The controller, until the lease is lost or the process stops: reconciles that run are finished.
+async fn reconciles<C: Cloud>(ctx: &Arc<Context<C>>, args: &Args, end: CancellationToken) {
+    let api = Api::<PartialObjectMeta<SavedTemplate>>::all(ctx.client.clone());
+    let config = controller::Config::default()
+        .concurrency(args.concurrency)
+        .debounce(Duration::from_millis(100));
+    Controller::new(api, watcher::Config::default().page_size(50))
+        .with_config(config)
+        .reconcile_on(wakes(ctx.regions.wake.subscribe()))
+        .graceful_shutdown_on(end.clone().cancelled_owned())
+        .run(reconcile, error_policy, Arc::clone(ctx))
+        .for_each(async |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "reconcile failed");
+            }
+        })
+        .await;
+    end.cancel();
+}
+
+/// The objects that a sweep wakes.
+fn wakes(wake: broadcast::Receiver<Key>) -> impl futures::Stream<Item = ObjectRef<Metadata>> + Send {
+    futures::stream::unfold(wake, async |mut wake| {
+        loop {
+            match wake.recv().await {
+                Ok(key) => return Some((ObjectRef::new(&key.name).within(&key.namespace), wake)),
+                // What was missed is made up for by each object's own next look.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    })
+}
+
+/// Ready once the API server knows the CRD and lets us list it; a standby is ready too.
+fn readiness(client: &Client, stop: &CancellationToken) -> server::Readiness {
+    let (ready, readiness) = watch::channel(Some("waiting for the API server and the SavedTemplate CRD"));
+    let api = Api::<SavedTemplate>::all(client.clone());
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        let one = kube::api::ListParams::default().limit(1);
+        while let Err(error) = api.list_metadata(&one).await {
+            tracing::info!(%error, "SavedTemplates cannot be listed yet");
+            wait::unless_cancelled(Duration::from_secs(2), &stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+        ready.send_replace(None);
+        stop.cancelled().await;
+    });
+    readiness
+}
+
+/// A token that is cancelled on SIGTERM or SIGINT.
+fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+/// Whole seconds, as Kubernetes stores them: else a status never equals what was read back.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the node's clock"
+)]
+fn whole_seconds() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

@@ -1,0 +1,535 @@
+//! The one reader of a region: shared sweeps that every reconcile and the restart loop read from.
+//!
+//! The cost grows with time and pages, not with the number of objects. A change that a sweep sees wakes the object
+//! that it concerns.
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use saved_template_api::names::{self, tag};
+use saved_template_core::{
+    cloud::{Cloud, Images, Instances, Snapshots},
+    debt::Record,
+    interest::Interest,
+    refusal::{Class, Refusal},
+    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
+};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{ledger::Ledger, prints};
+
+/// An object, by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// All that anybody wants read of the region.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Asked {
+    instances: BTreeSet<String>,
+    names: BTreeSet<String>,
+    image_names: BTreeSet<String>,
+    volumes: BTreeSet<String>,
+    images: bool,
+    snapshots: bool,
+}
+
+/// One sweep. What was not asked for is an error in the view, never empty.
+pub(crate) struct Sweep {
+    pub(crate) view: Arc<View>,
+    began: Instant,
+    asked: Asked,
+}
+
+impl Sweep {
+    /// The monotonic instant at which the first read began.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    fn covers(&self, interest: &Interest, oldest: Duration) -> bool {
+        let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
+        self.asked.images
+            && (self.asked.snapshots || !interest.snapshots)
+            && all(
+                &self.asked.instances,
+                interest.instances.iter().map(AsRef::as_ref).collect(),
+            )
+            && all(
+                &self.asked.names,
+                interest.names.iter().map(String::as_str).collect(),
+            )
+            && all(
+                &self.asked.image_names,
+                interest.image_names.iter().map(String::as_str).collect(),
+            )
+            && all(
+                &self.asked.volumes,
+                interest.volumes.iter().map(AsRef::as_ref).collect(),
+            )
+            && self.began.elapsed() <= oldest
+    }
+}
+
+#[derive(Default)]
+struct State {
+    interests: HashMap<Key, Interest>,
+    absences: BTreeMap<String, Absence>,
+    sightings: BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
+    prints: HashMap<Key, u64>,
+    eventful: Option<Instant>,
+}
+
+/// The reader of one region.
+pub(crate) struct Survey<C> {
+    pub(crate) cloud: C,
+    pub(crate) ledger: Ledger,
+    cluster: String,
+    debt_key: String,
+    drift: Duration,
+    state: Mutex<State>,
+    sweeps: watch::Sender<Option<Arc<Sweep>>>,
+    poke: Notify,
+    wake: broadcast::Sender<Key>,
+    leading: watch::Receiver<bool>,
+}
+
+/// No two sweeps begin closer to each other than this.
+const GAP: Duration = Duration::from_millis(500);
+/// R8: after the start of the process.
+const FIRST: [u64; 5] = [0, 5, 15, 30, 60];
+const EVENTFUL: Duration = Duration::from_hours(1);
+/// A replica without the lease looks at open records this often.
+const STANDBY: Duration = Duration::from_secs(15);
+
+impl<C: Cloud> Survey<C> {
+    pub(crate) fn new(
+        cloud: C,
+        cluster: &str,
+        drift: Duration,
+        wake: broadcast::Sender<Key>,
+        leading: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            cloud,
+            ledger: Ledger::default(),
+            cluster: cluster.to_owned(),
+            debt_key: names::debt_key(cluster),
+            drift,
+            state: Mutex::default(),
+            sweeps: watch::Sender::new(None),
+            poke: Notify::new(),
+            wake,
+            leading,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn debt_key(&self) -> &str {
+        &self.debt_key
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        *self.leading.borrow()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Arc<Sweep>>> {
+        self.sweeps.subscribe()
+    }
+
+    /// Asks for a sweep soon: something has just been changed.
+    pub(crate) fn poke(&self) {
+        self.poke.notify_one();
+    }
+
+    /// The object wants nothing read any more.
+    pub(crate) fn drop_interest(&self, key: &Key) {
+        let mut state = self.state();
+        state.interests.remove(key);
+        state.prints.remove(key);
+    }
+
+    /// A view that holds what `interest` names: the last sweep if it does, else the next one.
+    pub(crate) async fn read(
+        &self,
+        key: &Key,
+        interest: &Interest,
+        patience: Duration,
+    ) -> Result<Arc<View>, Refusal> {
+        let oldest = interest
+            .cadence
+            .map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
+        let mut sweeps = self.sweeps.subscribe();
+        let known = self.state().interests.insert(key.clone(), interest.clone());
+        let next = async {
+            if known.as_ref() != Some(interest) && interest.cadence.is_some() {
+                self.poke.notify_one();
+            }
+            loop {
+                let sweep = sweeps.borrow_and_update().clone();
+                if let Some(sweep) = sweep.filter(|sweep| sweep.covers(interest, oldest)) {
+                    return Some(Arc::clone(&sweep.view));
+                }
+                self.poke.notify_one();
+                sweeps.changed().await.ok()?;
+            }
+        };
+        let unread = || {
+            Refusal::new(
+                "DescribeInstances",
+                "",
+                format!("{} has not answered yet", self.cloud.region()),
+            )
+        };
+        tokio::time::timeout(patience, next)
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(unread)
+    }
+
+    /// Sweeps for as long as the process runs.
+    pub(crate) async fn run(&self, stop: &CancellationToken) {
+        let born = Instant::now();
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let sweep = tokio::select! {
+                sweep = self.sweep() => sweep,
+                () = stop.cancelled() => return,
+            };
+            let cadence = self.cadence(&sweep, born);
+            self.publish(sweep);
+            tokio::select! {
+                () = crate::wait::unless_cancelled(cadence.saturating_sub(began.elapsed()).max(GAP), stop) => {}
+                () = self.poked(began) => {}
+            }
+        }
+    }
+
+    async fn poked(&self, began: Instant) {
+        self.poke.notified().await;
+        let gap = GAP.saturating_sub(began.elapsed());
+        let _elapsed = tokio::time::timeout(gap, std::future::pending::<()>()).await;
+    }
+
+    fn asked(&self) -> Asked {
+        let state = self.state();
+        let mut asked = Asked::default();
+        let leading = *self.leading.borrow();
+        for interest in state.interests.values().filter(|_| leading) {
+            asked
+                .instances
+                .extend(interest.instances.iter().map(ToString::to_string));
+            asked.names.extend(interest.names.iter().cloned());
+            asked.image_names.extend(interest.image_names.iter().cloned());
+            asked
+                .volumes
+                .extend(interest.volumes.iter().map(ToString::to_string));
+            asked.images = true;
+            asked.snapshots |= interest.snapshots;
+        }
+        asked.instances.extend(
+            self.ledger
+                .records()
+                .iter()
+                .map(|record| record.instance.to_string()),
+        );
+        asked
+    }
+
+    async fn sweep(&self) -> Sweep {
+        let began = Instant::now();
+        let at = self.cloud.now();
+        let mut asked = self.asked();
+        let owing = self.owing().await;
+        let (instances, others) = match owing {
+            Ok(owing) => {
+                let others = self.others(&asked, &owing).await;
+                let merged = others.map(|others| merge(&owing, others));
+                (merged, owing)
+            }
+            Err(refusal) => (Err(refusal), Vec::new()),
+        };
+        // What the restart loop needs of a stopped machine is read whether or not an object asks.
+        let owed = others
+            .iter()
+            .any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
+        asked.images |= owed;
+        asked.snapshots |= owed;
+        let (images, snapshots) = tokio::join!(self.images(&asked), self.snapshots(&asked));
+        let began_at = at
+            .or_else(|| self.estimate(began))
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &others);
+        let view = View {
+            began: began_at,
+            instances,
+            images,
+            snapshots,
+            sightings,
+            absences,
+        };
+        Sweep {
+            view: Arc::new(view),
+            began,
+            asked,
+        }
+    }
+
+    /// EC2's time when `began` was, once a first reply has told it.
+    fn estimate(&self, began: Instant) -> Option<Timestamp> {
+        let elapsed = SignedDuration::try_from(began.elapsed()).ok()?;
+        self.cloud
+            .now()?
+            .checked_sub(SignedDuration::from_secs(elapsed.as_secs().saturating_add(1)))
+            .ok()
+    }
+
+    fn is_claim(&self, instance: &Instance) -> bool {
+        let record = instance
+            .tags
+            .get(&self.debt_key)
+            .and_then(|value| value.parse::<Record>().ok());
+        record.is_some_and(|record| record.awaits == saved_template_core::debt::Awaits::Nothing)
+    }
+
+    /// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption).
+    async fn owing(&self) -> Result<Vec<Instance>, Refusal> {
+        let refusal = match self
+            .cloud
+            .instances(Instances::TagKey(self.debt_key.clone()))
+            .await
+        {
+            Ok(instances) => return Ok(instances),
+            Err(refusal) => refusal,
+        };
+        if matches!(refusal.class, Class::Throttle | Class::Denied) {
+            return Err(refusal);
+        }
+        let mut found = Vec::new();
+        for id in self.cloud.tagged(&self.debt_key).await.map_err(|_| refusal)? {
+            match self.cloud.instances(Instances::Ids(vec![id.clone()])).await {
+                Ok(instances) => found.extend(instances),
+                Err(error) => {
+                    tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read")
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn others(&self, asked: &Asked, owing: &[Instance]) -> Result<Vec<Instance>, Refusal> {
+        let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
+        let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
+        let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
+        let by_id = async {
+            if ids.is_empty() {
+                Ok(Vec::new())
+            } else {
+                self.cloud.instances(Instances::Ids(ids)).await
+            }
+        };
+        let by_name = async {
+            let names: Vec<String> = asked.names.iter().cloned().collect();
+            if names.is_empty() {
+                Ok(Vec::new())
+            } else {
+                self.cloud.instances(Instances::Names(names)).await
+            }
+        };
+        let (mut found, named) = tokio::try_join!(by_id, by_name)?;
+        found.extend(named);
+        Ok(found)
+    }
+
+    async fn images(&self, asked: &Asked) -> Result<Vec<Image>, Refusal> {
+        if !asked.images {
+            return Err(Refusal::new("DescribeImages", "", "not read"));
+        }
+        let mut found = self
+            .cloud
+            .images(Images::Tag(tag::CLUSTER.to_owned(), self.cluster.clone()))
+            .await?;
+        let seen: BTreeSet<String> = found.iter().map(|image| image.name.clone()).collect();
+        let names: Vec<String> = asked.image_names.difference(&seen).cloned().collect();
+        if !names.is_empty() {
+            found.extend(self.cloud.images(Images::Names(names)).await?);
+        }
+        Ok(found)
+    }
+
+    async fn snapshots(&self, asked: &Asked) -> Result<Vec<Snapshot>, Refusal> {
+        if !asked.snapshots {
+            return Err(Refusal::new("DescribeSnapshots", "", "not read"));
+        }
+        let mut found = self
+            .cloud
+            .snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), self.cluster.clone()))
+            .await?;
+        let volumes: Vec<_> = asked
+            .volumes
+            .iter()
+            .filter_map(|volume| volume.parse().ok())
+            .collect();
+        if !volumes.is_empty() {
+            let seen: BTreeSet<_> = found.iter().map(|snapshot| snapshot.id.clone()).collect();
+            let others = self.cloud.snapshots(Snapshots::Volumes(volumes)).await?;
+            found.extend(others.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)));
+        }
+        Ok(found)
+    }
+
+    /// Counts what was seen again, and what was looked for in vain.
+    fn account(
+        &self,
+        asked: &Asked,
+        began: Timestamp,
+        instances: &Result<Vec<Instance>, Refusal>,
+        images: &Result<Vec<Image>, Refusal>,
+        owing: &[Instance],
+    ) -> (
+        BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
+        BTreeMap<String, Absence>,
+    ) {
+        let mut state = self.state();
+        if let Ok(instances) = instances {
+            let values = owing.iter().filter_map(|instance| {
+                Some((instance.id.clone(), instance.tags.get(&self.debt_key)?.clone()))
+            });
+            let before = std::mem::take(&mut state.sightings);
+            state.sightings = values
+                .map(|seen| {
+                    let first = before.get(&seen).map_or(began, |sighting| sighting.first);
+                    (seen, Sighting { first, last: began })
+                })
+                .collect();
+            let seen: BTreeSet<&str> = instances.iter().map(|instance| instance.id.as_str()).collect();
+            count(&mut state.absences, &asked.instances, &seen, began);
+        }
+        if let Ok(images) = images {
+            let seen: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
+            count(&mut state.absences, &asked.image_names, &seen, began);
+        }
+        state
+            .absences
+            .retain(|what, _| asked.instances.contains(what) || asked.image_names.contains(what));
+        (state.sightings.clone(), state.absences.clone())
+    }
+
+    fn publish(&self, sweep: Sweep) {
+        let changed = {
+            let mut state = self.state();
+            let now = prints::of(&sweep.view, &state.interests);
+            let changed: Vec<Key> = now
+                .iter()
+                .filter(|(key, print)| state.prints.get(key) != Some(print))
+                .map(|(key, _)| key.clone())
+                .collect();
+            state.prints = now;
+            changed
+        };
+        self.sweeps.send_replace(Some(Arc::new(sweep)));
+        for key in changed {
+            // Nobody listens while another replica leads.
+            let _listeners = self.wake.send(key);
+        }
+    }
+
+    /// How long until the next sweep.
+    fn cadence(&self, sweep: &Sweep, born: Instant) -> Duration {
+        let leading = *self.leading.borrow();
+        let mut state = self.state();
+        let records: Vec<Duration> = self
+            .open_records(&sweep.view)
+            .map(|pace| if leading { pace } else { STANDBY })
+            .collect();
+        if !records.is_empty() {
+            state.eventful = Some(Instant::now());
+        }
+        let wanted = state
+            .interests
+            .values()
+            .filter(|_| leading)
+            .filter_map(|interest| interest.cadence);
+        let busy = wanted.chain(records).min();
+        let age = born.elapsed();
+        let first = FIRST
+            .iter()
+            .map(|seconds| Duration::from_secs(*seconds))
+            .find(|at| *at > age)
+            .map(|at| at.saturating_sub(age));
+        let eventful = state.eventful.is_some_and(|last| last.elapsed() < EVENTFUL);
+        let idle = first.unwrap_or(if eventful {
+            Duration::from_mins(1)
+        } else {
+            Duration::from_mins(5)
+        });
+        busy.unwrap_or(idle).min(idle).min(self.drift)
+    }
+
+    /// R8: how often each open record is looked at.
+    fn open_records<'v>(&'v self, view: &'v View) -> impl Iterator<Item = Duration> + 'v {
+        let instances = view.instances.as_deref().unwrap_or_default().iter();
+        instances.filter_map(|instance| {
+            let record: Record = instance.tags.get(&self.debt_key)?.parse().ok()?;
+            let waits_for_image = record.awaits == saved_template_core::debt::Awaits::Image;
+            let imaged = view
+                .images
+                .as_deref()
+                .unwrap_or_default()
+                .iter()
+                .any(|image| record.made(image));
+            Some(match instance.state {
+                InstanceState::Running => Duration::from_secs(5),
+                InstanceState::Stopped if waits_for_image && imaged => Duration::from_secs(15),
+                InstanceState::Stopped | InstanceState::Stopping | InstanceState::Pending => {
+                    Duration::from_secs(2)
+                }
+                InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Unknown => {
+                    Duration::from_secs(30)
+                }
+            })
+        })
+    }
+}
+
+fn merge(owing: &[Instance], others: Vec<Instance>) -> Vec<Instance> {
+    let mut all: BTreeMap<saved_template_api::InstanceId, Instance> = others
+        .into_iter()
+        .map(|instance| (instance.id.clone(), instance))
+        .collect();
+    all.extend(
+        owing
+            .iter()
+            .map(|instance| (instance.id.clone(), instance.clone())),
+    );
+    all.into_values().collect()
+}
+
+fn count(
+    absences: &mut BTreeMap<String, Absence>,
+    asked: &BTreeSet<String>,
+    seen: &BTreeSet<&str>,
+    began: Timestamp,
+) {
+    for what in asked {
+        if seen.contains(what.as_str()) {
+            absences.remove(what);
+        } else {
+            let absence = absences.entry(what.clone()).or_insert(Absence {
+                since: began,
+                reads: 0,
+            });
+            absence.reads = absence.reads.saturating_add(1);
+        }
+    }
+}

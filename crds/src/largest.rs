@@ -1,0 +1,300 @@
+//! The largest object that the schema takes: what etcd must never refuse, least of all while a machine is down.
+
+use crate::{
+    condition::{self, ConditionStatus, ConditionType, MAX_MESSAGE_BYTES},
+    ids::{Malformed, Region},
+    template::{
+        SavedTemplate, SavedTemplateSpec, SavedTemplateStatus,
+        spec::{
+            CaptureMode, CaptureSpec, DeletionPolicy, DeregistrationProtection, Encryption, EncryptionMode,
+            ImageOwnership, InUse, InstanceStore, LaunchTemplate, Lifecycle, OnStopTimeout, Publish,
+            PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen, Retention,
+            Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
+        },
+        status::{
+            Announced, CaptureStatus, CheckResult, Consistency, PreflightCheck, RegionImage, RegionRole,
+            RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
+            Storage,
+        },
+    },
+};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use strum::IntoEnumIterator;
+
+/// A spec and a status with every list full and every text as long as it may be.
+///
+/// Texts of the author, where any character is legal, are made of `letter`; those that the controller writes are of
+/// ASCII, since it cuts them by bytes.
+pub fn largest(letter: char) -> Result<SavedTemplate, Malformed> {
+    let mut object = SavedTemplate::new(&"n".repeat(63), spec(letter)?);
+    object.metadata.namespace = Some("s".repeat(63));
+    object.status = Some(status(letter)?);
+    Ok(object)
+}
+
+const NUMBER: i32 = i32::MAX;
+
+fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
+    Ok(SavedTemplateSpec {
+        class_name: "c".repeat(63),
+        template_name: Some("t".repeat(88)),
+        description: Some(text(letter, 255)),
+        revision: NUMBER,
+        active_revision: Some(NUMBER),
+        revoked_revisions: (0..32).map(|n| NUMBER - n).collect(),
+        suspend: false,
+        source: Source {
+            region: region(0)?,
+            instance_id: None,
+            instance_name: None,
+            image_id: Some("ami-0123456789abcdef0".parse()?),
+            image_ownership: Some(ImageOwnership::Reference),
+        },
+        capture: CaptureSpec {
+            mode: Some(CaptureMode::NoReboot),
+            restart_when: RestartWhen::SnapshotsStarted,
+            max_downtime_seconds: Some(86400),
+            max_disruptions: 10,
+            stop: StopSpec {
+                timeout_seconds: 3600,
+                on_timeout: OnStopTimeout::Abort,
+            },
+            instance_store: InstanceStore::Discard,
+            exclude_device_names: (0..40).map(|n| numbered(n, 32)).collect(),
+        },
+        encryption: Encryption {
+            mode: EncryptionMode::Encrypt,
+            kms_key_id: Some("k".repeat(320)),
+        },
+        regions: (1..=40)
+            .map(|n| {
+                Ok(RegionSpec {
+                    name: region(n)?,
+                    kms_key_id: Some("k".repeat(320)),
+                })
+            })
+            .collect::<Result<_, _>>()?,
+        removed_region_policy: RemovedRegionPolicy::Retain,
+        sharing: Sharing {
+            visibility: Visibility::Private,
+            accounts: (0..1000)
+                .map(|n| format!("{n:012}").parse())
+                .collect::<Result<_, _>>()?,
+            organization_arns: (0..20)
+                .map(|n| format!("arn:aws-us-gov:organizations::111122223333:organization/o-{n:032}"))
+                .collect(),
+            organizational_unit_arns: (0..20)
+                .map(|n| {
+                    format!("arn:aws-us-gov:organizations::111122223333:ou/o-{n:032}/ou-{n:032}-{n:032}")
+                })
+                .collect(),
+            snapshot_access: SnapshotAccess::SameAccounts,
+        },
+        publish: Publish {
+            ssm_parameters: (0..10)
+                .map(|n| SsmParameter {
+                    name: numbered(n, 512),
+                })
+                .collect(),
+            config_map: Some(PublishedConfigMap {
+                name: "m".repeat(253),
+            }),
+            launch_templates: (0..40)
+                .map(|n| {
+                    Ok(LaunchTemplate {
+                        region: region(n)?,
+                        launch_template_id: format!("lt-{n:017}"),
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+            removal_policy: RemovalPolicy::Retain,
+        },
+        tags: tags(letter),
+        project_name: Some("p".repeat(63)),
+        lifecycle: Lifecycle {
+            deprecate_after_days: Some(3650),
+            deregistration_protection: DeregistrationProtection::EnabledWithCooldown,
+        },
+        retention: Retention {
+            keep_last: Some(1000),
+            max_age_days: Some(3650),
+            keep_at_least: 1000,
+            in_use: InUse::Ignore,
+        },
+        deletion_policy: DeletionPolicy::Retain,
+    })
+}
+
+fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
+    Ok(SavedTemplateStatus {
+        observed_generation: Some(i64::MAX),
+        latest_revision: Some(NUMBER),
+        active_revision: Some(NUMBER),
+        image_id: Some("ami-0123456789abcdef0".parse()?),
+        images: (0..50)
+            .map(|n| {
+                Ok(RegionImage {
+                    region: region(n)?,
+                    architecture: "a".repeat(12),
+                    revision: NUMBER,
+                    image_id: "ami-0123456789abcdef0".parse()?,
+                    created_time: Some(time()),
+                })
+            })
+            .collect::<Result<_, _>>()?,
+        regions: (0..50).map(region_status).collect::<Result<_, _>>()?,
+        revisions: (0..20).map(revision_status).collect::<Result<_, _>>()?,
+        region_summary: Some("9".repeat(16)),
+        source: Some(SourceStatus {
+            account_id: Some("111122223333".parse()?),
+            instance_id: Some("i-0123456789abcdef0".parse()?),
+            original_state: Some("s".repeat(32)),
+            state: Some("s".repeat(32)),
+            architecture: Some("a".repeat(12)),
+            platform: Some("p".repeat(128)),
+            instance_type: Some("t".repeat(64)),
+            original_image_id: Some("ami-0123456789abcdef0".parse()?),
+            root_device_type: Some("d".repeat(32)),
+        }),
+        capture: Some(capture_status(letter)?),
+        announced: Some(Announced {
+            number: i64::MAX,
+            step: "s".repeat(64),
+            time: time(),
+            request: "r".repeat(2048),
+            region: Some(region(0)?),
+            settled: Some("e".repeat(512)),
+        }),
+        storage: Some(Storage {
+            size_bytes: Some(i64::MAX),
+            estimated_monthly_usd: Some("9".repeat(32)),
+            basis: Some("b".repeat(256)),
+        }),
+        preflight: (0..64)
+            .map(|n| {
+                Ok(PreflightCheck {
+                    check: numbered(n, 64),
+                    region: Some(region(n)?),
+                    result: CheckResult::Warning,
+                    message: Some("m".repeat(512)),
+                })
+            })
+            .collect::<Result<_, _>>()?,
+        applied_tag_keys: (0..50).map(|n| format!("{n:02}{}", text(letter, 126))).collect(),
+        conditions: {
+            let mut conditions = Vec::new();
+            for kind in ConditionType::iter() {
+                let reasons = [kind.reasons_for_true(), kind.reasons_otherwise()].concat();
+                let longest = reasons.into_iter().max_by_key(|reason| reason.name().len());
+                if let Some(reason) = longest {
+                    let message = "m".repeat(MAX_MESSAGE_BYTES);
+                    let new = kind.with(ConditionStatus::Unknown, reason, message, i64::MAX, time());
+                    condition::set(&mut conditions, new);
+                }
+            }
+            conditions
+        },
+    })
+}
+
+fn region_status(n: u32) -> Result<RegionStatus, Malformed> {
+    Ok(RegionStatus {
+        region: region(n)?,
+        architecture: "a".repeat(12),
+        revision: Some(NUMBER),
+        role: RegionRole::Copy,
+        image_id: Some("ami-0123456789abcdef0".parse()?),
+        staging_image_id: Some("ami-0123456789abcdef0".parse()?),
+        state: RegionState::Available,
+        progress_percent: Some(100),
+        kms_key_id: Some("k".repeat(320)),
+        shares: Some(Shares {
+            count: NUMBER,
+            in_sync: false,
+        }),
+        attempts: NUMBER,
+        reason: Some("r".repeat(64)),
+        message: Some("m".repeat(512)),
+        next_attempt_time: Some(time()),
+        announced_time: Some(time()),
+    })
+}
+
+fn revision_status(n: i32) -> Result<RevisionStatus, Malformed> {
+    Ok(RevisionStatus {
+        revision: NUMBER - n,
+        state: RevisionState::Available,
+        source_instance_id: Some("i-0123456789abcdef0".parse()?),
+        consistency: Consistency::CrashConsistent,
+        created_time: Some(time()),
+        images: (0..41)
+            .map(|n| {
+                Ok(RevisionImage {
+                    region: region(n)?,
+                    architecture: "a".repeat(12),
+                    image_id: "ami-0123456789abcdef0".parse()?,
+                })
+            })
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn capture_status(letter: char) -> Result<CaptureStatus, Malformed> {
+    Ok(CaptureStatus {
+        id: "0123456789abcdef".to_owned(),
+        revision: NUMBER,
+        attempts: NUMBER,
+        disruptions: NUMBER,
+        mode: CaptureMode::NoReboot,
+        restart_when: RestartWhen::SnapshotsStarted,
+        max_downtime_seconds: 86400,
+        description: Some(text(letter, 255)),
+        tags: tags(letter),
+        expected_volumes: (0..64)
+            .map(|n| format!("vol-{n:017}").parse())
+            .collect::<Result<_, _>>()?,
+        debt: Some("d".repeat(256)),
+        consistency: Consistency::CrashConsistent,
+        launch_time: Some(time()),
+        source_transition_time: Some(time()),
+        start_time: Some(time()),
+        stop_requested_time: Some(time()),
+        source_stopped_time: Some(time()),
+        image_requested_time: Some(time()),
+        snapshots_started_time: Some(time()),
+        source_restored_time: Some(time()),
+        completion_time: Some(time()),
+        downtime_seconds: Some(i64::MAX),
+        reason: Some("r".repeat(64)),
+        message: Some("m".repeat(512)),
+        created_by: Some("v".repeat(128)),
+    })
+}
+
+fn tags(letter: char) -> Vec<Tag> {
+    (0..29)
+        .map(|n| Tag {
+            key: format!("{n:02}{}", text(letter, 126)),
+            value: text(letter, 256),
+        })
+        .collect()
+}
+
+/// A region of 32 characters; another one for each number below 260.
+fn region(n: u32) -> Result<Region, Malformed> {
+    let letter = char::from_digit(10 + n / 10, 36).unwrap_or('z');
+    Region::parse(format!("us-{}-{}", letter.to_string().repeat(27), n % 10))
+}
+
+/// A text of that many characters that begins with the number.
+fn numbered(n: u32, length: usize) -> String {
+    format!("{n:<length$}").replace(' ', "x")
+}
+
+fn text(letter: char, length: usize) -> String {
+    std::iter::repeat_n(letter, length).collect()
+}
+
+const fn time() -> Time {
+    Time(Timestamp::UNIX_EPOCH)
+}

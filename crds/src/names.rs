@@ -1,0 +1,250 @@
+//! How things are called in AWS: names of images, keys of tags, and the digests in them. Pure functions.
+//!
+//! Names and keys are API: another version, another replica and a rebuilt cluster must find the same things by them.
+
+use crate::{
+    ids::{ImageId, InstanceId},
+    template::spec::Source,
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Finalizer of a `SavedTemplate` that has changed anything in AWS.
+pub const FINALIZER: &str = "savedtemplate.dev/cleanup";
+
+/// Keys of the tags on images, snapshots and instances.
+pub mod tag {
+    /// What every key of ours begins with.
+    pub const PREFIX: &str = "savedtemplate.dev/";
+    /// Cluster that owns the thing.
+    pub const CLUSTER: &str = "savedtemplate.dev/cluster";
+    /// Namespace of the object that owns the thing.
+    pub const NAMESPACE: &str = "savedtemplate.dev/namespace";
+    /// Name of the object that owns the thing.
+    pub const NAME: &str = "savedtemplate.dev/name";
+    /// Revision that the thing holds.
+    pub const REVISION: &str = "savedtemplate.dev/revision";
+    /// Attempt at that revision.
+    pub const ATTEMPT: &str = "savedtemplate.dev/attempt";
+    /// Capture that made the thing.
+    pub const CAPTURE: &str = "savedtemplate.dev/capture";
+    /// Digest of the source as the object declared it.
+    pub const SOURCE: &str = "savedtemplate.dev/source";
+    /// Instance that was saved.
+    pub const SOURCE_INSTANCE: &str = "savedtemplate.dev/source-instance";
+    /// Role of an image: home, copy or source.
+    pub const ROLE: &str = "savedtemplate.dev/role";
+    /// Region that the thing was made for.
+    pub const REGION: &str = "savedtemplate.dev/region";
+    /// Uid of the holder's `kube-system` namespace.
+    pub const HOLDER: &str = "savedtemplate.dev/holder";
+    /// Set to `true` on an image that stays for good.
+    pub const RETAINED: &str = "savedtemplate.dev/retained";
+    /// Set to `true` by whoever allows us to stop an instance.
+    pub const ALLOW: &str = "savedtemplate.dev/allow";
+    /// What the key of a restart debt begins with, whoever owes it.
+    pub const DEBT_PREFIX: &str = "savedtemplate.dev/restart-owed.";
+    /// What the key of a receipt begins with.
+    pub const RECEIPT_PREFIX: &str = "savedtemplate.dev/saved.";
+}
+
+/// Who owns images: an object of a cluster, by its names and never by its uid, which a restored cluster does not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner<'a> {
+    /// Name of the cluster (`--cluster-name`).
+    pub cluster: &'a str,
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// Name of the object.
+    pub name: &'a str,
+}
+
+impl Owner<'_> {
+    /// Name of the image of one attempt at one revision.
+    pub fn image_name(&self, template: &str, revision: i32, attempt: i32) -> String {
+        let owner = self.digest(12);
+        if attempt < 2 {
+            format!("{template}-r{revision}-{owner}")
+        } else {
+            format!("{template}-r{revision}-{owner}-a{attempt}")
+        }
+    }
+
+    /// Name of the plain image that an encrypted one is made from.
+    pub fn staging_image_name(&self, template: &str, revision: i32, attempt: i32) -> String {
+        format!("{}-src", self.image_name(template, revision, attempt))
+    }
+
+    /// Key of the receipt on an instance that a revision of this object was captured from.
+    pub fn receipt_key(&self) -> String {
+        format!("{}{}", tag::RECEIPT_PREFIX, self.digest(8))
+    }
+
+    fn digest(&self, digits: usize) -> String {
+        hex_digest(
+            &format!("{}/{}/{}", self.cluster, self.namespace, self.name),
+            digits,
+        )
+    }
+}
+
+/// Key of the restart debt on an instance: one for each installation.
+pub fn debt_key(cluster: &str) -> String {
+    format!("{}{}", tag::DEBT_PREFIX, hex_digest(cluster, 8))
+}
+
+/// Value of the receipt: the revision that was begun, and the capture that it was begun with.
+pub fn receipt_value(revision: i32, capture: &str) -> String {
+    format!("r{revision} {capture}")
+}
+
+/// Digest of the source as declared: JSON with sorted keys, without absent fields.
+pub fn source_digest(source: &Source) -> String {
+    let Source {
+        region,
+        instance_id,
+        instance_name,
+        image_id,
+        image_ownership,
+    } = source;
+    let fields = [
+        ("region", Some(region.as_str())),
+        ("instanceID", instance_id.as_ref().map(InstanceId::as_str)),
+        ("instanceName", instance_name.as_deref()),
+        ("imageID", image_id.as_ref().map(ImageId::as_str)),
+        ("imageOwnership", image_ownership.map(Into::into)),
+    ];
+    let sorted: BTreeMap<&str, &str> = fields
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+    let members: Vec<String> = sorted
+        .into_iter()
+        .map(|(key, value)| format!("{}:{}", Value::from(key), Value::from(value)))
+        .collect();
+    hex_digest(&format!("{{{}}}", members.join(",")), 16)
+}
+
+/// The first hexadecimal digits of the SHA-256 of a text.
+pub fn hex_digest(text: &str, digits: usize) -> String {
+    Sha256::digest(text)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .take(digits)
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::Region, template::spec::ImageOwnership};
+
+    const OWNER: Owner<'_> = Owner {
+        cluster: "lab",
+        namespace: "geo-lab",
+        name: "seismic-ml",
+    };
+
+    fn source() -> Source {
+        Source {
+            region: Region::parse("us-west-2").unwrap(),
+            instance_id: None,
+            instance_name: Some("earthquake-analysis".to_owned()),
+            image_id: None,
+            image_ownership: None,
+        }
+    }
+
+    // Digests are of `printf … | sha256sum`.
+
+    #[test]
+    fn the_first_attempt_has_no_number_in_its_name() {
+        assert_eq!(OWNER.image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783");
+        assert_eq!(
+            OWNER.image_name("seismic-ml", 3, 2),
+            "seismic-ml-r3-4152581f1783-a2"
+        );
+        assert_eq!(
+            OWNER.staging_image_name("seismic-ml", 3, 1),
+            "seismic-ml-r3-4152581f1783-src"
+        );
+    }
+
+    #[test]
+    fn the_longest_name_is_one_that_ec2_takes() {
+        let longest = OWNER.staging_image_name(&"t".repeat(88), i32::MAX, 99_999);
+        assert!(longest.len() <= 128, "{longest}");
+    }
+
+    #[test]
+    fn every_installation_has_its_own_debt_and_every_object_its_own_receipt() {
+        assert_eq!(debt_key("lab"), "savedtemplate.dev/restart-owed.a51146d3");
+        assert_eq!(OWNER.receipt_key(), "savedtemplate.dev/saved.4152581f");
+        assert_eq!(receipt_value(3, "0123456789abcdef"), "r3 0123456789abcdef");
+        assert_ne!(debt_key("lab"), debt_key("lab2"));
+        assert_ne!(
+            OWNER.receipt_key(),
+            Owner {
+                name: "seismic",
+                ..OWNER
+            }
+            .receipt_key()
+        );
+    }
+
+    #[test]
+    fn the_digest_of_a_source_is_that_of_its_json_with_sorted_keys() {
+        // {"instanceName":"earthquake-analysis","region":"us-west-2"}
+        assert_eq!(source_digest(&source()), "c8b3b12654fc247e");
+    }
+
+    #[test]
+    fn every_field_of_the_source_counts() {
+        let image = || Some("ami-0123456789abcdef0".parse().unwrap());
+        let sources = [
+            source(),
+            Source {
+                region: Region::parse("us-east-1").unwrap(),
+                ..source()
+            },
+            Source {
+                instance_name: Some("earthquake\"analysis".to_owned()),
+                ..source()
+            },
+            Source {
+                instance_id: Some("i-01234567".parse().unwrap()),
+                instance_name: None,
+                ..source()
+            },
+            Source {
+                image_id: image(),
+                instance_name: None,
+                ..source()
+            },
+            Source {
+                image_id: image(),
+                image_ownership: Some(ImageOwnership::Reference),
+                instance_name: None,
+                ..source()
+            },
+        ];
+        let digests: std::collections::BTreeSet<_> = sources.iter().map(source_digest).collect();
+        assert_eq!(digests.len(), sources.len());
+    }
+
+    #[test]
+    fn the_digest_of_a_source_is_that_of_what_kubernetes_holds() {
+        let source = Source {
+            image_ownership: Some(ImageOwnership::Own),
+            ..source()
+        };
+        let held: BTreeMap<String, Value> =
+            serde_json::from_value(serde_json::to_value(&source).unwrap()).unwrap();
+        assert_eq!(
+            source_digest(&source),
+            hex_digest(&serde_json::to_string(&held).unwrap(), 16)
+        );
+    }
+}

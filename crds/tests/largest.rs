@@ -1,0 +1,47 @@
+//! The largest object that is legal fits into etcd with room to spare.
+
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+use k8s_openapi as _;
+use kube::core::cel::validate_cel;
+use saved_template_api::{SavedTemplate, largest::largest};
+use schemars as _;
+use serde as _;
+use serde_json::Value;
+use serde_yaml as _;
+use sha2 as _;
+use strum as _;
+
+fn size(letter: char) -> usize {
+    serde_json::to_vec(&largest(letter).unwrap()).unwrap().len()
+}
+
+// The budget is 400 kB. managedFields, which names every field of every row once more, has another 90 kB (measured).
+#[test]
+fn the_largest_object_has_less_than_310_kb() {
+    let size = size('x');
+    assert!(size < 310_000, "{size} bytes");
+}
+
+// etcd refuses 1.5 MB. The rest leaves room for managedFields and a last-applied-configuration in such letters.
+#[test]
+fn the_largest_object_in_letters_of_four_bytes_has_less_than_400_kb() {
+    let size = size('🌋');
+    assert!(size < 400_000, "{size} bytes");
+}
+
+#[test]
+fn the_largest_object_is_legal() {
+    let object = largest('🌋').unwrap();
+    if let Err(error) = validate_cel(&object) {
+        panic!("{error}");
+    }
+    let value = serde_json::to_value(&object).unwrap();
+    let again: SavedTemplate = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(again, object);
+    assert!(
+        value["status"]["regions"]
+            .as_array()
+            .is_some_and(|rows| rows.iter().all(Value::is_object))
+    );
+}

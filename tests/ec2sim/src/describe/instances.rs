@@ -1,0 +1,227 @@
+//! `DescribeInstances` and `DescribeSpotInstanceRequests`.
+
+use crate::{
+    clock::iso,
+    describe::{Listed, finish},
+    instance::{Instance, InstanceState, Lifecycle},
+    place::{Place, is_shown},
+    refusal::Refusal,
+    sim::{Answer, Call, Sim},
+    tags::Tags,
+    xml::Xml,
+};
+
+impl Listed for Instance {
+    const FIELDS: &'static [&'static str] = &[
+        "instance-id",
+        "instance-state-name",
+        "instance-state-code",
+        "instance-type",
+        "instance-lifecycle",
+        "image-id",
+        "launch-time",
+        "owner-id",
+        "root-device-type",
+        "availability-zone",
+        "architecture",
+        "operator.managed",
+        "state-reason-code",
+        "block-device-mapping.volume-id",
+        "block-device-mapping.device-name",
+    ];
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn labels(&self) -> &Tags {
+        &self.tags
+    }
+
+    fn field(&self, name: &str, call: &Call<'_>) -> Vec<String> {
+        let devices = self.devices.iter();
+        let one = match name {
+            "instance-id" => self.id.clone(),
+            "instance-state-name" => self.state.as_str().to_owned(),
+            "instance-state-code" => self.state.code().to_string(),
+            "instance-type" => self.instance_type.clone(),
+            "image-id" => self.image.clone(),
+            "launch-time" => iso(self.launch_time),
+            "owner-id" => call.key.account.clone(),
+            "root-device-type" => self.root_device_type.clone(),
+            "availability-zone" => self.zone.clone(),
+            "architecture" => self.architecture.clone(),
+            "operator.managed" => self.operator.is_some().to_string(),
+            "block-device-mapping.volume-id" => return devices.map(|device| device.volume.clone()).collect(),
+            "block-device-mapping.device-name" => return devices.map(|device| device.name.clone()).collect(),
+            "state-reason-code" => return self.reason.iter().map(|reason| reason.code.clone()).collect(),
+            "instance-lifecycle" => match self.lifecycle {
+                Lifecycle::OnDemand => return Vec::new(),
+                Lifecycle::SpotOneTime | Lifecycle::SpotPersistent => "spot".to_owned(),
+            },
+            _ => return Vec::new(),
+        };
+        vec![one]
+    }
+}
+
+impl Sim {
+    /// The instances that a call names, or all that are shown.
+    pub(crate) fn candidates(&self, call: &Call<'_>) -> Result<(Vec<&Instance>, bool), Refusal> {
+        let ids = call.request.list("InstanceId");
+        if !ids.is_empty() {
+            return Ok((self.look_up(&call.key, &ids, call.now)?, true));
+        }
+        let shown = self
+            .here(call)
+            .instances
+            .values()
+            .filter(|instance| is_shown(instance, call.now, &self.config));
+        Ok((shown.collect(), false))
+    }
+
+    pub(crate) fn describe_instances(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
+        let (candidates, is_named) = self.candidates(call)?;
+        let page = self.list(call, 5, ("instancesSet", is_named), candidates)?;
+        let place = self.here(call);
+        let mut answer = Answer::default();
+        answer
+            .xml
+            .items("reservationSet", &page.entries, |xml, instance| {
+                xml.text("reservationId", instance.id.replacen("i-", "r-", 1));
+                xml.text("ownerId", &call.key.account);
+                xml.element("groupSet", |_| {});
+                xml.items("instancesSet", [instance], |xml, instance| {
+                    write(xml, instance, place);
+                });
+            });
+        Ok(finish(answer, page.next))
+    }
+
+    pub(crate) fn describe_spot_requests(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
+        let wanted = call.request.list("SpotInstanceRequestId");
+        let place = self.here(call);
+        let known = |id: &String| {
+            place
+                .instances
+                .values()
+                .any(|i| i.spot_request.as_ref() == Some(id))
+        };
+        if let Some(id) = wanted.iter().find(|id| !known(id)) {
+            return Err(Refusal::new(
+                "InvalidSpotInstanceRequestID.NotFound",
+                format!("The spot instance request ID '{id}' does not exist"),
+            ));
+        }
+        let candidates = place
+            .instances
+            .values()
+            .filter(|instance| instance.spot_request.is_some())
+            .filter(|instance| {
+                wanted.is_empty()
+                    || instance
+                        .spot_request
+                        .as_ref()
+                        .is_some_and(|id| wanted.contains(id))
+            })
+            .collect();
+        let page = self.list::<&Instance>(
+            call,
+            5,
+            ("spotInstanceRequestIdSet", !wanted.is_empty()),
+            candidates,
+        )?;
+        let mut answer = Answer::default();
+        answer
+            .xml
+            .items("spotInstanceRequestSet", &page.entries, |xml, instance| {
+                xml.maybe("spotInstanceRequestId", instance.spot_request.as_ref());
+                let is_one_time = instance.lifecycle == Lifecycle::SpotOneTime;
+                xml.text("type", if is_one_time { "one-time" } else { "persistent" });
+                let is_stopped = instance.state == InstanceState::Stopped;
+                xml.text("state", if is_stopped { "disabled" } else { "active" });
+                xml.element("status", |xml| {
+                    xml.text(
+                        "code",
+                        if is_stopped {
+                            "instance-stopped-by-user"
+                        } else {
+                            "fulfilled"
+                        },
+                    );
+                    xml.text("message", "");
+                    xml.text("updateTime", iso(instance.launch_time));
+                });
+                xml.text("instanceId", &instance.id);
+                xml.text("createTime", iso(instance.launch_time));
+                xml.text(
+                    "instanceInterruptionBehavior",
+                    if is_one_time { "terminate" } else { "stop" },
+                );
+            });
+        Ok(finish(answer, page.next))
+    }
+}
+
+fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
+    xml.text("instanceId", &instance.id);
+    xml.text("imageId", &instance.image);
+    xml.element("instanceState", |xml| {
+        xml.text("code", instance.state.code());
+        xml.text("name", instance.state.as_str());
+    });
+    xml.text("privateDnsName", "");
+    xml.text("dnsName", "");
+    xml.text("reason", &instance.transition);
+    xml.text("amiLaunchIndex", 0);
+    xml.element("productCodes", |_| {});
+    xml.text("instanceType", &instance.instance_type);
+    xml.text("launchTime", iso(instance.launch_time));
+    xml.element("placement", |xml| {
+        xml.text("availabilityZone", &instance.zone);
+        xml.text("groupName", "");
+        xml.text("tenancy", "default");
+    });
+    xml.element("monitoring", |xml| xml.text("state", "disabled"));
+    xml.text("sourceDestCheck", true);
+    xml.element("groupSet", |_| {});
+    xml.reason(instance.reason.as_ref());
+    xml.text("architecture", &instance.architecture);
+    xml.text("rootDeviceType", &instance.root_device_type);
+    xml.text("rootDeviceName", &instance.root_device_name);
+    xml.items("blockDeviceMapping", &instance.devices, |xml, device| {
+        xml.text("deviceName", &device.name);
+        xml.element("ebs", |xml| {
+            xml.text("volumeId", &device.volume);
+            xml.text(
+                "status",
+                if place.volumes.contains_key(&device.volume) {
+                    "attached"
+                } else {
+                    "detached"
+                },
+            );
+            xml.text("attachTime", iso(device.attach_time));
+            xml.text("deleteOnTermination", device.delete_on_termination);
+        });
+    });
+    xml.text("virtualizationType", "hvm");
+    xml.text("clientToken", "");
+    xml.tags(&instance.tags);
+    xml.text("hypervisor", "xen");
+    xml.text("ebsOptimized", false);
+    match instance.lifecycle {
+        Lifecycle::OnDemand => {}
+        Lifecycle::SpotOneTime | Lifecycle::SpotPersistent => xml.text("instanceLifecycle", "spot"),
+    }
+    xml.maybe("spotInstanceRequestId", instance.spot_request.as_ref());
+    xml.element("hibernationOptions", |xml| {
+        xml.text("configured", instance.hibernation);
+    });
+    xml.text("platformDetails", "Linux/UNIX");
+    xml.text("usageOperation", "RunInstances");
+    xml.element("operator", |xml| {
+        xml.text("managed", instance.operator.is_some());
+        xml.maybe("principal", instance.operator.as_ref());
+    });
+}

@@ -1,0 +1,45 @@
+//! EC2 with clocks, for tests and the demo: what EC2 does, not what a controller hopes for.
+//!
+//! [`Sim`] is plain data: a call goes in with the time that it comes at, a reply comes out, and the same calls at the
+//! same times give the same replies. [`Server`] puts it behind EC2's Query protocol, with a real clock.
+
+use clap as _;
+
+mod agenda;
+mod change;
+mod clock;
+mod config;
+mod describe;
+mod fault;
+mod filter;
+mod image;
+mod instance;
+mod log;
+mod page;
+mod place;
+mod refusal;
+mod request;
+mod seed;
+mod serve;
+mod sim;
+mod state;
+mod tags;
+mod xml;
+
+pub use crate::{
+    clock::{HOUR, MINUTE, Millis, SECOND},
+    config::{Config, OptIn, RegionConfig},
+    fault::{Admission, Armed, Effect, Fault, Param, When},
+    image::{Image, ImageState, Mapping, Origin, Snapshot, SnapshotState},
+    instance::{Device, Instance, InstanceState, Lifecycle, Moment, Reason, Volume},
+    log::{LogEntry, Outcome},
+    place::{Key, Place},
+    request::{Params, Reply, Request},
+    seed::{InstanceSeed, StartFault, VolumeSeed},
+    serve::{Server, ServerConfig},
+    sim::Sim,
+    tags::Tags,
+};
+
+/// The account of callers whose access key is not an account.
+pub const ACCOUNT: &str = "123456789012";

@@ -1,0 +1,158 @@
+//! EC2's Query protocol: one form for each call, its region in the signature's scope.
+
+use std::{fmt, net::TcpListener, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request as HttpRequest, Response,
+    body::{Bytes, Incoming},
+    header::HeaderValue,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    ACCOUNT,
+    clock::{Millis, date},
+    request::{Params, Reply, Request},
+    serve::{Shared, control},
+};
+
+/// Why a connection ends without an answer: hyper closes it when its service fails.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("closed by a fault rule")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(Arc::clone(&shared), request));
+            // A connection that a fault rule closed, or that the peer left, is done.
+            drop(
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        });
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    request: HttpRequest<Incoming>,
+) -> Result<Response<Full<Bytes>>, Closed> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+    if let Some(path) = head.uri.path().strip_prefix("/_ec2sim/") {
+        return Ok(control::answer(&shared, &head.method, path, &body));
+    }
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let mut params: Params = form_urlencoded::parse(query).into_owned().collect();
+    if head.method == Method::POST {
+        params.extend(form_urlencoded::parse(&body).into_owned());
+    }
+    let (access_key, region) = scope(&head.headers, &params).unwrap_or_default();
+    params.retain(|name, _| !name.starts_with("X-Amz-"));
+    params.remove("Version");
+    let request = Request {
+        action: params.remove("Action").unwrap_or_default(),
+        params,
+        access_key: access_key.clone(),
+        agent: header(&head.headers, "user-agent").to_owned(),
+    };
+    let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
+    let account = if is_account { access_key.as_str() } else { ACCOUNT };
+
+    let admission = shared.sim().admit(account, &region, &request);
+    pause(admission.delay()).await;
+    let reply = shared
+        .sim()
+        .carry_out(shared.now(), account, &region, &request, &admission);
+    pause(reply.delay).await;
+    if let Some(pid) = reply.kill {
+        kill(pid);
+    }
+    if reply.is_closed {
+        Err(Closed)
+    } else {
+        Ok(response(&reply, shared.now()))
+    }
+}
+
+/// The access key and the region of a signature, from its header or from a signed query.
+fn scope(headers: &HeaderMap, params: &Params) -> Option<(String, String)> {
+    let authorization = header(headers, "authorization");
+    let credential = authorization
+        .split_once("Credential=")
+        .map(|(_, rest)| rest)
+        .or_else(|| params.get("X-Amz-Credential").map(String::as_str))?;
+    let mut parts = credential.split([',', ' ']).next()?.split('/');
+    let key = parts.next()?;
+    let region = parts.nth(1)?;
+    Some((key.to_owned(), region.to_owned()))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+async fn pause(ms: Millis) {
+    let Ok(ms) = u64::try_from(ms) else { return };
+    if ms > 0 {
+        #[expect(clippy::disallowed_methods, reason = "a delay is what the rule asks for")]
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid).filter(|pid| !pid.is_init()) {
+        let _gone_already = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn response(reply: &Reply, now: Millis) -> Response<Full<Bytes>> {
+    let mut response = plain(reply.status, "text/xml;charset=UTF-8", reply.body.clone());
+    let id = reply
+        .text("requestId")
+        .or_else(|| reply.text("RequestID"))
+        .unwrap_or_default();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("date", date(now).as_str()),
+        ("x-amzn-requestid", id),
+        ("server", "AmazonEC2"),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(hyper::header::HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+pub(crate) fn plain(status: u16, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
+    response
+        .headers_mut()
+        .insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

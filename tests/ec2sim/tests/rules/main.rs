@@ -1,0 +1,19 @@
+//! What EC2 does, rule by rule, in virtual time.
+
+mod adversity;
+mod copies;
+mod faults;
+mod images;
+mod lists;
+mod names;
+mod power;
+#[cfg(test)]
+mod served;
+mod tags;
+#[cfg(test)]
+mod world;
+
+use {
+    anyhow as _, clap as _, form_urlencoded as _, http_body_util as _, hyper as _, hyper_util as _,
+    jiff as _, rustix as _, serde as _, tokio as _,
+};
