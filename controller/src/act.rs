@@ -20,21 +20,14 @@ pub(crate) async fn act<C: Cloud>(
 ) -> Outcome {
     let ledger = &home.survey.ledger;
     let outcome = match step {
-        Step::Tag {
-            record,
-            receipt,
-            replaces,
-        } => tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await,
+        Step::Tag { record, receipt, replaces } => {
+            tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await
+        }
         Step::Untag { record } => {
             ledger.forget(&record.capture);
             done(
                 home.cloud
-                    .untag(
-                        &record.instance,
-                        home.survey.debt_key(),
-                        &record.to_string(),
-                        announced,
-                    )
+                    .untag(&record.instance, home.survey.debt_key(), &record.to_string(), announced)
                     .await,
             )
         }
@@ -80,10 +73,7 @@ async fn tag<C: Cloud>(
             format!("EC2 does not show {id}"),
         ));
     };
-    let other = instance
-        .tags
-        .get(key)
-        .filter(|value| is_anothers(value, record, replaces));
+    let other = instance.tags.get(key).filter(|value| is_anothers(value, record, replaces));
     if let Some(value) = other {
         return Outcome::Busy { value: value.clone() };
     }
@@ -110,9 +100,7 @@ fn report(step: &Step, outcome: &Outcome) {
     let step = step.name();
     match outcome {
         Outcome::Done => tracing::info!(step, "done"),
-        Outcome::Stopped {
-            previous: InstanceState::Running,
-        } => tracing::info!(step, "machine is stopping"),
+        Outcome::Stopped { previous: InstanceState::Running } => tracing::info!(step, "machine is stopping"),
         Outcome::Stopped { previous } => {
             tracing::warn!(step, previous = previous.as_str(), "machine was not running")
         }
@@ -124,8 +112,5 @@ fn report(step: &Step, outcome: &Outcome) {
 
 /// The instant before the announcement is written: the call leaves within 20 s of it or not at all.
 pub(crate) fn announcing(now: jiff::Timestamp) -> Announced {
-    Announced {
-        at: now,
-        instant: Instant::now(),
-    }
+    Announced { at: now, instant: Instant::now() }
 }

@@ -16,6 +16,10 @@ pub struct Args {
     #[arg(long, env = "SAVEDTEMPLATE_REGIONS", value_delimiter = ',', value_parser = region)]
     pub regions: Vec<Region>,
 
+    /// Namespaces to reconcile (comma-separated): a shard, or what the permissions allow. Default: all.
+    #[arg(long, env = "SAVEDTEMPLATE_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+
     /// Whether only the holder of the lease reconciles. Machines are given back by every replica.
     #[arg(long, env = "SAVEDTEMPLATE_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,

@@ -35,9 +35,7 @@ impl Ledger {
 
     /// R7: a Stop is announced under the record.
     pub(crate) fn remember(&self, record: &Record) {
-        self.state()
-            .records
-            .insert(record.capture.clone(), record.clone());
+        self.state().records.insert(record.capture.clone(), record.clone());
     }
 
     /// The record is paid, withdrawn or void.
@@ -54,10 +52,7 @@ impl Ledger {
 
     /// This process sent the Stop: it answers for the machine until CreateImage is announced.
     pub(crate) fn take_custody(&self, capture: &str) {
-        let custody = Custody {
-            last_contact: Instant::now(),
-            over: false,
-        };
+        let custody = Custody { last_contact: Instant::now(), over: false };
         self.state().custody.insert(capture.to_owned(), custody);
     }
 
@@ -73,14 +68,8 @@ impl Ledger {
     pub(crate) fn alone(&self) -> Vec<Record> {
         let state = self.state();
         let alone = |custody: &Custody| !custody.over && custody.last_contact.elapsed() >= ALONE;
-        let captures = state
-            .custody
-            .iter()
-            .filter(|(_, custody)| alone(custody))
-            .map(|(capture, _)| capture);
-        captures
-            .filter_map(|capture| state.records.get(capture).cloned())
-            .collect()
+        let captures = state.custody.iter().filter(|(_, custody)| alone(custody)).map(|(capture, _)| capture);
+        captures.filter_map(|capture| state.records.get(capture).cloned()).collect()
     }
 
     pub(crate) fn aborted(&self, record: &Record) {
@@ -103,10 +92,7 @@ impl Ledger {
 
     pub(crate) fn start_of(&self, capture: &str) -> (Option<Started>, Option<Refusal>) {
         let state = self.state();
-        (
-            state.started.get(capture).copied(),
-            state.refused.get(capture).cloned(),
-        )
+        (state.started.get(capture).copied(), state.refused.get(capture).cloned())
     }
 
     /// The capture is over and written down: nothing of it is asked for any more.

@@ -60,31 +60,16 @@ impl Metrics {
             Unit::Seconds,
             of.duration.clone(),
         );
-        registry.register(
-            "reconcile_errors",
-            "Reconciles that failed, by kind",
-            of.errors.clone(),
-        );
-        registry.register(
-            "ec2_calls",
-            "Calls to EC2, by operation and outcome",
-            of.calls.clone(),
-        );
+        registry.register("reconcile_errors", "Reconciles that failed, by kind", of.errors.clone());
+        registry.register("ec2_calls", "Calls to EC2, by operation and outcome", of.calls.clone());
         registry.register("leader", "1 while this replica reconciles", of.leader.clone());
         registry.register(
             "restart_debts",
             "Machines that carry a restart record, by region",
             of.debts.clone(),
         );
-        registry.register(
-            "restarts",
-            "What the restart loop did, by kind",
-            of.restarts.clone(),
-        );
-        Self {
-            registry: Arc::new(registry),
-            ..metrics
-        }
+        registry.register("restarts", "What the restart loop did, by kind", of.restarts.clone());
+        Self { registry: Arc::new(registry), ..metrics }
     }
 
     pub(crate) fn reconciled(&self, took: Duration, error: Option<&Error>) {
@@ -104,11 +89,7 @@ impl Metrics {
 
     pub(crate) fn owed(&self, region: &str, machines: usize) {
         let machines = i64::try_from(machines).unwrap_or(i64::MAX);
-        self.debts
-            .get_or_create(&InRegion {
-                region: region.to_owned(),
-            })
-            .set(machines);
+        self.debts.get_or_create(&InRegion { region: region.to_owned() }).set(machines);
     }
 
     pub(crate) fn restart(&self, kind: &'static str) {

@@ -24,17 +24,11 @@ pub(crate) struct Observed {
 
 /// Reads what the object needs, and decides. Asks EC2 about this one machine only where the decision lacks it.
 pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Observed {
-    let key = Key {
-        namespace: subject.namespace.to_owned(),
-        name: subject.name.to_owned(),
-    };
+    let key = Key { namespace: subject.namespace.to_owned(), name: subject.name.to_owned() };
     let home = ctx.regions.desk(&subject.spec.source.region);
     recall(&subject, &home);
-    let mut world = if needs_world(&subject) {
-        read(subject, &key, ctx, &home).await
-    } else {
-        World::unread()
-    };
+    let mut world =
+        if needs_world(&subject) { read(subject, &key, ctx, &home).await } else { World::unread() };
     loop {
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
         match decide(subject, &world, now) {
@@ -54,10 +48,7 @@ fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
     match record.filter(|_| capture.stop_requested_time.is_some()) {
         Some(record) => {
             ledger.remember(&record);
-            ledger.contact(
-                &capture.id,
-                capture.image_requested_time.is_some() || capture.reason.is_some(),
-            );
+            ledger.contact(&capture.id, capture.image_requested_time.is_some() || capture.reason.is_some());
         }
         None if capture.completion_time.is_some() => ledger.close(&capture.id),
         None => ledger.forget(&capture.id),
@@ -68,42 +59,23 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
     let mut interests = interest::of(subject, home.survey.cloud.now());
     let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
     let views = interests.into_iter().map(|(region, interest)| async move {
-        let view = ctx
-            .regions
-            .desk(&region)
-            .survey
-            .read(key, &interest, ABROAD)
-            .await;
+        let view = ctx.regions.desk(&region).survey.read(key, &interest, ABROAD).await;
         (region, view)
     });
-    let (view, abroad) = futures::future::join(
-        home.survey.read(key, &here, HOME),
-        futures::future::join_all(views),
-    )
-    .await;
+    let (view, abroad) =
+        futures::future::join(home.survey.read(key, &here, HOME), futures::future::join_all(views)).await;
     let (started, start_refused) = match &subject.status.capture {
         Some(capture) => home.survey.ledger.start_of(&capture.id),
         None => (None, None),
     };
     let abroad: BTreeMap<_, _> = abroad.into_iter().collect();
-    World {
-        home: view,
-        abroad,
-        started,
-        start_refused,
-        ..World::unread()
-    }
+    World { home: view, abroad, started, start_refused, ..World::unread() }
 }
 
 async fn answer<C: Cloud>(question: Question, home: &Desk<C>, world: &mut World) {
     let cloud = &home.cloud;
     match question {
-        Question::Probe {
-            instance,
-            instance_type,
-            volumes,
-            request,
-        } => {
+        Question::Probe { instance, instance_type, volumes, request } => {
             let (stop_protected, instance_store, regions, create_image, multi_attach) = tokio::join!(
                 cloud.stop_protected(&instance),
                 cloud.instance_store(&instance_type),
@@ -111,13 +83,7 @@ async fn answer<C: Cloud>(question: Question, home: &Desk<C>, world: &mut World)
                 cloud.dry_run(DryRun::CreateImage(request)),
                 cloud.multi_attach(&volumes),
             );
-            world.probe = Some(Probe {
-                stop_protected,
-                instance_store,
-                regions,
-                create_image,
-                multi_attach,
-            });
+            world.probe = Some(Probe { stop_protected, instance_store, regions, create_image, multi_attach });
         }
         Question::Permits(instance) => {
             let (stop, start) = tokio::join!(

@@ -31,36 +31,18 @@ pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key
             mix(by_name.entry(name).or_default(), print);
         }
     }
-    let readable = (
-        view.instances.is_ok(),
-        view.images.is_ok(),
-        view.snapshots.is_ok(),
-    );
+    let readable = (view.instances.is_ok(), view.images.is_ok(), view.snapshots.is_ok());
     let print = |key: &Key, interest: &Interest| {
-        let ids: Vec<_> = interest
-            .instances
-            .iter()
-            .map(|id| by_id.get(id.as_str()))
-            .collect();
-        let names: Vec<_> = interest
-            .names
-            .iter()
-            .map(|name| by_name.get(name.as_str()))
-            .collect();
+        let ids: Vec<_> = interest.instances.iter().map(|id| by_id.get(id.as_str())).collect();
+        let names: Vec<_> = interest.names.iter().map(|name| by_name.get(name.as_str())).collect();
         hash(&(owned.get(key), ids, names, readable))
     };
-    interests
-        .iter()
-        .map(|(key, interest)| (key.clone(), print(key, interest)))
-        .collect()
+    interests.iter().map(|(key, interest)| (key.clone(), print(key, interest))).collect()
 }
 
 fn add(owned: &mut HashMap<Key, u64>, tags: &Tags, thing: &impl Hash) {
     if let (Some(namespace), Some(name)) = (tags.get(tag::NAMESPACE), tags.get(tag::NAME)) {
-        let key = Key {
-            namespace: namespace.clone(),
-            name: name.clone(),
-        };
+        let key = Key { namespace: namespace.clone(), name: name.clone() };
         mix(owned.entry(key).or_default(), hash(thing));
     }
 }

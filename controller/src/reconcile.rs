@@ -52,25 +52,17 @@ pub(crate) type Metadata = PartialObjectMeta<SavedTemplate>;
 #[tracing::instrument(skip_all, fields(name = %meta.name_any(), namespace = meta.namespace()))]
 pub(crate) async fn reconcile<C: Cloud>(meta: Arc<Metadata>, ctx: Arc<Context<C>>) -> Result<Action> {
     let started = Instant::now();
-    let done = tokio::time::timeout(ctx.deadline, pass(&meta, &ctx))
-        .await
-        .map_err(Error::from)
-        .flatten();
+    let done = tokio::time::timeout(ctx.deadline, pass(&meta, &ctx)).await.map_err(Error::from).flatten();
     ctx.metrics.reconciled(started.elapsed(), done.as_ref().err());
     done
 }
 
 async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
-    let key = Key {
-        namespace: meta.namespace().ok_or(Error::Malformed("namespace"))?,
-        name: meta.name_any(),
-    };
+    let key =
+        Key { namespace: meta.namespace().ok_or(Error::Malformed("namespace"))?, name: meta.name_any() };
     let api = Api::<SavedTemplate>::namespaced(ctx.client.clone(), &key.namespace);
     let Some(object) = api.get_opt(&key.name).await? else {
-        ctx.regions
-            .all()
-            .iter()
-            .for_each(|desk| desk.survey.drop_interest(&key));
+        ctx.regions.all().iter().for_each(|desk| desk.survey.drop_interest(&key));
         return Ok(Action::await_change());
     };
     let holder = ctx.holder.get_or_try_init(|| holder(&ctx.client)).await?;
@@ -78,16 +70,10 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
 
     let Observed { decision, now } =
         observe(subject(&object, &key, &before, &ctx.cluster, holder), ctx).await;
-    let Decision {
-        status,
-        finalizer,
-        step,
-        notes,
-        look_again,
-    } = decision;
-    if finalizer != Finalizer::Keep {
-        record::finalizer(&api, &object, finalizer).await?;
-        return Ok(Action::requeue(look_again));
+    let Decision { status, finalizer, step, notes, look_again } = decision;
+    let object = record::finalizer(&api, &object, finalizer).await?;
+    if finalizer == Finalizer::Remove {
+        return Ok(Action::await_change());
     }
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
@@ -133,18 +119,9 @@ async fn holder(client: &Client) -> Result<String> {
 
 /// Events. One that cannot be written fails nothing; a terminating namespace refuses them.
 async fn tell<C>(object: &SavedTemplate, ctx: &Context<C>, notes: &[Note]) {
-    for Note {
-        warning,
-        reason,
-        message,
-    } in notes
-    {
+    for Note { warning, reason, message } in notes {
         let event = Event {
-            type_: if *warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
+            type_: if *warning { EventType::Warning } else { EventType::Normal },
             reason: (*reason).to_owned(),
             note: Some(cut(message.clone(), 1024)),
             action: "Reconcile".to_owned(),

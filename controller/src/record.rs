@@ -22,9 +22,7 @@ pub(crate) async fn status(
     let mut new = object.clone();
     new.meta_mut().managed_fields = None;
     new.status = Some(status.clone());
-    Ok(api
-        .replace_status(&object.name_any(), &PostParams::default(), &new)
-        .await?)
+    Ok(api.replace_status(&object.name_any(), &PostParams::default(), &new).await?)
 }
 
 /// Adds or removes our finalizer, on the version that was read.
@@ -39,11 +37,7 @@ pub(crate) async fn finalizer(
         Finalizer::Add => finalizers.push(FINALIZER.to_owned()),
         Finalizer::Remove => finalizers.retain(|name| name != FINALIZER),
     }
-    let version = object
-        .resource_version()
-        .ok_or(Error::Malformed("resourceVersion"))?;
+    let version = object.resource_version().ok_or(Error::Malformed("resourceVersion"))?;
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-    Ok(api
-        .patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch))
-        .await?)
+    Ok(api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?)
 }

@@ -72,34 +72,20 @@ impl<C: Cloud> Regions<C> {
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let desk = desks.entry(region.clone()).or_insert_with(|| {
             let (sweeping, writing) = (self.connect)(region);
-            let survey = Survey::new(
-                sweeping,
-                &self.cluster,
-                self.drift,
-                self.wake.clone(),
-                self.leading.clone(),
-            );
+            let survey =
+                Survey::new(sweeping, &self.cluster, self.drift, self.wake.clone(), self.leading.clone());
             let survey = Arc::new(survey);
             let reading = Arc::clone(&survey);
             let stop = self.stop.clone();
             self.tasks.spawn(async move { reading.run(&stop).await });
-            self.tasks
-                .spawn(Restart::new(Arc::clone(&survey), self.metrics.clone()).run(self.stop.clone()));
-            Arc::new(Desk {
-                survey,
-                cloud: writing,
-            })
+            self.tasks.spawn(Restart::new(Arc::clone(&survey), self.metrics.clone()).run(self.stop.clone()));
+            Arc::new(Desk { survey, cloud: writing })
         });
         Arc::clone(desk)
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Desk<C>>> {
-        self.desks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Starts the loops of the regions named by the flag, else of all that the account has enabled.

@@ -44,6 +44,13 @@ pub(crate) struct Restart<C> {
     tries: Mutex<BTreeMap<String, Tries>>,
 }
 
+/// What became of one look at a record.
+struct Done {
+    capture: String,
+    /// When the last write about it was answered.
+    sent: Option<Instant>,
+}
+
 /// One record, where it was read, and the machine.
 struct Debt {
     record: Record,
@@ -53,25 +60,28 @@ struct Debt {
 
 impl<C: Cloud> Restart<C> {
     pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self {
-            survey,
-            metrics,
-            tries: Mutex::default(),
-        })
+        Arc::new(Self { survey, metrics, tries: Mutex::default() })
     }
 
     /// Judges every record after every sweep, for as long as the process runs.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut sweeps = self.survey.subscribe();
-        let mut paying: JoinSet<String> = JoinSet::new();
+        let mut paying: JoinSet<Done> = JoinSet::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();
+        let mut acted: BTreeMap<String, Instant> = BTreeMap::new();
         loop {
             let changed = tokio::select! {
                 changed = tokio::time::timeout(TICK, sweeps.changed()) => changed.is_ok(),
                 () = stop.cancelled() => break,
             };
             while let Some(paid) = paying.try_join_next() {
-                busy.remove(&paid.unwrap_or_default());
+                let Ok(Done { capture, sent }) = paid else {
+                    continue;
+                };
+                busy.remove(&capture);
+                if let Some(at) = sent {
+                    acted.insert(capture, at);
+                }
             }
             if paying.is_empty() {
                 busy.clear();
@@ -83,12 +93,16 @@ impl<C: Cloud> Restart<C> {
             }
             let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
             for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.view)) {
-                if let Some(sweep) = &sweep
+                // A view older than our last write about this record shows the world before it.
+                let stale =
+                    |sweep: &Sweep| acted.get(&debt.record.capture).is_some_and(|at| sweep.began() <= *at);
+                if let Some(sweep) = sweep.as_ref().filter(|sweep| !stale(sweep))
                     && busy.insert(debt.record.capture.clone())
                 {
                     paying.spawn(Arc::clone(&self).pay(debt, Arc::clone(sweep)));
                 }
             }
+            acted.retain(|_, at| at.elapsed() < LONGEST);
         }
         // What was begun is finished: a write in flight is never cut off by the end of the process.
         while paying.join_next().await.is_some() {}
@@ -107,62 +121,42 @@ impl<C: Cloud> Restart<C> {
             };
             tagged.insert(instance.id.clone());
             match value.parse::<Record>() {
-                Ok(record) => debts.push(Debt {
-                    record,
-                    copy: Copy::Tag,
-                    instance: Some(instance.clone()),
-                }),
+                Ok(record) => debts.push(Debt { record, copy: Copy::Tag, instance: Some(instance.clone()) }),
                 Err(error) => {
                     self.metrics.restart("unreadable");
                     tracing::error!(instance = %instance.id, value, %error, "a restart record cannot be read");
                 }
             }
         }
-        self.metrics
-            .owed(self.survey.cloud.region().as_str(), debts.len());
+        self.metrics.owed(self.survey.cloud.region().as_str(), debts.len());
         for record in self.survey.ledger.records() {
             if !tagged.contains(&record.instance) {
-                let instance = instances
-                    .iter()
-                    .find(|instance| instance.id == record.instance)
-                    .cloned();
-                debts.push(Debt {
-                    record,
-                    copy: Copy::Remembered,
-                    instance,
-                });
+                let instance = instances.iter().find(|instance| instance.id == record.instance).cloned();
+                debts.push(Debt { record, copy: Copy::Remembered, instance });
             }
         }
         debts
     }
 
-    async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> String {
-        let Debt {
-            record,
-            copy,
-            instance,
-        } = debt;
+    async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {
+        let Debt { record, copy, instance } = debt;
         let capture = record.capture.clone();
         let Some(now) = self.survey.cloud.now() else {
-            return capture;
+            return Done { capture, sent: None };
         };
         let evidence = Evidence::of(&sweep.view, &record.instance);
-        let announced = Announced {
-            at: sweep.view.began,
-            instant: sweep.began(),
-        };
+        let announced = Announced { at: sweep.view.began, instant: sweep.began() };
         match judge(&record, copy, instance.as_ref(), evidence, now) {
-            Verdict::Wait | Verdict::Ignore => {}
+            Verdict::Wait | Verdict::Ignore => return Done { capture, sent: None },
             Verdict::Void => self.survey.ledger.forget(&capture),
             Verdict::Unclear { code } => {
                 let message = format!(
                     "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
                     record.instance
                 );
-                self.survey.ledger.refused(
-                    &capture,
-                    Refusal::new("StartInstances", "UnclearStateReason", message),
-                );
+                self.survey
+                    .ledger
+                    .refused(&capture, Refusal::new("StartInstances", "UnclearStateReason", message));
                 self.metrics.restart("unclear");
             }
             Verdict::Start { due, since } => {
@@ -173,7 +167,7 @@ impl<C: Cloud> Restart<C> {
             Verdict::Remove(why) => self.remove(&record, why, announced).await,
             Verdict::Rewrite => self.rewrite(&record, announced).await,
         }
-        capture
+        Done { capture, sent: Some(Instant::now()) }
     }
 
     /// The pause between tries, and the standby's courtesy.
@@ -204,11 +198,7 @@ impl<C: Cloud> Restart<C> {
             let refused = known.map_or(0, |known| known.refused);
             tries.insert(
                 capture.to_owned(),
-                Tries {
-                    refused,
-                    last: Instant::now(),
-                    first_due: Some(first_due),
-                },
+                Tries { refused, last: Instant::now(), first_due: Some(first_due) },
             );
         }
         !paused
@@ -221,13 +211,7 @@ impl<C: Cloud> Restart<C> {
             Ok(previous) => {
                 tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
                 self.metrics.restart("started");
-                self.survey.ledger.started(
-                    capture,
-                    Started {
-                        previous,
-                        launch_time_before,
-                    },
-                );
+                self.survey.ledger.started(capture, Started { previous, launch_time_before });
                 self.note(capture, |tries| tries.refused = 0);
             }
             Err(refusal) => {
@@ -250,20 +234,12 @@ impl<C: Cloud> Restart<C> {
 
     async fn remove(&self, record: &Record, why: Settled, announced: Announced) {
         let (id, value) = (&record.instance, record.to_string());
-        match self
-            .survey
-            .cloud
-            .untag(id, self.survey.debt_key(), &value, announced)
-            .await
-        {
+        match self.survey.cloud.untag(id, self.survey.debt_key(), &value, announced).await {
             Ok(()) => {
                 tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
                 self.metrics.restart("settled");
                 self.survey.ledger.forget(&record.capture);
-                self.tries
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&record.capture);
+                self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&record.capture);
                 self.survey.poke();
             }
             Err(refusal) => {
@@ -287,16 +263,13 @@ impl<C: Cloud> Restart<C> {
     }
 
     /// R6: this process stopped the machine and cannot reach Kubernetes: the capture ends, the machine comes back.
-    async fn abort(self: Arc<Self>, record: Record) -> String {
+    async fn abort(self: Arc<Self>, record: Record) -> Done {
         let capture = record.capture.clone();
         let Some(now) = self.survey.cloud.now() else {
-            return capture;
+            return Done { capture, sent: None };
         };
         let aborted = record.aborted(now);
-        let announced = Announced {
-            at: now,
-            instant: Instant::now(),
-        };
+        let announced = Announced { at: now, instant: Instant::now() };
         let tags = [(self.survey.debt_key().to_owned(), aborted.to_string())].into();
         match self.survey.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {
@@ -308,6 +281,6 @@ impl<C: Cloud> Restart<C> {
                 tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again")
             }
         }
-        capture
+        Done { capture, sent: Some(Instant::now()) }
     }
 }

@@ -39,9 +39,7 @@ use crate::{
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let metrics = Metrics::new();
-    let client = Client::try_default()
-        .await
-        .context("no Kubernetes configuration")?;
+    let client = Client::try_default().await.context("no Kubernetes configuration")?;
     let leading = lease::follow(client.clone(), &args, stop.clone());
 
     let observer = {
@@ -50,36 +48,26 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     };
     let fleet = Fleet::connect(Arc::new(observer)).await;
     let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
-    let regions = Regions::new(
-        Box::new(connect),
-        &args,
-        metrics.clone(),
-        leading.clone(),
-        stop.clone(),
-    );
+    let regions = Regions::new(Box::new(connect), &args, metrics.clone(), leading.clone(), stop.clone());
     let opening = {
         let (regions, args) = (Arc::clone(&regions), args.clone());
         async move { regions.open(&args.regions).await }
     };
     let opening = tokio::spawn(opening);
 
-    let listener = TcpListener::bind(args.http_address)
-        .await
-        .context("--http-address")?;
+    let listener = TcpListener::bind(args.http_address).await.context("--http-address")?;
+    tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
     let server = tokio::spawn(server::serve(
         listener,
         metrics.clone(),
-        readiness(&client, &stop),
+        readiness(&client, &args, &stop),
         stop.clone(),
     ));
 
     let ctx = Arc::new(Context {
         recorder: Recorder::new(
             client.clone(),
-            Reporter {
-                controller: "savedtemplate-controller".into(),
-                instance: Some(args.identity.clone()),
-            },
+            Reporter { controller: "savedtemplate-controller".into(), instance: Some(args.identity.clone()) },
         ),
         client,
         regions: Arc::clone(&regions),
@@ -120,20 +108,41 @@ async fn lead<C: Cloud>(
             }
             end.cancel();
         };
-        futures::future::join(reconciles(ctx, args, end.clone()), lost).await;
+        let shards = shards(args).map(|namespace| reconciles(ctx, args, namespace, end.clone()));
+        futures::future::join(futures::future::join_all(shards), lost).await;
         ctx.metrics.leads(false);
     }
 }
 
-/// The controller, until the lease is lost or the process stops: reconciles that run are finished.
-async fn reconciles<C: Cloud>(ctx: &Arc<Context<C>>, args: &Args, end: CancellationToken) {
-    let api = Api::<PartialObjectMeta<SavedTemplate>>::all(ctx.client.clone());
-    let config = controller::Config::default()
-        .concurrency(args.concurrency)
-        .debounce(Duration::from_millis(100));
-    Controller::new(api, watcher::Config::default().page_size(50))
+/// The namespaces that are watched; `None` is all of them.
+fn shards(args: &Args) -> impl Iterator<Item = Option<String>> {
+    let all = args.namespaces.is_empty().then_some(None);
+    all.into_iter().chain(args.namespaces.iter().cloned().map(Some))
+}
+
+fn api<K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Api<K> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The controller of one shard, until the lease is lost or the process stops: reconciles that run are finished.
+async fn reconciles<C: Cloud>(
+    ctx: &Arc<Context<C>>,
+    args: &Args,
+    namespace: Option<String>,
+    end: CancellationToken,
+) {
+    let objects = api::<PartialObjectMeta<SavedTemplate>>(&ctx.client, namespace.as_deref());
+    let config =
+        controller::Config::default().concurrency(args.concurrency).debounce(Duration::from_millis(100));
+    Controller::new(objects, watcher::Config::default().page_size(50))
         .with_config(config)
-        .reconcile_on(wakes(ctx.regions.wake.subscribe()))
+        .reconcile_on(wakes(ctx.regions.wake.subscribe(), namespace))
         .graceful_shutdown_on(end.clone().cancelled_owned())
         .run(reconcile, error_policy, Arc::clone(ctx))
         .for_each(async |outcome| {
@@ -145,14 +154,19 @@ async fn reconciles<C: Cloud>(ctx: &Arc<Context<C>>, args: &Args, end: Cancellat
     end.cancel();
 }
 
-/// The objects that a sweep wakes.
-fn wakes(wake: broadcast::Receiver<Key>) -> impl futures::Stream<Item = ObjectRef<Metadata>> + Send {
-    futures::stream::unfold(wake, async |mut wake| {
+/// The objects of the shard that a sweep wakes.
+fn wakes(
+    wake: broadcast::Receiver<Key>,
+    namespace: Option<String>,
+) -> impl futures::Stream<Item = ObjectRef<Metadata>> + Send {
+    futures::stream::unfold((wake, namespace), async |(mut wake, shard)| {
         loop {
             match wake.recv().await {
-                Ok(key) => return Some((ObjectRef::new(&key.name).within(&key.namespace), wake)),
+                Ok(key) if shard.as_ref().is_none_or(|shard| *shard == key.namespace) => {
+                    return Some((ObjectRef::new(&key.name).within(&key.namespace), (wake, shard)));
+                }
                 // What was missed is made up for by each object's own next look.
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -160,9 +174,9 @@ fn wakes(wake: broadcast::Receiver<Key>) -> impl futures::Stream<Item = ObjectRe
 }
 
 /// Ready once the API server knows the CRD and lets us list it; a standby is ready too.
-fn readiness(client: &Client, stop: &CancellationToken) -> server::Readiness {
+fn readiness(client: &Client, args: &Args, stop: &CancellationToken) -> server::Readiness {
     let (ready, readiness) = watch::channel(Some("waiting for the API server and the SavedTemplate CRD"));
-    let api = Api::<SavedTemplate>::all(client.clone());
+    let api = api::<SavedTemplate>(client, args.namespaces.first().map(String::as_str));
     let stop = stop.clone();
     tokio::spawn(async move {
         let one = kube::api::ListParams::default().limit(1);
@@ -196,10 +210,7 @@ fn stop_on_signal() -> std::io::Result<CancellationToken> {
 }
 
 /// Whole seconds, as Kubernetes stores them: else a status never equals what was read back.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the node's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the node's clock")]
 fn whole_seconds() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)

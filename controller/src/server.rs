@@ -26,9 +26,7 @@ pub(crate) async fn serve(
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready).with_state(readiness))
         .route("/metrics", get(render).with_state(metrics));
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {

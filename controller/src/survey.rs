@@ -57,22 +57,10 @@ impl Sweep {
         let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
         self.asked.images
             && (self.asked.snapshots || !interest.snapshots)
-            && all(
-                &self.asked.instances,
-                interest.instances.iter().map(AsRef::as_ref).collect(),
-            )
-            && all(
-                &self.asked.names,
-                interest.names.iter().map(String::as_str).collect(),
-            )
-            && all(
-                &self.asked.image_names,
-                interest.image_names.iter().map(String::as_str).collect(),
-            )
-            && all(
-                &self.asked.volumes,
-                interest.volumes.iter().map(AsRef::as_ref).collect(),
-            )
+            && all(&self.asked.instances, interest.instances.iter().map(AsRef::as_ref).collect())
+            && all(&self.asked.names, interest.names.iter().map(String::as_str).collect())
+            && all(&self.asked.image_names, interest.image_names.iter().map(String::as_str).collect())
+            && all(&self.asked.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
             && self.began.elapsed() <= oldest
     }
 }
@@ -165,9 +153,7 @@ impl<C: Cloud> Survey<C> {
         interest: &Interest,
         patience: Duration,
     ) -> Result<Arc<View>, Refusal> {
-        let oldest = interest
-            .cadence
-            .map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
+        let oldest = interest.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
         let mut sweeps = self.sweeps.subscribe();
         let known = self.state().interests.insert(key.clone(), interest.clone());
         let next = async {
@@ -183,18 +169,9 @@ impl<C: Cloud> Survey<C> {
                 sweeps.changed().await.ok()?;
             }
         };
-        let unread = || {
-            Refusal::new(
-                "DescribeInstances",
-                "",
-                format!("{} has not answered yet", self.cloud.region()),
-            )
-        };
-        tokio::time::timeout(patience, next)
-            .await
-            .ok()
-            .flatten()
-            .ok_or_else(unread)
+        let unread =
+            || Refusal::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.region()));
+        tokio::time::timeout(patience, next).await.ok().flatten().ok_or_else(unread)
     }
 
     /// Sweeps for as long as the process runs.
@@ -226,23 +203,14 @@ impl<C: Cloud> Survey<C> {
         let mut asked = Asked::default();
         let leading = *self.leading.borrow();
         for interest in state.interests.values().filter(|_| leading) {
-            asked
-                .instances
-                .extend(interest.instances.iter().map(ToString::to_string));
+            asked.instances.extend(interest.instances.iter().map(ToString::to_string));
             asked.names.extend(interest.names.iter().cloned());
             asked.image_names.extend(interest.image_names.iter().cloned());
-            asked
-                .volumes
-                .extend(interest.volumes.iter().map(ToString::to_string));
+            asked.volumes.extend(interest.volumes.iter().map(ToString::to_string));
             asked.images = true;
             asked.snapshots |= interest.snapshots;
         }
-        asked.instances.extend(
-            self.ledger
-                .records()
-                .iter()
-                .map(|record| record.instance.to_string()),
-        );
+        asked.instances.extend(self.ledger.records().iter().map(|record| record.instance.to_string()));
         asked
     }
 
@@ -260,55 +228,31 @@ impl<C: Cloud> Survey<C> {
             Err(refusal) => (Err(refusal), Vec::new()),
         };
         // What the restart loop needs of a stopped machine is read whether or not an object asks.
-        let owed = others
-            .iter()
-            .any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
+        let owed =
+            others.iter().any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
         asked.images |= owed;
         asked.snapshots |= owed;
         let (images, snapshots) = tokio::join!(self.images(&asked), self.snapshots(&asked));
-        let began_at = at
-            .or_else(|| self.estimate(began))
-            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
         let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &others);
-        let view = View {
-            began: began_at,
-            instances,
-            images,
-            snapshots,
-            sightings,
-            absences,
-        };
-        Sweep {
-            view: Arc::new(view),
-            began,
-            asked,
-        }
+        let view = View { began: began_at, instances, images, snapshots, sightings, absences };
+        Sweep { view: Arc::new(view), began, asked }
     }
 
     /// EC2's time when `began` was, once a first reply has told it.
     fn estimate(&self, began: Instant) -> Option<Timestamp> {
         let elapsed = SignedDuration::try_from(began.elapsed()).ok()?;
-        self.cloud
-            .now()?
-            .checked_sub(SignedDuration::from_secs(elapsed.as_secs().saturating_add(1)))
-            .ok()
+        self.cloud.now()?.checked_sub(SignedDuration::from_secs(elapsed.as_secs().saturating_add(1))).ok()
     }
 
     fn is_claim(&self, instance: &Instance) -> bool {
-        let record = instance
-            .tags
-            .get(&self.debt_key)
-            .and_then(|value| value.parse::<Record>().ok());
+        let record = instance.tags.get(&self.debt_key).and_then(|value| value.parse::<Record>().ok());
         record.is_some_and(|record| record.awaits == saved_template_core::debt::Awaits::Nothing)
     }
 
     /// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption).
     async fn owing(&self) -> Result<Vec<Instance>, Refusal> {
-        let refusal = match self
-            .cloud
-            .instances(Instances::TagKey(self.debt_key.clone()))
-            .await
-        {
+        let refusal = match self.cloud.instances(Instances::TagKey(self.debt_key.clone())).await {
             Ok(instances) => return Ok(instances),
             Err(refusal) => refusal,
         };
@@ -332,11 +276,7 @@ impl<C: Cloud> Survey<C> {
         let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
         let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
         let by_id = async {
-            if ids.is_empty() {
-                Ok(Vec::new())
-            } else {
-                self.cloud.instances(Instances::Ids(ids)).await
-            }
+            if ids.is_empty() { Ok(Vec::new()) } else { self.cloud.instances(Instances::Ids(ids)).await }
         };
         let by_name = async {
             let names: Vec<String> = asked.names.iter().cloned().collect();
@@ -355,10 +295,7 @@ impl<C: Cloud> Survey<C> {
         if !asked.images {
             return Err(Refusal::new("DescribeImages", "", "not read"));
         }
-        let mut found = self
-            .cloud
-            .images(Images::Tag(tag::CLUSTER.to_owned(), self.cluster.clone()))
-            .await?;
+        let mut found = self.cloud.images(Images::Tag(tag::CLUSTER.to_owned(), self.cluster.clone())).await?;
         let seen: BTreeSet<String> = found.iter().map(|image| image.name.clone()).collect();
         let names: Vec<String> = asked.image_names.difference(&seen).cloned().collect();
         if !names.is_empty() {
@@ -371,15 +308,9 @@ impl<C: Cloud> Survey<C> {
         if !asked.snapshots {
             return Err(Refusal::new("DescribeSnapshots", "", "not read"));
         }
-        let mut found = self
-            .cloud
-            .snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), self.cluster.clone()))
-            .await?;
-        let volumes: Vec<_> = asked
-            .volumes
-            .iter()
-            .filter_map(|volume| volume.parse().ok())
-            .collect();
+        let mut found =
+            self.cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), self.cluster.clone())).await?;
+        let volumes: Vec<_> = asked.volumes.iter().filter_map(|volume| volume.parse().ok()).collect();
         if !volumes.is_empty() {
             let seen: BTreeSet<_> = found.iter().map(|snapshot| snapshot.id.clone()).collect();
             let others = self.cloud.snapshots(Snapshots::Volumes(volumes)).await?;
@@ -396,10 +327,7 @@ impl<C: Cloud> Survey<C> {
         instances: &Result<Vec<Instance>, Refusal>,
         images: &Result<Vec<Image>, Refusal>,
         owing: &[Instance],
-    ) -> (
-        BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
-        BTreeMap<String, Absence>,
-    ) {
+    ) -> (BTreeMap<(saved_template_api::InstanceId, String), Sighting>, BTreeMap<String, Absence>) {
         let mut state = self.state();
         if let Ok(instances) = instances {
             let values = owing.iter().filter_map(|instance| {
@@ -419,9 +347,7 @@ impl<C: Cloud> Survey<C> {
             let seen: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
             count(&mut state.absences, &asked.image_names, &seen, began);
         }
-        state
-            .absences
-            .retain(|what, _| asked.instances.contains(what) || asked.image_names.contains(what));
+        state.absences.retain(|what, _| asked.instances.contains(what) || asked.image_names.contains(what));
         (state.sightings.clone(), state.absences.clone())
     }
 
@@ -448,18 +374,12 @@ impl<C: Cloud> Survey<C> {
     fn cadence(&self, sweep: &Sweep, born: Instant) -> Duration {
         let leading = *self.leading.borrow();
         let mut state = self.state();
-        let records: Vec<Duration> = self
-            .open_records(&sweep.view)
-            .map(|pace| if leading { pace } else { STANDBY })
-            .collect();
+        let records: Vec<Duration> =
+            self.open_records(&sweep.view).map(|pace| if leading { pace } else { STANDBY }).collect();
         if !records.is_empty() {
             state.eventful = Some(Instant::now());
         }
-        let wanted = state
-            .interests
-            .values()
-            .filter(|_| leading)
-            .filter_map(|interest| interest.cadence);
+        let wanted = state.interests.values().filter(|_| leading).filter_map(|interest| interest.cadence);
         let busy = wanted.chain(records).min();
         let age = born.elapsed();
         let first = FIRST
@@ -468,11 +388,7 @@ impl<C: Cloud> Survey<C> {
             .find(|at| *at > age)
             .map(|at| at.saturating_sub(age));
         let eventful = state.eventful.is_some_and(|last| last.elapsed() < EVENTFUL);
-        let idle = first.unwrap_or(if eventful {
-            Duration::from_mins(1)
-        } else {
-            Duration::from_mins(5)
-        });
+        let idle = first.unwrap_or(if eventful { Duration::from_mins(1) } else { Duration::from_mins(5) });
         busy.unwrap_or(idle).min(idle).min(self.drift)
     }
 
@@ -482,12 +398,7 @@ impl<C: Cloud> Survey<C> {
         instances.filter_map(|instance| {
             let record: Record = instance.tags.get(&self.debt_key)?.parse().ok()?;
             let waits_for_image = record.awaits == saved_template_core::debt::Awaits::Image;
-            let imaged = view
-                .images
-                .as_deref()
-                .unwrap_or_default()
-                .iter()
-                .any(|image| record.made(image));
+            let imaged = view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));
             Some(match instance.state {
                 InstanceState::Running => Duration::from_secs(5),
                 InstanceState::Stopped if waits_for_image && imaged => Duration::from_secs(15),
@@ -503,15 +414,9 @@ impl<C: Cloud> Survey<C> {
 }
 
 fn merge(owing: &[Instance], others: Vec<Instance>) -> Vec<Instance> {
-    let mut all: BTreeMap<saved_template_api::InstanceId, Instance> = others
-        .into_iter()
-        .map(|instance| (instance.id.clone(), instance))
-        .collect();
-    all.extend(
-        owing
-            .iter()
-            .map(|instance| (instance.id.clone(), instance.clone())),
-    );
+    let mut all: BTreeMap<saved_template_api::InstanceId, Instance> =
+        others.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
+    all.extend(owing.iter().map(|instance| (instance.id.clone(), instance.clone())));
     all.into_values().collect()
 }
 
@@ -525,10 +430,7 @@ fn count(
         if seen.contains(what.as_str()) {
             absences.remove(what);
         } else {
-            let absence = absences.entry(what.clone()).or_insert(Absence {
-                since: began,
-                reads: 0,
-            });
+            let absence = absences.entry(what.clone()).or_insert(Absence { since: began, reads: 0 });
             absence.reads = absence.reads.saturating_add(1);
         }
     }

@@ -150,20 +150,12 @@ impl ConditionType {
                 R::ImageDisabled,
                 R::DisruptionLimitReached,
             ],
-            Self::Replicated => &[
-                R::NotChecked,
-                R::Copying,
-                R::PartiallyReplicated,
-                R::Throttled,
-                R::CopyFailed,
-            ],
-            Self::Shared => &[
-                R::NotChecked,
-                R::Updating,
-                R::PublicAccessBlocked,
-                R::QuotaExceeded,
-                R::AccessDenied,
-            ],
+            Self::Replicated => {
+                &[R::NotChecked, R::Copying, R::PartiallyReplicated, R::Throttled, R::CopyFailed]
+            }
+            Self::Shared => {
+                &[R::NotChecked, R::Updating, R::PublicAccessBlocked, R::QuotaExceeded, R::AccessDenied]
+            }
             Self::Published => &[R::NotChecked, R::Updating, R::PublishConflict, R::AccessDenied],
             Self::Reconciling | Self::Stalled | Self::DeletionBlocked => &[],
         }
@@ -434,27 +426,13 @@ mod tests {
     #[test]
     fn the_transition_time_moves_only_when_the_status_changes() {
         let mut conditions = Vec::new();
-        set(
-            &mut conditions,
-            ready(ConditionStatus::False, Reason::Preflight, 1),
-        );
-        set(
-            &mut conditions,
-            ready(ConditionStatus::False, Reason::Capturing, 2),
-        );
+        set(&mut conditions, ready(ConditionStatus::False, Reason::Preflight, 1));
+        set(&mut conditions, ready(ConditionStatus::False, Reason::Capturing, 2));
         let held = find(&conditions, ConditionType::Ready).unwrap();
-        assert_eq!(
-            (held.reason.as_str(), held.observed_generation),
-            ("Capturing", Some(2))
-        );
+        assert_eq!((held.reason.as_str(), held.observed_generation), ("Capturing", Some(2)));
         assert_eq!(held.last_transition_time, at(1));
         set(&mut conditions, ready(ConditionStatus::True, Reason::Saved, 3));
-        assert_eq!(
-            find(&conditions, ConditionType::Ready)
-                .unwrap()
-                .last_transition_time,
-            at(3)
-        );
+        assert_eq!(find(&conditions, ConditionType::Ready).unwrap().last_transition_time, at(3));
         assert_eq!(conditions.len(), 1);
     }
 
@@ -502,11 +480,7 @@ mod tests {
                 .filter(|reason| kind.reasons_otherwise().contains(reason))
                 .collect();
             assert!(both.is_empty(), "{kind:?}: {both:?}");
-            assert_eq!(
-                kind.reasons_otherwise().is_empty(),
-                !kind.is_permanent(),
-                "{kind:?}"
-            );
+            assert_eq!(kind.reasons_otherwise().is_empty(), !kind.is_permanent(), "{kind:?}");
         }
     }
 
@@ -524,11 +498,7 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_between_characters() {
         let message = cut("é".repeat(600), MAX_MESSAGE_BYTES);
-        assert!(
-            message.len() <= MAX_MESSAGE_BYTES && message.ends_with("é…"),
-            "{} bytes",
-            message.len()
-        );
+        assert!(message.len() <= MAX_MESSAGE_BYTES && message.ends_with("é…"), "{} bytes", message.len());
         assert_eq!(cut("short".to_owned(), MAX_MESSAGE_BYTES), "short");
     }
 }

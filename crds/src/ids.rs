@@ -147,36 +147,21 @@ mod tests {
 
     #[test]
     fn what_is_not_an_id_is_refused_with_what_was_expected() {
-        for text in [
-            "",
-            "i-",
-            "i-0123456",
-            "i-0123456G",
-            "i-012345678",
-            "ami-01234567",
-            "i-0123456789ABCDEF0",
-        ] {
+        for text in
+            ["", "i-", "i-0123456", "i-0123456G", "i-012345678", "ami-01234567", "i-0123456789ABCDEF0"]
+        {
             assert!(InstanceId::parse(text).is_err(), "{text:?}");
         }
         for text in ["", "11112222333", "1111222233334", "11112222333x", "１２３４"] {
             assert!(AccountId::parse(text).is_err(), "{text:?}");
         }
         let refusal = InstanceId::parse("my machine").unwrap_err().to_string();
-        assert_eq!(
-            refusal,
-            "\"my machine\" is not an instance id such as i-0123456789abcdef0"
-        );
+        assert_eq!(refusal, "\"my machine\" is not an instance id such as i-0123456789abcdef0");
     }
 
     #[test]
     fn regions_of_every_partition_are_taken() {
-        for text in [
-            "us-west-2",
-            "ap-southeast-5",
-            "cn-northwest-1",
-            "us-gov-east-1",
-            "us-isob-east-1",
-        ] {
+        for text in ["us-west-2", "ap-southeast-5", "cn-northwest-1", "us-gov-east-1", "us-isob-east-1"] {
             assert!(Region::parse(text).is_ok(), "{text}");
         }
         for text in [

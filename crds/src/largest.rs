@@ -55,31 +55,18 @@ fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
             restart_when: RestartWhen::SnapshotsStarted,
             max_downtime_seconds: Some(86400),
             max_disruptions: 10,
-            stop: StopSpec {
-                timeout_seconds: 3600,
-                on_timeout: OnStopTimeout::Abort,
-            },
+            stop: StopSpec { timeout_seconds: 3600, on_timeout: OnStopTimeout::Abort },
             instance_store: InstanceStore::Discard,
             exclude_device_names: (0..40).map(|n| numbered(n, 32)).collect(),
         },
-        encryption: Encryption {
-            mode: EncryptionMode::Encrypt,
-            kms_key_id: Some("k".repeat(320)),
-        },
+        encryption: Encryption { mode: EncryptionMode::Encrypt, kms_key_id: Some("k".repeat(320)) },
         regions: (1..=40)
-            .map(|n| {
-                Ok(RegionSpec {
-                    name: region(n)?,
-                    kms_key_id: Some("k".repeat(320)),
-                })
-            })
+            .map(|n| Ok(RegionSpec { name: region(n)?, kms_key_id: Some("k".repeat(320)) }))
             .collect::<Result<_, _>>()?,
         removed_region_policy: RemovedRegionPolicy::Retain,
         sharing: Sharing {
             visibility: Visibility::Private,
-            accounts: (0..1000)
-                .map(|n| format!("{n:012}").parse())
-                .collect::<Result<_, _>>()?,
+            accounts: (0..1000).map(|n| format!("{n:012}").parse()).collect::<Result<_, _>>()?,
             organization_arns: (0..20)
                 .map(|n| format!("arn:aws-us-gov:organizations::111122223333:organization/o-{n:032}"))
                 .collect(),
@@ -91,21 +78,10 @@ fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
             snapshot_access: SnapshotAccess::SameAccounts,
         },
         publish: Publish {
-            ssm_parameters: (0..10)
-                .map(|n| SsmParameter {
-                    name: numbered(n, 512),
-                })
-                .collect(),
-            config_map: Some(PublishedConfigMap {
-                name: "m".repeat(253),
-            }),
+            ssm_parameters: (0..10).map(|n| SsmParameter { name: numbered(n, 512) }).collect(),
+            config_map: Some(PublishedConfigMap { name: "m".repeat(253) }),
             launch_templates: (0..40)
-                .map(|n| {
-                    Ok(LaunchTemplate {
-                        region: region(n)?,
-                        launch_template_id: format!("lt-{n:017}"),
-                    })
-                })
+                .map(|n| Ok(LaunchTemplate { region: region(n)?, launch_template_id: format!("lt-{n:017}") }))
                 .collect::<Result<_, _>>()?,
             removal_policy: RemovalPolicy::Retain,
         },
@@ -208,10 +184,7 @@ fn region_status(n: u32) -> Result<RegionStatus, Malformed> {
         state: RegionState::Available,
         progress_percent: Some(100),
         kms_key_id: Some("k".repeat(320)),
-        shares: Some(Shares {
-            count: NUMBER,
-            in_sync: false,
-        }),
+        shares: Some(Shares { count: NUMBER, in_sync: false }),
         attempts: NUMBER,
         reason: Some("r".repeat(64)),
         message: Some("m".repeat(512)),
@@ -250,9 +223,7 @@ fn capture_status(letter: char) -> Result<CaptureStatus, Malformed> {
         max_downtime_seconds: 86400,
         description: Some(text(letter, 255)),
         tags: tags(letter),
-        expected_volumes: (0..64)
-            .map(|n| format!("vol-{n:017}").parse())
-            .collect::<Result<_, _>>()?,
+        expected_volumes: (0..64).map(|n| format!("vol-{n:017}").parse()).collect::<Result<_, _>>()?,
         debt: Some("d".repeat(256)),
         consistency: Consistency::CrashConsistent,
         launch_time: Some(time()),
@@ -272,12 +243,7 @@ fn capture_status(letter: char) -> Result<CaptureStatus, Malformed> {
 }
 
 fn tags(letter: char) -> Vec<Tag> {
-    (0..29)
-        .map(|n| Tag {
-            key: format!("{n:02}{}", text(letter, 126)),
-            value: text(letter, 256),
-        })
-        .collect()
+    (0..29).map(|n| Tag { key: format!("{n:02}{}", text(letter, 126)), value: text(letter, 256) }).collect()
 }
 
 /// A region of 32 characters; another one for each number below 260.

@@ -21,7 +21,3 @@ pub use template::{SavedTemplate, SavedTemplateSpec, SavedTemplateStatus};
 /// Objects that the API server takes or refuses, one of each for every rule (YAML; its head explains it).
 #[doc(hidden)]
 pub const CASES: &str = include_str!("../tests/cases.yaml");
-
-// Used by the tests in `tests/`, not by those of the library itself.
-#[cfg(test)]
-use serde_yaml as _;

@@ -82,10 +82,7 @@ impl Owner<'_> {
     }
 
     fn digest(&self, digits: usize) -> String {
-        hex_digest(
-            &format!("{}/{}/{}", self.cluster, self.namespace, self.name),
-            digits,
-        )
+        hex_digest(&format!("{}/{}/{}", self.cluster, self.namespace, self.name), digits)
     }
 }
 
@@ -101,13 +98,7 @@ pub fn receipt_value(revision: i32, capture: &str) -> String {
 
 /// Digest of the source as declared: JSON with sorted keys, without absent fields.
 pub fn source_digest(source: &Source) -> String {
-    let Source {
-        region,
-        instance_id,
-        instance_name,
-        image_id,
-        image_ownership,
-    } = source;
+    let Source { region, instance_id, instance_name, image_id, image_ownership } = source;
     let fields = [
         ("region", Some(region.as_str())),
         ("instanceID", instance_id.as_ref().map(InstanceId::as_str)),
@@ -115,10 +106,8 @@ pub fn source_digest(source: &Source) -> String {
         ("imageID", image_id.as_ref().map(ImageId::as_str)),
         ("imageOwnership", image_ownership.map(Into::into)),
     ];
-    let sorted: BTreeMap<&str, &str> = fields
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect();
+    let sorted: BTreeMap<&str, &str> =
+        fields.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     let members: Vec<String> = sorted
         .into_iter()
         .map(|(key, value)| format!("{}:{}", Value::from(key), Value::from(value)))
@@ -141,11 +130,7 @@ mod tests {
     use super::*;
     use crate::{ids::Region, template::spec::ImageOwnership};
 
-    const OWNER: Owner<'_> = Owner {
-        cluster: "lab",
-        namespace: "geo-lab",
-        name: "seismic-ml",
-    };
+    const OWNER: Owner<'_> = Owner { cluster: "lab", namespace: "geo-lab", name: "seismic-ml" };
 
     fn source() -> Source {
         Source {
@@ -162,14 +147,8 @@ mod tests {
     #[test]
     fn the_first_attempt_has_no_number_in_its_name() {
         assert_eq!(OWNER.image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783");
-        assert_eq!(
-            OWNER.image_name("seismic-ml", 3, 2),
-            "seismic-ml-r3-4152581f1783-a2"
-        );
-        assert_eq!(
-            OWNER.staging_image_name("seismic-ml", 3, 1),
-            "seismic-ml-r3-4152581f1783-src"
-        );
+        assert_eq!(OWNER.image_name("seismic-ml", 3, 2), "seismic-ml-r3-4152581f1783-a2");
+        assert_eq!(OWNER.staging_image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783-src");
     }
 
     #[test]
@@ -184,14 +163,7 @@ mod tests {
         assert_eq!(OWNER.receipt_key(), "savedtemplate.dev/saved.4152581f");
         assert_eq!(receipt_value(3, "0123456789abcdef"), "r3 0123456789abcdef");
         assert_ne!(debt_key("lab"), debt_key("lab2"));
-        assert_ne!(
-            OWNER.receipt_key(),
-            Owner {
-                name: "seismic",
-                ..OWNER
-            }
-            .receipt_key()
-        );
+        assert_ne!(OWNER.receipt_key(), Owner { name: "seismic", ..OWNER }.receipt_key());
     }
 
     #[test]
@@ -205,24 +177,10 @@ mod tests {
         let image = || Some("ami-0123456789abcdef0".parse().unwrap());
         let sources = [
             source(),
-            Source {
-                region: Region::parse("us-east-1").unwrap(),
-                ..source()
-            },
-            Source {
-                instance_name: Some("earthquake\"analysis".to_owned()),
-                ..source()
-            },
-            Source {
-                instance_id: Some("i-01234567".parse().unwrap()),
-                instance_name: None,
-                ..source()
-            },
-            Source {
-                image_id: image(),
-                instance_name: None,
-                ..source()
-            },
+            Source { region: Region::parse("us-east-1").unwrap(), ..source() },
+            Source { instance_name: Some("earthquake\"analysis".to_owned()), ..source() },
+            Source { instance_id: Some("i-01234567".parse().unwrap()), instance_name: None, ..source() },
+            Source { image_id: image(), instance_name: None, ..source() },
             Source {
                 image_id: image(),
                 image_ownership: Some(ImageOwnership::Reference),
@@ -236,15 +194,9 @@ mod tests {
 
     #[test]
     fn the_digest_of_a_source_is_that_of_what_kubernetes_holds() {
-        let source = Source {
-            image_ownership: Some(ImageOwnership::Own),
-            ..source()
-        };
+        let source = Source { image_ownership: Some(ImageOwnership::Own), ..source() };
         let held: BTreeMap<String, Value> =
             serde_json::from_value(serde_json::to_value(&source).unwrap()).unwrap();
-        assert_eq!(
-            source_digest(&source),
-            hex_digest(&serde_json::to_string(&held).unwrap(), 16)
-        );
+        assert_eq!(source_digest(&source), hex_digest(&serde_json::to_string(&held).unwrap(), 16));
     }
 }

@@ -51,19 +51,13 @@ fn explain_values(object: &mut Map<String, Value>) {
     let lines: Option<Vec<String>> = variants
         .iter()
         .map(|variant| {
-            let (name, meaning) = (
-                variant.get("const")?.as_str()?,
-                variant.get("description")?.as_str()?,
-            );
+            let (name, meaning) = (variant.get("const")?.as_str()?, variant.get("description")?.as_str()?);
             Some(format!("`{name}`: {meaning}"))
         })
         .collect();
     let Some(lines) = lines else { return };
     let meanings = lines.join("\n");
-    let field = object
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let field = object.get("description").and_then(Value::as_str).unwrap_or_default();
     if !field.contains(&meanings) {
         let description = format!("{field}\n{meanings}");
         object.insert("description".to_owned(), description.into());

@@ -1,14 +1,8 @@
 //! The `SavedTemplate`: one machine, saved as an image and copied to regions.
 
-#[expect(
-    unreachable_pub,
-    reason = "KubeSchema derives from a copy of each struct inside a function"
-)]
+#[expect(unreachable_pub, reason = "KubeSchema derives from a copy of each struct inside a function")]
 pub mod spec;
-#[expect(
-    unreachable_pub,
-    reason = "KubeSchema derives from a copy of each struct inside a function"
-)]
+#[expect(unreachable_pub, reason = "KubeSchema derives from a copy of each struct inside a function")]
 pub mod status;
 
 pub use spec::{SavedTemplate, SavedTemplateSpec};
@@ -19,11 +13,7 @@ use crate::names::Owner;
 impl SavedTemplate {
     /// The name that images are called by: `spec.templateName`, else the object's own.
     pub fn template_name(&self) -> &str {
-        self.spec
-            .template_name
-            .as_deref()
-            .or(self.metadata.name.as_deref())
-            .unwrap_or_default()
+        self.spec.template_name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
     }
 
     /// Who owns the images of this object, in the cluster of that name.

@@ -2,22 +2,18 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
-use k8s_openapi as _;
 use kube::{
     CustomResourceExt,
     core::cel::{validate_cel, validate_cel_update},
 };
 use saved_template_api::{CASES, SavedTemplate};
-use schemars as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2 as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
 };
-use strum as _;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,11 +50,7 @@ fn objections(case: &Case) -> String {
     let outcome = match &case.old {
         Some(old) => {
             let old = object(old.clone());
-            assert!(
-                validate_cel(&old).is_ok(),
-                "{}: the old object is itself refused",
-                case.name
-            );
+            assert!(validate_cel(&old).is_ok(), "{}: the old object is itself refused", case.name);
             validate_cel(&new).and_then(|()| validate_cel_update(&new, &old))
         }
         None => validate_cel(&new),
@@ -90,11 +82,7 @@ fn every_case_comes_out_as_the_table_says() {
         let objections = objections(case);
         match &case.refused {
             Some(message) => {
-                assert!(
-                    objections.contains(message.as_str()),
-                    "{}: {objections:?}",
-                    case.name
-                );
+                assert!(objections.contains(message.as_str()), "{}: {objections:?}", case.name);
             }
             None => assert!(objections.is_empty(), "{}: {objections}", case.name),
         }
@@ -127,19 +115,10 @@ fn every_case_has_a_name_of_its_own_and_an_object_of_its_own() {
     let cases = cases();
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), cases.len());
-    let refused_objects = cases
-        .iter()
-        .map(|case| case.new["metadata"]["name"].as_str().unwrap());
-    let taken: BTreeSet<(&str, bool)> = cases
-        .iter()
-        .zip(refused_objects)
-        .map(|(case, name)| (name, case.refused.is_some()))
-        .collect();
-    assert_eq!(
-        taken.len(),
-        cases.len(),
-        "two cases of one name and outcome would meet in one API server"
-    );
+    let refused_objects = cases.iter().map(|case| case.new["metadata"]["name"].as_str().unwrap());
+    let taken: BTreeSet<(&str, bool)> =
+        cases.iter().zip(refused_objects).map(|(case, name)| (name, case.refused.is_some())).collect();
+    assert_eq!(taken.len(), cases.len(), "two cases of one name and outcome would meet in one API server");
 }
 
 #[test]

@@ -2,15 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
-use k8s_openapi as _;
 use kube::CustomResourceExt;
 use saved_template_api::{SavedTemplate, SavedTemplateSpec};
-use schemars as _;
-use serde as _;
 use serde_json::{Value, json};
-use sha2 as _;
 use std::{fs, path::PathBuf};
-use strum as _;
 
 fn files() -> [PathBuf; 2] {
     let crate_root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -65,10 +60,7 @@ fn wrong(is_wrong: impl Fn(&str, &Value) -> bool) -> Vec<String> {
 #[test]
 fn every_property_is_described() {
     let bare = wrong(|path, schema| {
-        !path.ends_with(']')
-            && schema["description"]
-                .as_str()
-                .is_none_or(|text| text.trim().is_empty())
+        !path.ends_with(']') && schema["description"].as_str().is_none_or(|text| text.trim().is_empty())
     });
     assert_eq!(bare, Vec::<String>::new());
 }
@@ -77,11 +69,7 @@ fn every_property_is_described() {
 fn every_value_of_an_enum_is_described() {
     let bare = wrong(|_, schema| {
         let description = schema["description"].as_str().unwrap_or_default();
-        let mut values = schema["enum"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
+        let mut values = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
         // The statuses of a condition are Kubernetes' own.
         values.any(|value| !description.contains(&format!("`{value}`: ")))
             && !description.starts_with("status of the condition")
@@ -103,15 +91,7 @@ fn only_four_lists_of_the_status_are_maps() {
     let mut maps =
         wrong(|path, schema| path.starts_with(".status") && schema["x-kubernetes-list-type"] == "map");
     maps.sort();
-    assert_eq!(
-        maps,
-        [
-            ".status.conditions",
-            ".status.images",
-            ".status.regions",
-            ".status.revisions"
-        ]
-    );
+    assert_eq!(maps, [".status.conditions", ".status.images", ".status.regions", ".status.revisions"]);
     let sets = wrong(|path, schema| path.starts_with(".status") && schema["x-kubernetes-list-type"] == "set");
     assert_eq!(sets, Vec::<String>::new());
 }
@@ -148,10 +128,7 @@ fn nothing_is_nullable_but_the_status() {
 
 #[test]
 fn an_object_that_no_controller_has_seen_says_so() {
-    assert_eq!(
-        root()["properties"]["status"]["default"],
-        json!({ "observedGeneration": -1 })
-    );
+    assert_eq!(root()["properties"]["status"]["default"], json!({ "observedGeneration": -1 }));
 }
 
 #[test]

@@ -2,15 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-use k8s_openapi as _;
 use kube::core::cel::validate_cel;
 use saved_template_api::{SavedTemplate, largest::largest};
-use schemars as _;
-use serde as _;
 use serde_json::Value;
-use serde_yaml as _;
-use sha2 as _;
-use strum as _;
 
 fn size(letter: char) -> usize {
     serde_json::to_vec(&largest(letter).unwrap()).unwrap().len()
@@ -39,9 +33,5 @@ fn the_largest_object_is_legal() {
     let value = serde_json::to_value(&object).unwrap();
     let again: SavedTemplate = serde_json::from_value(value.clone()).unwrap();
     assert_eq!(again, object);
-    assert!(
-        value["status"]["regions"]
-            .as_array()
-            .is_some_and(|rows| rows.iter().all(Value::is_object))
-    );
+    assert!(value["status"]["regions"].as_array().is_some_and(|rows| rows.iter().all(Value::is_object)));
 }

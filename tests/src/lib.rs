@@ -1,1 +1,7 @@
-//! Placeholder.
+//! The lab that flows and demo run in: a real kube-apiserver, a simulated EC2, and the real controller as a process
+//! that talks to both as it would in a cluster.
+mod controller;
+mod lab;
+
+pub use controller::{Controller, binary};
+pub use lab::{Lab, OUR_CALLS, control_plane, is, message, quick, shown};

@@ -29,14 +29,8 @@ pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
         (ConditionType::SourceRestored, source(scene)),
         (ConditionType::ImageAvailable, image(scene)),
         (ConditionType::Replicated, replicated(scene)),
-        (
-            ConditionType::Shared,
-            (True, Reason::NotShared, "shared with nobody".into()),
-        ),
-        (
-            ConditionType::Published,
-            (True, Reason::NothingToPublish, "nothing to publish".into()),
-        ),
+        (ConditionType::Shared, (True, Reason::NotShared, "shared with nobody".into())),
+        (ConditionType::Published, (True, Reason::NothingToPublish, "nothing to publish".into())),
     ];
     for (kind, row) in rows {
         put(scene, kind, row);
@@ -68,16 +62,9 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     if let Some(unmet) = unmet {
         return (False, unmet.ready, unmet.message.clone());
     }
-    let id = scene
-        .status
-        .image_id
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let (revision, summary) = (
-        scene.subject.spec.revision,
-        scene.status.region_summary.clone().unwrap_or_default(),
-    );
+    let id = scene.status.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (revision, summary) =
+        (scene.subject.spec.revision, scene.status.region_summary.clone().unwrap_or_default());
     match scene.capture() {
         Some(capture) => {
             let consistency: &str = capture.consistency.into();
@@ -88,11 +75,7 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
             )
         }
         None => {
-            let created = scene
-                .status
-                .images
-                .first()
-                .and_then(|image| image.created_time.as_ref());
+            let created = scene.status.images.first().and_then(|image| image.created_time.as_ref());
             let date = created.map(|time| format!(" of {}", time.0)).unwrap_or_default();
             let text = format!(
                 "revision {revision} is the existing {id}{date}, {summary} regions; a larger spec.revision captures anew"
@@ -114,17 +97,9 @@ fn available(scene: &Scene<'_>) -> Row {
     if scene.status.images.is_empty() {
         (False, Reason::NoImage, "no image is available yet".into())
     } else if missing.is_empty() {
-        (
-            True,
-            Reason::ImagesAvailable,
-            "an image is available in home and in each region".into(),
-        )
+        (True, Reason::ImagesAvailable, "an image is available in home and in each region".into())
     } else {
-        (
-            False,
-            Reason::RegionMissing,
-            format!("no image yet in {}", missing.join(", ")),
-        )
+        (False, Reason::RegionMissing, format!("no image yet in {}", missing.join(", ")))
     }
 }
 
@@ -153,10 +128,7 @@ fn source(scene: &Scene<'_>) -> Row {
         return (True, Reason::NeverTouched, "the machine was not touched".into());
     };
     let (reason, message) = source_restored(scene, capture);
-    let good = matches!(
-        reason,
-        Reason::NeverTouched | Reason::Restored | Reason::LeftStopped
-    );
+    let good = matches!(reason, Reason::NeverTouched | Reason::Restored | Reason::LeftStopped);
     let lost = reason == Reason::InstanceTerminated && capture.debt.is_none();
     (
         if good {
@@ -175,37 +147,19 @@ fn source(scene: &Scene<'_>) -> Row {
 pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Reason, String) {
     let id = scene.instance_id().map(|id| id.to_string()).unwrap_or_default();
     let Some(requested) = &capture.stop_requested_time else {
-        let left = scene
-            .instance()
-            .is_some_and(|instance| instance.state == InstanceState::Stopped);
+        let left = scene.instance().is_some_and(|instance| instance.state == InstanceState::Stopped);
         return if left && capture.reason.is_some() {
-            (
-                Reason::LeftStopped,
-                format!("{id} was stopped by somebody else and stays stopped"),
-            )
+            (Reason::LeftStopped, format!("{id} was stopped by somebody else and stays stopped"))
         } else {
             (Reason::NeverTouched, format!("{id} was not touched"))
         };
     };
-    if let Some(seconds) = capture
-        .downtime_seconds
-        .filter(|_| capture.source_restored_time.is_some())
-    {
-        let late = if seconds > 240 + 60 {
-            "; a stop of minutes may have cut the guest off"
-        } else {
-            ""
-        };
-        return (
-            Reason::Restored,
-            format!("{id} runs again after {seconds} s{late}"),
-        );
+    if let Some(seconds) = capture.downtime_seconds.filter(|_| capture.source_restored_time.is_some()) {
+        let late = if seconds > 240 + 60 { "; a stop of minutes may have cut the guest off" } else { "" };
+        return (Reason::Restored, format!("{id} runs again after {seconds} s{late}"));
     }
     if scene.is_gone() {
-        return (
-            Reason::InstanceTerminated,
-            format!("{id} was terminated: there is nothing to give back"),
-        );
+        return (Reason::InstanceTerminated, format!("{id} was terminated: there is nothing to give back"));
     }
     if capture.debt.is_none() {
         return (
@@ -229,10 +183,9 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
                 saved_template_api::spec::RestartWhen::SnapshotsStarted => {
                     (Reason::Starting, format!("{id} is being started"))
                 }
-                saved_template_api::spec::RestartWhen::ImageAvailable => (
-                    Reason::Stopped,
-                    format!("{id} is stopped until its image is available (restartWhen)"),
-                ),
+                saved_template_api::spec::RestartWhen::ImageAvailable => {
+                    (Reason::Stopped, format!("{id} is stopped until its image is available (restartWhen)"))
+                }
             }
         }
         Some(InstanceState::Stopped) => (Reason::Stopped, format!("{id} is stopped, for {down} s so far")),
@@ -246,10 +199,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
 
 /// A start that does not succeed is tried for ever; the message says what helps.
 fn refused(scene: &Scene<'_>, id: &str, refusal: &crate::refusal::Refusal) -> (Reason, String) {
-    let start = format!(
-        "aws ec2 start-instances --region {} --instance-ids {id}",
-        scene.home()
-    );
+    let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", scene.home());
     match refusal.class {
         Class::Capacity => {
             let text = format!(
@@ -291,11 +241,7 @@ fn image(scene: &Scene<'_>) -> Row {
     let id = row.and_then(|row| row.image_id.as_ref()).map(ToString::to_string);
     match (row.map(|row| row.state), id) {
         (Some(RegionState::Available), Some(id)) => {
-            let reason = if scene.capture().is_some() {
-                Reason::Available
-            } else {
-                Reason::Adopted
-            };
+            let reason = if scene.capture().is_some() { Reason::Available } else { Reason::Adopted };
             (True, reason, format!("{id} is available"))
         }
         (Some(RegionState::Missing), Some(id)) => {
@@ -305,11 +251,7 @@ fn image(scene: &Scene<'_>) -> Row {
         (Some(RegionState::Pending | RegionState::Waiting | RegionState::Retained), Some(id)) => {
             (False, Reason::Pending, format!("{id} is pending"))
         }
-        (_, None)
-            if scene
-                .capture()
-                .is_some_and(|capture| capture.image_requested_time.is_some()) =>
-        {
+        (_, None) if scene.capture().is_some_and(|capture| capture.image_requested_time.is_some()) => {
             (False, Reason::Pending, "the image is asked for".into())
         }
         (_, _) => (False, Reason::NotRequested, "no image was asked for".into()),
@@ -317,28 +259,14 @@ fn image(scene: &Scene<'_>) -> Row {
 }
 
 fn replicated(scene: &Scene<'_>) -> Row {
-    let wanted: Vec<_> = scene
-        .subject
-        .spec
-        .regions
-        .iter()
-        .map(|region| region.name.clone())
-        .collect();
+    let wanted: Vec<_> = scene.subject.spec.regions.iter().map(|region| region.name.clone()).collect();
     if wanted.is_empty() {
         return (True, Reason::NoRegionsRequested, "no copies are wanted".into());
     }
     let Some((ready, message)) = copies::unfinished(scene, &wanted) else {
-        return (
-            True,
-            Reason::AllRegions,
-            format!("{} copies are available", wanted.len()),
-        );
+        return (True, Reason::AllRegions, format!("{} copies are available", wanted.len()));
     };
-    let rows = scene
-        .status
-        .regions
-        .iter()
-        .filter(|row| row.role == RegionRole::Copy);
+    let rows = scene.status.regions.iter().filter(|row| row.role == RegionRole::Copy);
     let done = rows.clone().any(|row| row.state == RegionState::Available);
     let throttled = rows.clone().any(|row| row.reason.as_deref() == Some("Throttled"));
     let none_asked = rows.clone().all(|row| row.attempts == 0);

@@ -77,8 +77,7 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 fn after(time: Timestamp, seconds: i64) -> Timestamp {
-    time.saturating_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
+    time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 /// `time` plus `span`, at most the largest time there is.
@@ -119,10 +118,7 @@ impl Record {
     /// The record that ends the capture at `now`: the machine is given back a minute later.
     #[must_use]
     pub fn aborted(&self, now: Timestamp) -> Self {
-        Self {
-            image_by: self.image_by.min(now),
-            ..self.clone()
-        }
+        Self { image_by: self.image_by.min(now), ..self.clone() }
     }
 
     /// Whether the tags or the fields of a snapshot make it one of this capture.
@@ -137,14 +133,8 @@ impl Record {
 
     /// Whether an image is that of this capture.
     pub fn made(&self, image: &Image) -> bool {
-        image
-            .tags
-            .get(names::tag::CAPTURE)
-            .is_some_and(|capture| *capture == self.capture)
-            && image
-                .source_instance
-                .as_ref()
-                .is_none_or(|source| *source == self.instance)
+        image.tags.get(names::tag::CAPTURE).is_some_and(|capture| *capture == self.capture)
+            && image.source_instance.as_ref().is_none_or(|source| *source == self.instance)
     }
 
     /// The barrier: `n` distinct volumes have a snapshot of this capture, taken since the plan.
@@ -154,10 +144,7 @@ impl Record {
         let mut last = self.planned;
         for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot)) {
             let taken = matches!(snapshot.state, SnapshotState::Pending | SnapshotState::Completed);
-            if let Some(started) = snapshot
-                .started
-                .filter(|started| taken && *started >= self.planned)
-            {
+            if let Some(started) = snapshot.started.filter(|started| taken && *started >= self.planned) {
                 volumes.insert(&snapshot.volume);
                 last = last.max(started);
             }
@@ -197,10 +184,7 @@ impl FromStr for Record {
                 .ok_or(Unreadable)
         };
         let time = |text: &str| {
-            text.parse()
-                .ok()
-                .and_then(|seconds| Timestamp::from_second(seconds).ok())
-                .ok_or(Unreadable)
+            text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unreadable)
         };
         let hex = |text: &str, length: usize| {
             let good = text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -339,11 +323,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Verdict {
     let Some(instance) = instance else {
-        return if is_gone(evidence.absence, now) {
-            Verdict::Void
-        } else {
-            Verdict::Wait
-        };
+        return if is_gone(evidence.absence, now) { Verdict::Void } else { Verdict::Wait };
     };
     if instance.id != record.instance {
         return Verdict::Ignore;
@@ -361,9 +341,7 @@ pub fn judge(
 }
 
 fn judge_claim(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
-    let imaged = evidence
-        .snapshots
-        .is_some_and(|snapshots| record.barrier(snapshots).is_some());
+    let imaged = evidence.snapshots.is_some_and(|snapshots| record.barrier(snapshots).is_some());
     let failed = capture_failed(record, evidence);
     if imaged || failed || now >= later(record.image_by, IMAGE_MARGIN) {
         Verdict::Remove(Settled::ClaimOver)
@@ -406,11 +384,8 @@ const FAILED_STARTS: &[&str] = &[
     "Server.InternalError",
     "Server.InsufficientInstanceCapacity",
 ];
-const STOPS_OF_OTHERS: &[&str] = &[
-    "Client.InstanceInitiatedShutdown",
-    "Client.UserInitiatedHibernate",
-    "Server.ScheduledStop",
-];
+const STOPS_OF_OTHERS: &[&str] =
+    &["Client.InstanceInitiatedShutdown", "Client.UserInitiatedHibernate", "Server.ScheduledStop"];
 
 /// R3: who stopped the machine.
 fn whose_stop(record: &Record, instance: &Instance) -> Whose {
@@ -421,11 +396,7 @@ fn whose_stop(record: &Record, instance: &Instance) -> Whose {
         let started_since = instance.launch_time.is_none_or(|launch| launch > record.planned);
         let window = after(record.planned, -2)..=last_arrival(record);
         let in_window = instance.transition_time.is_none_or(|time| window.contains(&time));
-        if in_window && !started_since {
-            Whose::Ours
-        } else {
-            Whose::Somebody
-        }
+        if in_window && !started_since { Whose::Ours } else { Whose::Somebody }
     } else if STOPS_OF_OTHERS.contains(&code) || code.starts_with("Server.Spot") {
         Whose::Somebody
     } else {
@@ -436,16 +407,8 @@ fn whose_stop(record: &Record, instance: &Instance) -> Whose {
 fn capture_failed(record: &Record, evidence: Evidence<'_>) -> bool {
     let gone = |image: &Image| matches!(image.state, ImageState::Failed | ImageState::Deregistered);
     let broken = |snapshot: &Snapshot| snapshot.state == SnapshotState::Error;
-    evidence
-        .images
-        .unwrap_or_default()
-        .iter()
-        .any(|image| record.made(image) && gone(image))
-        || evidence
-            .snapshots
-            .unwrap_or_default()
-            .iter()
-            .any(|shot| record.holds(shot) && broken(shot))
+    evidence.images.unwrap_or_default().iter().any(|image| record.made(image) && gone(image))
+        || evidence.snapshots.unwrap_or_default().iter().any(|shot| record.holds(shot) && broken(shot))
 }
 
 /// R4: whether a machine that we stopped is due, and since when.
@@ -461,10 +424,7 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
         return Some((Due::SnapshotsStarted, Some(since)));
     }
     let (images, snapshots) = (evidence.images?, evidence.snapshots?);
-    if images
-        .iter()
-        .any(|image| record.made(image) && image.state == ImageState::Available)
-    {
+    if images.iter().any(|image| record.made(image) && image.state == ImageState::Available) {
         return Some((Due::ImageAvailable, None));
     }
     let in_sight =

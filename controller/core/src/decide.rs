@@ -58,7 +58,7 @@ pub enum Question {
 pub enum Finalizer {
     /// It stays as it is.
     Keep,
-    /// It is added; nothing else is written in this pass.
+    /// It is added, in the write before the one that announces the first change to AWS.
     Add,
     /// It is removed: the object may go.
     Remove,
@@ -81,11 +81,7 @@ pub struct Decision {
 
 /// Whether deciding needs any view of EC2: an object that owes nothing and goes away does not.
 pub fn needs_world(subject: &Subject<'_>) -> bool {
-    let owes = subject
-        .status
-        .capture
-        .as_ref()
-        .is_some_and(|capture| capture.debt.is_some());
+    let owes = subject.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
     !subject.deleting || (subject.finalizer && owes)
 }
 
@@ -97,16 +93,13 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     conditions::write(&mut scene, unmet.as_ref());
     let notes = notes::between(subject.status, &scene.status);
     let (finalizer, step, look_again) = match unmet {
-        Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
+        Some(unmet) => {
+            let add = unmet.step.is_some() && !subject.finalizer;
+            (if add { Finalizer::Add } else { unmet.finalizer }, unmet.step, unmet.look_again)
+        }
         None => (Finalizer::Keep, None, RARELY),
     };
-    Ok(Decision {
-        status: scene.status,
-        finalizer,
-        step,
-        notes,
-        look_again,
-    })
+    Ok(Decision { status: scene.status, finalizer, step, notes, look_again })
 }
 
 /// How often an object that lacks nothing is looked at without a reason; the drift sweep wakes it before.

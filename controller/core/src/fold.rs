@@ -30,13 +30,7 @@ pub(crate) fn observe(scene: &mut Scene<'_>) {
 pub(crate) fn images(scene: &mut Scene<'_>) {
     rows(scene);
     home(scene);
-    for region in scene
-        .subject
-        .spec
-        .regions
-        .iter()
-        .map(|region| region.name.clone())
-    {
+    for region in scene.subject.spec.regions.iter().map(|region| region.name.clone()) {
         copy(scene, &region);
     }
     barrier(scene);
@@ -46,12 +40,9 @@ pub(crate) fn images(scene: &mut Scene<'_>) {
     summary(scene);
 }
 
-fn source(scene: &mut Scene<'_>, instance: &Instance) {
-    let original_state = scene
-        .status
-        .source
-        .as_ref()
-        .and_then(|source| source.original_state.clone());
+/// What is known of the machine.
+pub(crate) fn source(scene: &mut Scene<'_>, instance: &Instance) {
+    let original_state = scene.status.source.as_ref().and_then(|source| source.original_state.clone());
     scene.status.source = Some(SourceStatus {
         account_id: Some(instance.account.clone()),
         instance_id: Some(instance.id.clone()),
@@ -61,30 +52,17 @@ fn source(scene: &mut Scene<'_>, instance: &Instance) {
         platform: instance.platform.clone(),
         instance_type: instance.instance_type.clone(),
         original_image_id: instance.image.clone(),
-        root_device_type: Some(
-            if instance.ebs_root {
-                "ebs"
-            } else {
-                "instance-store"
-            }
-            .to_owned(),
-        ),
+        root_device_type: Some(if instance.ebs_root { "ebs" } else { "instance-store" }.to_owned()),
     });
 }
 
 /// An abort that was written to the machine while Kubernetes was silent is the truth of the record.
 fn follow(scene: &mut Scene<'_>) {
-    let on_machine = scene
-        .tagged_value()
-        .and_then(|value| value.parse::<Record>().ok());
+    let on_machine = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let (Some(tagged), Some(record)) = (on_machine, scene.record()) else {
         return;
     };
-    if let Some(capture) = scene
-        .status
-        .capture
-        .as_mut()
-        .filter(|capture| capture.debt.is_some())
+    if let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.debt.is_some())
         && tagged.capture == record.capture
         && tagged.image_by < record.image_by
     {
@@ -96,11 +74,7 @@ fn follow(scene: &mut Scene<'_>) {
 fn times(scene: &mut Scene<'_>, instance: &Instance) {
     let (now, fresh, record) = (scene.time(), scene.is_fresh(), scene.record());
     let proof = proof(scene, instance, record.as_ref());
-    let Some(capture) = scene
-        .status
-        .capture
-        .as_mut()
-        .filter(|capture| capture.completion_time.is_none())
+    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
     };
@@ -126,20 +100,15 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
     let (Some(record), Some(started), Some(capture)) = (record, scene.world.started, scene.capture()) else {
         return false;
     };
-    let (Some(planned_launch), Some(stopped), Some(launched)) = (
-        capture.launch_time.as_ref(),
-        capture.source_stopped_time.as_ref(),
-        instance.launch_time,
-    ) else {
+    let (Some(planned_launch), Some(stopped), Some(launched)) =
+        (capture.launch_time.as_ref(), capture.source_stopped_time.as_ref(), instance.launch_time)
+    else {
         return false;
     };
     let shots = scene.snapshots().unwrap_or_default();
     let at_rest = |shot: &Snapshot| shot.started.is_some_and(|at| at >= stopped.0 && at < launched);
-    let multi_attach = scene
-        .status
-        .preflight
-        .iter()
-        .any(|row| row.check == crate::needs::preflight::MULTI_ATTACH);
+    let multi_attach =
+        scene.status.preflight.iter().any(|row| row.check == crate::needs::preflight::MULTI_ATTACH);
     started.previous == InstanceState::Stopped
         && started.launch_time_before == Some(planned_launch.0)
         && record.barrier(shots).is_some()
@@ -150,11 +119,7 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
 
 /// Whether the volumes attached now are those that the capture expected.
 pub(crate) fn same_volumes(capture: &saved_template_api::status::CaptureStatus, instance: &Instance) -> bool {
-    let mut attached: Vec<_> = instance
-        .attachments
-        .iter()
-        .filter(|volume| volume.attached)
-        .collect();
+    let mut attached: Vec<_> = instance.attachments.iter().filter(|volume| volume.attached).collect();
     attached.sort_by(|a, b| a.volume.cmp(&b.volume));
     let mut expected: Vec<_> = capture.expected_volumes.iter().collect();
     expected.sort();
@@ -163,28 +128,16 @@ pub(crate) fn same_volumes(capture: &saved_template_api::status::CaptureStatus, 
 
 /// One row for home, one for each wanted region; a row that is no longer wanted stays.
 fn rows(scene: &mut Scene<'_>) {
-    let of_source = scene
-        .status
-        .source
-        .as_ref()
-        .and_then(|source| source.architecture.clone());
+    let of_source = scene.status.source.as_ref().and_then(|source| source.architecture.clone());
     let Some(architecture) = of_source.or_else(|| scene.home_row().map(|row| row.architecture.clone()))
     else {
         return;
     };
     let home = scene.home().clone();
-    let wanted = scene
-        .subject
-        .spec
-        .regions
-        .iter()
-        .map(|region| (region.name.clone(), RegionRole::Copy));
+    let wanted = scene.subject.spec.regions.iter().map(|region| (region.name.clone(), RegionRole::Copy));
     for (region, role) in std::iter::once((home, RegionRole::Home)).chain(wanted.collect::<Vec<_>>()) {
         if scene.row(&region).is_none() {
-            scene
-                .status
-                .regions
-                .push(RegionStatus::waiting(region, architecture.clone(), role));
+            scene.status.regions.push(RegionStatus::waiting(region, architecture.clone(), role));
         }
     }
 }
@@ -207,14 +160,12 @@ fn home(scene: &mut Scene<'_>) {
     let mine = |image: &Image| account.is_none() || image.owner.is_none() || image.owner.as_ref() == account;
     let found = images.iter().find(|image| match &known {
         Some(id) => image.id == *id,
-        None => record
-            .as_ref()
-            .is_some_and(|record| scene.owns(&image.tags) && record.made(image) && mine(image)),
+        None => {
+            record.as_ref().is_some_and(|record| scene.owns(&image.tags) && record.made(image) && mine(image))
+        }
     });
     let shots = scene.snapshots().unwrap_or_default();
-    let ours = shots
-        .iter()
-        .filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot)));
+    let ours = shots.iter().filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot)));
     let progress = found.map(|image| progress(image, ours));
     let revision = scene.capture().map(|capture| capture.revision);
     let region = scene.home().clone();
@@ -223,20 +174,10 @@ fn home(scene: &mut Scene<'_>) {
     };
     row.revision = row.revision.or(revision);
     show(row, image, progress);
-    let held: Vec<_> = shots
-        .iter()
-        .filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot)))
-        .collect();
-    let of_the_barrier = image
-        .snapshots
-        .iter()
-        .all(|id| held.iter().any(|shot| shot.id == *id));
-    if let Some(capture) = scene
-        .status
-        .capture
-        .as_mut()
-        .filter(|capture| capture.completion_time.is_none())
-    {
+    let held: Vec<_> =
+        shots.iter().filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot))).collect();
+    let of_the_barrier = image.snapshots.iter().all(|id| held.iter().any(|shot| shot.id == *id));
+    if let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none()) {
         let all = image.snapshots.len() == capture.expected_volumes.len() && of_the_barrier;
         if image.state == ImageState::Available && capture.consistency == Consistency::Stopped && !all {
             capture.consistency = Consistency::Unknown;
@@ -260,9 +201,7 @@ fn copy(scene: &mut Scene<'_>, region: &Region) {
         })
         .min_by_key(|image| image.created);
     let view = scene.world.abroad.get(region).and_then(|view| view.as_ref().ok());
-    let shots = view
-        .and_then(|view| view.snapshots.as_deref().ok())
-        .unwrap_or_default();
+    let shots = view.and_then(|view| view.snapshots.as_deref().ok()).unwrap_or_default();
     let progress = found.map(|image| {
         let ours = shots
             .iter()
@@ -277,11 +216,7 @@ fn copy(scene: &mut Scene<'_>, region: &Region) {
     row.revision = revision;
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
-        let wait = pause(
-            i64::from(row.attempts),
-            Duration::from_secs(30),
-            Duration::from_mins(30),
-        );
+        let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(30));
         let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
         row.next_attempt_time = Some(Time(crate::debt::later(now, wait)));
     }
@@ -315,14 +250,7 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
     row.progress_percent = progress;
     match row.state {
         RegionState::Failed => {
-            row.reason = Some(
-                if row.role == RegionRole::Home {
-                    "ImageFailed"
-                } else {
-                    "CopyFailed"
-                }
-                .into(),
-            );
+            row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
             row.message = image.state_reason.clone();
         }
         RegionState::Pending | RegionState::Available => (row.reason, row.message) = (None, None),
@@ -336,11 +264,7 @@ fn progress<'s>(image: &Image, snapshots: impl Iterator<Item = &'s Snapshot>) ->
         return 100;
     }
     let of = |shot: &Snapshot| {
-        if shot.state == SnapshotState::Completed {
-            100
-        } else {
-            i32::from(shot.progress)
-        }
+        if shot.state == SnapshotState::Completed { 100 } else { i32::from(shot.progress) }
     };
     let parts: Vec<i32> = snapshots.map(of).collect();
     let count = i32::try_from(parts.len()).unwrap_or(i32::MAX).max(1);
@@ -351,17 +275,9 @@ fn progress<'s>(image: &Image, snapshots: impl Iterator<Item = &'s Snapshot>) ->
 
 /// The instant from which the machine may run again: every volume has its snapshot.
 fn barrier(scene: &mut Scene<'_>) {
-    let reached = scene
-        .record()
-        .zip(scene.snapshots())
-        .and_then(|(record, shots)| record.barrier(shots));
-    let restored = scene
-        .capture()
-        .is_some_and(|capture| capture.source_restored_time.is_some());
-    let launched = scene
-        .instance()
-        .and_then(|instance| instance.launch_time)
-        .filter(|_| restored);
+    let reached = scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots));
+    let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
+    let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
     let holds = reached.is_some_and(|last| launched.is_none_or(|launched| last < launched));
     let now = scene.time();
     if let Some(capture) = scene.status.capture.as_mut() {
@@ -376,11 +292,7 @@ fn barrier(scene: &mut Scene<'_>) {
 fn close(scene: &mut Scene<'_>) {
     let (now, gone, owed) = (scene.time(), scene.is_gone(), owes(scene));
     let home = scene.home_row().map(|row| row.state);
-    let Some(capture) = scene
-        .status
-        .capture
-        .as_mut()
-        .filter(|capture| capture.completion_time.is_none())
+    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
     };
@@ -408,9 +320,7 @@ fn owes(scene: &Scene<'_>) -> bool {
     if capture.debt.is_none() {
         return false;
     }
-    let tagged = scene
-        .tagged_value()
-        .and_then(|value| value.parse::<Record>().ok());
+    let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     if tagged.is_some_and(|tagged| tagged.capture == record.capture) || !scene.is_fresh() {
         return true;
     }
@@ -431,14 +341,8 @@ fn owes(scene: &Scene<'_>) -> bool {
 /// The rows that consumers read: a row moves in one write, when that region's image is available.
 fn served(scene: &mut Scene<'_>) {
     let created = |scene: &Scene<'_>, row: &RegionStatus| {
-        let images = if row.role == RegionRole::Home {
-            scene.images()
-        } else {
-            scene.images_in(&row.region)
-        };
-        let image = images?
-            .iter()
-            .find(|image| Some(&image.id) == row.image_id.as_ref())?;
+        let images = if row.role == RegionRole::Home { scene.images() } else { scene.images_in(&row.region) };
+        let image = images?.iter().find(|image| Some(&image.id) == row.image_id.as_ref())?;
         image.created.map(Time)
     };
     let failed = scene.capture().is_some_and(|capture| capture.reason.is_some());
@@ -448,25 +352,14 @@ fn served(scene: &mut Scene<'_>) {
         else {
             continue;
         };
-        let old = scene
-            .status
-            .images
-            .iter()
-            .find(|old| old.region == row.region)
-            .cloned();
+        let old = scene.status.images.iter().find(|old| old.region == row.region).cloned();
         if failed || old.as_ref().is_some_and(|old| old.image_id == id) {
             continue;
         }
         let created_time = created(scene, &row);
         let (region, architecture) = (row.region.clone(), row.architecture.clone());
         scene.status.images.retain(|old| old.region != row.region);
-        scene.status.images.push(RegionImage {
-            region,
-            architecture,
-            revision,
-            image_id: id,
-            created_time,
-        });
+        scene.status.images.push(RegionImage { region, architecture, revision, image_id: id, created_time });
     }
     let home = scene.home();
     let rank = |image: &RegionImage| (image.region != *home, image.region.clone());
@@ -489,15 +382,9 @@ fn revisions(scene: &mut Scene<'_>) {
             RevisionState::Capturing
         }
     };
-    let consistency = scene
-        .capture()
-        .map_or(Consistency::Adopted, |capture| capture.consistency);
-    let images = scene
-        .status
-        .images
-        .iter()
-        .filter(|image| image.revision == revision)
-        .map(|image| RevisionImage {
+    let consistency = scene.capture().map_or(Consistency::Adopted, |capture| capture.consistency);
+    let images =
+        scene.status.images.iter().filter(|image| image.revision == revision).map(|image| RevisionImage {
             region: image.region.clone(),
             architecture: image.architecture.clone(),
             image_id: image.image_id.clone(),
@@ -507,11 +394,7 @@ fn revisions(scene: &mut Scene<'_>) {
         state,
         source_instance_id: scene.instance_id(),
         consistency,
-        created_time: scene
-            .status
-            .images
-            .first()
-            .and_then(|image| image.created_time.clone()),
+        created_time: scene.status.images.first().and_then(|image| image.created_time.clone()),
         images: images.collect(),
     };
     scene.status.revisions.retain(|old| old.revision != revision);
@@ -521,13 +404,7 @@ fn revisions(scene: &mut Scene<'_>) {
 fn summary(scene: &mut Scene<'_>) {
     let wanted = scene.subject.spec.regions.len().saturating_add(1);
     let serves = |region: &Region| scene.status.images.iter().any(|image| image.region == *region);
-    let wanted_regions = scene
-        .subject
-        .spec
-        .regions
-        .iter()
-        .map(|region| &region.name)
-        .chain([scene.home()]);
+    let wanted_regions = scene.subject.spec.regions.iter().map(|region| &region.name).chain([scene.home()]);
     let available = wanted_regions.filter(|region| serves(region)).count();
     scene.status.region_summary = Some(format!("{available}/{wanted}"));
 }

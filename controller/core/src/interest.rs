@@ -53,24 +53,11 @@ fn abroad(scene: &Scene<'_>, region: &Region, has_image: bool, now: Option<Times
     let asked = row.is_some_and(|row| row.announced_time.is_some());
     let revision = scene.subject.spec.revision;
     let attempts = scene.capture().map_or(1, |capture| capture.attempts);
-    let name = scene
-        .owner()
-        .image_name(scene.template_name(), revision, attempts);
+    let name = scene.owner().image_name(scene.template_name(), revision, attempts);
     let copies = row.map_or(0, |row| row.attempts);
-    let name = if copies < 2 {
-        name
-    } else {
-        format!("{name}-c{copies}")
-    };
-    let unsettled = matches!(
-        state,
-        RegionState::Waiting | RegionState::Pending | RegionState::Failed
-    );
-    let named = if has_image {
-        state == RegionState::Waiting && asked
-    } else {
-        scene.capture().is_none()
-    };
+    let name = if copies < 2 { name } else { format!("{name}-c{copies}") };
+    let unsettled = matches!(state, RegionState::Waiting | RegionState::Pending | RegionState::Failed);
+    let named = if has_image { state == RegionState::Waiting && asked } else { scene.capture().is_none() };
     Interest {
         image_names: if named { vec![name] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
@@ -86,18 +73,13 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     let settled = scene.home_row().is_some_and(|row| {
         row.role == RegionRole::Home && matches!(row.state, RegionState::Available | RegionState::Missing)
     });
-    let attempts = scene.capture().map_or_else(
-        || plan::seen_attempts(scene).saturating_add(1),
-        |capture| capture.attempts,
-    );
-    let name = scene
-        .owner()
-        .image_name(scene.template_name(), spec.revision, attempts);
+    let attempts = scene
+        .capture()
+        .map_or_else(|| plan::seen_attempts(scene).saturating_add(1), |capture| capture.attempts);
+    let name = scene.owner().image_name(scene.template_name(), spec.revision, attempts);
     let late = open.and_then(|capture| {
-        let requested = capture
-            .image_requested_time
-            .as_ref()
-            .filter(|_| capture.snapshots_started_time.is_none())?;
+        let requested =
+            capture.image_requested_time.as_ref().filter(|_| capture.snapshots_started_time.is_none())?;
         let waited = seconds_between(requested.0, now?);
         (waited > UNTAGGED_AFTER.as_secs()).then(|| capture.expected_volumes.clone())
     });
@@ -106,11 +88,7 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
         && scene.home_row().is_none_or(|row| row.image_id.is_none());
     let owes = open.is_some_and(|capture| capture.debt.is_some());
     Interest {
-        instances: if settled && !owes {
-            Vec::new()
-        } else {
-            id.iter().cloned().collect()
-        },
+        instances: if settled && !owes { Vec::new() } else { id.iter().cloned().collect() },
         names: if id.is_none() && !settled {
             spec.source.instance_name.iter().cloned().collect()
         } else {
@@ -137,9 +115,7 @@ fn aged(
     since: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
     now: Option<Timestamp>,
 ) -> Duration {
-    let age = since
-        .zip(now)
-        .map_or(0, |(since, now)| seconds_between(since.0, now));
+    let age = since.zip(now).map_or(0, |(since, now)| seconds_between(since.0, now));
     Duration::from_secs(u64::try_from(age).unwrap_or(0).checked_div(20).unwrap_or(0))
         .clamp(LATER, Duration::from_mins(1))
 }

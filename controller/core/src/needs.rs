@@ -65,18 +65,12 @@ impl Unmet {
 
     /// Nothing moves until somebody changes something.
     pub(crate) fn stalled(ready: Reason, message: impl Into<String>) -> Self {
-        Self {
-            waits: Waits::ForUser,
-            ..Self::waiting(ready, message, SLOWLY)
-        }
+        Self { waits: Waits::ForUser, ..Self::waiting(ready, message, SLOWLY) }
     }
 
     /// The next capture cannot begin as things are.
     pub(crate) fn invalid(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            invalid: Some(reason),
-            ..Self::stalled(Reason::Preflight, message)
-        }
+        Self { invalid: Some(reason), ..Self::stalled(Reason::Preflight, message) }
     }
 
     /// The step is announced in the status and then done.
@@ -87,19 +81,7 @@ impl Unmet {
         step: Step,
     ) -> Self {
         scene.announce(&step);
-        Self {
-            step: Some(step),
-            ..Self::waiting(ready, message, SOON)
-        }
-    }
-
-    /// The finalizer is written before the first change to AWS.
-    pub(crate) fn finalizer_first(ready: Reason) -> Self {
-        let waiting = Self::waiting(ready, "taking hold of the object", Duration::ZERO);
-        Self {
-            finalizer: Finalizer::Add,
-            ..waiting
-        }
+        Self { step: Some(step), ..Self::waiting(ready, message, SOON) }
     }
 }
 
@@ -126,7 +108,5 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
     if let Some(unmet) = plan::need(scene)? {
         return Ok(Some(unmet));
     }
-    Ok([image::need, copies::need, source::need]
-        .into_iter()
-        .find_map(|need| need(scene)))
+    Ok([image::need, copies::need, source::need].into_iter().find_map(|need| need(scene)))
 }

@@ -17,19 +17,11 @@ pub struct Note {
 }
 
 fn normal(reason: &'static str, message: String) -> Note {
-    Note {
-        warning: false,
-        reason,
-        message,
-    }
+    Note { warning: false, reason, message }
 }
 
 fn warning(reason: &'static str, message: String) -> Note {
-    Note {
-        warning: true,
-        reason,
-        message,
-    }
+    Note { warning: true, reason, message }
 }
 
 /// What happened between the status that was read and the one that is written.
@@ -37,52 +29,29 @@ pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec
     let mut notes = Vec::new();
     let default = CaptureStatus::default();
     let new = after.capture.as_ref().unwrap_or(&default);
-    let old = before
-        .capture
-        .as_ref()
-        .filter(|old| old.id == new.id)
-        .unwrap_or(&default);
-    let id = after
-        .source
-        .as_ref()
-        .and_then(|source| source.instance_id.as_ref());
+    let old = before.capture.as_ref().filter(|old| old.id == new.id).unwrap_or(&default);
+    let id = after.source.as_ref().and_then(|source| source.instance_id.as_ref());
     let id = id.map(ToString::to_string).unwrap_or_default();
     if old.stop_requested_time.is_none() && new.stop_requested_time.is_some() {
-        notes.push(normal(
-            "StoppingSource",
-            format!("stopping {id}; it is given back by the record on it"),
-        ));
+        notes.push(normal("StoppingSource", format!("stopping {id}; it is given back by the record on it")));
     }
     if old.source_stopped_time.is_none() && new.source_stopped_time.is_some() {
         notes.push(normal("SourceStopped", format!("{id} is stopped")));
     }
     if old.image_requested_time.is_none() && new.image_requested_time.is_some() {
-        notes.push(normal(
-            "ImageRequested",
-            format!("asked EC2 for the image of {id}"),
-        ));
+        notes.push(normal("ImageRequested", format!("asked EC2 for the image of {id}")));
     }
     if old.source_restored_time.is_none() && new.source_restored_time.is_some() {
         let seconds = new.downtime_seconds.unwrap_or(0);
-        notes.push(normal(
-            "SourceRestored",
-            format!("{id} runs again after {seconds} s"),
-        ));
+        notes.push(normal("SourceRestored", format!("{id} runs again after {seconds} s")));
         if seconds > i64::from(new.max_downtime_seconds) {
-            notes.push(warning(
-                "DowntimeExceeded",
-                format!("{id} was down for {seconds} s"),
-            ));
+            notes.push(warning("DowntimeExceeded", format!("{id} was down for {seconds} s")));
         }
     }
     if old.reason.is_none()
         && let Some(reason) = &new.reason
     {
-        let word = if reason == "StopTimedOut" {
-            "StopTimedOut"
-        } else {
-            "CaptureFailed"
-        };
+        let word = if reason == "StopTimedOut" { "StopTimedOut" } else { "CaptureFailed" };
         notes.push(warning(word, new.message.clone().unwrap_or_default()));
     }
     notes.extend(rows(before, after));
@@ -94,10 +63,7 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
     let mut notes = Vec::new();
     for row in &after.regions {
         let old = before.regions.iter().find(|old| old.region == row.region);
-        let (was, had) = (
-            old.map(|old| old.state),
-            old.and_then(|old| old.image_id.as_ref()),
-        );
+        let (was, had) = (old.map(|old| old.state), old.and_then(|old| old.image_id.as_ref()));
         let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let region = &row.region;
         match (row.role, row.state) {
@@ -126,10 +92,7 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
             (RegionRole::Home, RegionState::Missing)
                 if had.is_some() && was != Some(RegionState::Missing) =>
             {
-                notes.push(warning(
-                    "ImageMissing",
-                    format!("{id} in {region} is disabled or gone"),
-                ));
+                notes.push(warning("ImageMissing", format!("{id} in {region} is disabled or gone")));
             }
             (
                 RegionRole::Home | RegionRole::Copy,
@@ -150,15 +113,11 @@ fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<
     let turned = |kind, status: &str| {
         let new = find(&after.conditions, kind).filter(|new| new.status == status)?;
         let old = find(&before.conditions, kind);
-        old.is_none_or(|old| old.status != new.status || old.reason != new.reason)
-            .then_some(new)
+        old.is_none_or(|old| old.status != new.status || old.reason != new.reason).then_some(new)
     };
     let mut notes = Vec::new();
     if let Some(new) = turned(ConditionType::Validated, "False") {
-        notes.push(warning(
-            "PreflightFailed",
-            format!("{}: {}", new.reason, new.message),
-        ));
+        notes.push(warning("PreflightFailed", format!("{}: {}", new.reason, new.message)));
     }
     if let Some(new) = turned(ConditionType::DeletionBlocked, "True") {
         notes.push(warning("DeletionBlocked", new.message.clone()));

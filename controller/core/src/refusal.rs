@@ -115,23 +115,13 @@ impl Refusal {
     /// A refusal with EC2's own code and message.
     pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
         let (code, message) = (code.into(), message.into());
-        Self {
-            operation,
-            class: Class::of(&code, &message),
-            code,
-            message,
-        }
+        Self { operation, class: Class::of(&code, &message), code, message }
     }
 
     /// A call that our own interceptor held back.
     pub fn late(operation: &'static str) -> Self {
         let message = "held back: its announcement is older than 20 s".into();
-        Self {
-            operation,
-            code: String::new(),
-            message,
-            class: Class::Late,
-        }
+        Self { operation, code: String::new(), message, class: Class::Late }
     }
 
     /// Whether the call certainly changed nothing.
@@ -150,11 +140,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() {
-            "no answer"
-        } else {
-            &self.code
-        };
+        let code = if self.code.is_empty() { "no answer" } else { &self.code };
         write!(f, "{}: {code}: {}", self.operation, self.message)
     }
 }
@@ -172,16 +158,8 @@ mod tests {
             ("InternalError", "", Class::Unknown),
             ("", "connection reset", Class::Unknown),
             ("IncorrectInstanceState", "", Class::Wait),
-            (
-                "InvalidParameterValue",
-                "Instance is not in state 'running' or 'stopped'",
-                Class::Wait,
-            ),
-            (
-                "InvalidParameterValue",
-                "Value (x) for parameter y is invalid",
-                Class::Caller,
-            ),
+            ("InvalidParameterValue", "Instance is not in state 'running' or 'stopped'", Class::Wait),
+            ("InvalidParameterValue", "Value (x) for parameter y is invalid", Class::Caller),
             ("InsufficientInstanceCapacity", "", Class::Capacity),
             ("UnauthorizedOperation", "", Class::Denied),
             ("InvalidAMIName.Duplicate", "", Class::NameTaken),

@@ -18,15 +18,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 pub(crate) fn record() -> Record {
     let id = "i-0123456789abcdef0".parse().unwrap();
-    Record::plan(
-        id,
-        CAPTURE.into(),
-        "0a1b2c3d".into(),
-        at(0),
-        (600, 1800),
-        Awaits::Snapshots,
-        2,
-    )
+    Record::plan(id, CAPTURE.into(), "0a1b2c3d".into(), at(0), (600, 1800), Awaits::Snapshots, 2)
 }
 
 /// Running since long before the plan.

@@ -28,12 +28,7 @@ pub(crate) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(crate) fn new(subject: Subject<'a>, world: &'a World, now: Timestamp) -> Self {
-        Self {
-            subject,
-            world,
-            now,
-            status: subject.status.clone(),
-        }
+        Self { subject, world, now, status: subject.status.clone() }
     }
 
     pub(crate) fn time(&self) -> Time {
@@ -41,11 +36,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn owner(&self) -> Owner<'a> {
-        Owner {
-            cluster: self.subject.cluster,
-            namespace: self.subject.namespace,
-            name: self.subject.name,
-        }
+        Owner { cluster: self.subject.cluster, namespace: self.subject.namespace, name: self.subject.name }
     }
 
     pub(crate) fn home(&self) -> &'a Region {
@@ -53,11 +44,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn template_name(&self) -> &'a str {
-        self.subject
-            .spec
-            .template_name
-            .as_deref()
-            .unwrap_or(self.subject.name)
+        self.subject.spec.template_name.as_deref().unwrap_or(self.subject.name)
     }
 
     pub(crate) fn debt_key(&self) -> String {
@@ -98,19 +85,12 @@ impl<'a> Scene<'a> {
 
     /// The machine that the capture is of, or the declared one.
     pub(crate) fn instance_id(&self) -> Option<InstanceId> {
-        let source = self
-            .status
-            .source
-            .as_ref()
-            .and_then(|source| source.instance_id.clone());
+        let source = self.status.source.as_ref().and_then(|source| source.instance_id.clone());
         source.or_else(|| self.subject.spec.source.instance_id.clone())
     }
 
     pub(crate) fn account(&self) -> Option<&AccountId> {
-        self.status
-            .source
-            .as_ref()
-            .and_then(|source| source.account_id.as_ref())
+        self.status.source.as_ref().and_then(|source| source.account_id.as_ref())
     }
 
     /// The machine of the capture as the last sweep saw it.
@@ -135,9 +115,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn instances(&self) -> &'a [Instance] {
-        self.view()
-            .and_then(|view| view.instances.as_deref().ok())
-            .unwrap_or_default()
+        self.view().and_then(|view| view.instances.as_deref().ok()).unwrap_or_default()
     }
 
     pub(crate) fn images(&self) -> Option<&'a [Image]> {
@@ -157,9 +135,7 @@ impl<'a> Scene<'a> {
     /// The value under our record's key on the machine.
     pub(crate) fn tagged_value(&self) -> Option<&'a str> {
         let key = self.debt_key();
-        self.instance()
-            .and_then(|instance| instance.tags.get(&key))
-            .map(String::as_str)
+        self.instance().and_then(|instance| instance.tags.get(&key)).map(String::as_str)
     }
 
     /// Whether the view was read wholly after `time`: an older one may show the world before our last change.
@@ -169,18 +145,12 @@ impl<'a> Scene<'a> {
 
     /// The announcement, if it is of this step.
     pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
-        self.status
-            .announced
-            .as_ref()
-            .filter(|announced| announced.step == step)
+        self.status.announced.as_ref().filter(|announced| announced.step == step)
     }
 
     /// Whether the view was read after the last announcement.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.status
-            .announced
-            .as_ref()
-            .is_none_or(|announced| self.read_after(&announced.time))
+        self.status.announced.as_ref().is_none_or(|announced| self.read_after(&announced.time))
     }
 
     /// Writes down what is about to be done: the number of the try, so that the status always differs.
@@ -191,20 +161,10 @@ impl<'a> Scene<'a> {
             Some(last) if same(last) => last.number.saturating_add(1),
             Some(_) | None => 1,
         };
-        let region = if let Step::CopyImage { region, .. } = step {
-            Some(region.clone())
-        } else {
-            None
-        };
+        let region = if let Step::CopyImage { region, .. } = step { Some(region.clone()) } else { None };
         let time = self.time();
-        self.status.announced = Some(Announced {
-            number,
-            step: step.name().to_owned(),
-            time,
-            request,
-            region,
-            settled: None,
-        });
+        self.status.announced =
+            Some(Announced { number, step: step.name().to_owned(), time, request, region, settled: None });
     }
 
     /// What is left of the pause after the last announcement of `step`: 5 s, doubling up to `longest`.
@@ -244,13 +204,8 @@ impl<'a> Scene<'a> {
             (tag::REGION, region.to_string()),
             (tag::HOLDER, text(self.subject.holder)),
         ];
-        let users = capture
-            .tags
-            .iter()
-            .map(|tag| (tag.key.clone(), tag.value.clone()));
-        users
-            .chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value)))
-            .collect()
+        let users = capture.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
+        users.chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value))).collect()
     }
 
     /// Whether the owner tags of something say that it is of this object.

@@ -28,17 +28,13 @@ pub fn settle(
 ) -> Option<SavedTemplateStatus> {
     let mut status = before.clone();
     match outcome {
-        Outcome::Done
-        | Outcome::Stopped {
-            previous: InstanceState::Running,
-        } => return None,
+        Outcome::Done | Outcome::Stopped { previous: InstanceState::Running } => return None,
         Outcome::Stopped { previous } => {
             answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()))
         }
-        Outcome::Busy { value } => answer(
-            &mut status,
-            &format!("IncorrectState: the machine carries {value}"),
-        ),
+        Outcome::Busy { value } => {
+            answer(&mut status, &format!("IncorrectState: the machine carries {value}"))
+        }
         Outcome::Image(id) => named(&mut status, step, id),
         Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),
     }
@@ -52,11 +48,7 @@ fn answer(status: &mut SavedTemplateStatus, text: &str) {
 }
 
 fn row_of<'s>(status: &'s mut SavedTemplateStatus, step: &Step) -> Option<&'s mut RegionStatus> {
-    let copy: Option<&Region> = if let Step::CopyImage { region, .. } = step {
-        Some(region)
-    } else {
-        None
-    };
+    let copy: Option<&Region> = if let Step::CopyImage { region, .. } = step { Some(region) } else { None };
     status.regions.iter_mut().find(|row| match copy {
         Some(region) => row.region == *region,
         None => row.role == RegionRole::Home,
@@ -72,27 +64,15 @@ fn named(status: &mut SavedTemplateStatus, step: &Step, id: &ImageId) {
 }
 
 fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
-    let code = if refusal.code.is_empty() {
-        "RequestTimeout"
-    } else {
-        &refusal.code
-    };
-    let code = if refusal.class == Class::Late {
-        "IncorrectState"
-    } else {
-        code
-    };
+    let code = if refusal.code.is_empty() { "RequestTimeout" } else { &refusal.code };
+    let code = if refusal.class == Class::Late { "IncorrectState" } else { code };
     answer(status, &format!("{code}: {}", refusal.message));
     if !matches!(step, Step::CopyImage { .. }) {
         return;
     }
     let Some(row) = row_of(status, step) else { return };
     let definite = refusal.is_definite();
-    let wait = pause(
-        i64::from(row.attempts),
-        Duration::from_secs(30),
-        Duration::from_mins(10),
-    );
+    let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
     let word = match refusal.class {
         Class::Throttle | Class::Wait => "Throttled",

@@ -32,11 +32,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) const DEFAULT: Self = Self {
-        idle: Duration::from_millis(100),
-        longest: Duration::from_secs(1),
-        size: 50,
-    };
+    pub(crate) const DEFAULT: Self =
+        Self { idle: Duration::from_millis(100), longest: Duration::from_secs(1), size: 50 };
 }
 
 /// What a call answered for each of its instances.
@@ -81,12 +78,7 @@ where
     {
         let call: Call<K, T> =
             Box::new(move |key, instances, announced| Box::pin(call(key, instances, announced)));
-        Self(Arc::new(Batches {
-            operation,
-            window,
-            call,
-            open: Mutex::default(),
-        }))
+        Self(Arc::new(Batches { operation, window, call, open: Mutex::default() }))
     }
 
     /// Joins the open batch of equal parameters, or opens one. A caller that goes away before the batch leaves is
@@ -98,21 +90,9 @@ where
         announced: Announced,
     ) -> Result<T, Refusal> {
         let (answer, outcome) = oneshot::channel();
-        Batches::join(
-            &self.0,
-            key,
-            Waiter {
-                instance,
-                announced,
-                answer,
-            },
-        );
+        Batches::join(&self.0, key, Waiter { instance, announced, answer });
         outcome.await.unwrap_or_else(|_| {
-            Err(Refusal::new(
-                self.0.operation,
-                "",
-                "the process went down before the answer came",
-            ))
+            Err(Refusal::new(self.0.operation, "", "the process went down before the answer came"))
         })
     }
 }
@@ -146,21 +126,13 @@ where
             }
         }
         // Joining happens under this lock: after it nobody can join this batch.
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         while let Ok(waiter) = waiters.try_recv() {
             batch.push(waiter);
         }
-        let mut rest = batch
-            .into_iter()
-            .filter(|waiter| !waiter.answer.is_closed())
-            .peekable();
+        let mut rest = batch.into_iter().filter(|waiter| !waiter.answer.is_closed()).peekable();
         while rest.peek().is_some() {
-            let refused = self
-                .send(&key, rest.by_ref().take(self.window.size).collect())
-                .await;
+            let refused = self.send(&key, rest.by_ref().take(self.window.size).collect()).await;
             self.send_alone(&key, refused).await;
         }
     }
@@ -224,10 +196,7 @@ fn oldest<T>(batch: &[Waiter<T>]) -> Option<Announced> {
     batch
         .iter()
         .map(|waiter| waiter.announced)
-        .reduce(|a, b| Announced {
-            at: a.at.min(b.at),
-            instant: a.instant.min(b.instant),
-        })
+        .reduce(|a, b| Announced { at: a.at.min(b.at), instant: a.instant.min(b.instant) })
 }
 
 #[cfg(test)]

@@ -149,20 +149,12 @@ impl Line {
     pub(crate) async fn dry_run(&self, call: DryRun) -> Result<(), Refusal> {
         match call {
             DryRun::Stop(instance) => {
-                let call = self
-                    .client
-                    .stop_instances()
-                    .instance_ids(instance.as_str())
-                    .dry_run(true);
+                let call = self.client.stop_instances().instance_ids(instance.as_str()).dry_run(true);
                 errors::permitted(self.read("StopInstances", call.send()).await, "StopInstances")
             }
             DryRun::Start(instance) => {
                 self.start_tokens.take("StartInstances").await?;
-                let call = self
-                    .client
-                    .start_instances()
-                    .instance_ids(instance.as_str())
-                    .dry_run(true);
+                let call = self.client.start_instances().instance_ids(instance.as_str()).dry_run(true);
                 let reply = self.read("StartInstances", call.send()).await;
                 self.heed(&reply);
                 errors::permitted(reply, "StartInstances")
@@ -176,10 +168,7 @@ impl Line {
 
     /// EC2's own throttle empties our share of its bucket.
     fn heed<T>(&self, reply: &Result<T, Refusal>) {
-        if reply
-            .as_ref()
-            .is_err_and(|refusal| refusal.class == Class::Throttle)
-        {
+        if reply.as_ref().is_err_and(|refusal| refusal.class == Class::Throttle) {
             self.start_tokens.empty();
         }
     }
@@ -191,10 +180,7 @@ fn one_attempt() -> Builder {
 }
 
 fn texts(instances: Vec<InstanceId>) -> Vec<String> {
-    instances
-        .into_iter()
-        .map(|instance| instance.to_string())
-        .collect()
+    instances.into_iter().map(|instance| instance.to_string()).collect()
 }
 
 fn text(text: &str) -> Option<String> {
@@ -202,25 +188,17 @@ fn text(text: &str) -> Option<String> {
 }
 
 fn sdk_tags(tags: &Tags) -> Vec<Tag> {
-    tags.iter()
-        .map(|(key, value)| Tag::builder().key(key).value(value).build())
-        .collect()
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
 /// Tags in the request: they are there from the first moment, or the request fails.
 fn specifications(image: &Tags, snapshots: &Tags) -> Option<Vec<TagSpecification>> {
     let specification = |resource: ResourceType, tags: &Tags| {
         (!tags.is_empty()).then(|| {
-            TagSpecification::builder()
-                .resource_type(resource)
-                .set_tags(Some(sdk_tags(tags)))
-                .build()
+            TagSpecification::builder().resource_type(resource).set_tags(Some(sdk_tags(tags))).build()
         })
     };
-    let both = [
-        specification(ResourceType::Image, image),
-        specification(ResourceType::Snapshot, snapshots),
-    ];
+    let both = [specification(ResourceType::Image, image), specification(ResourceType::Snapshot, snapshots)];
     let given: Vec<TagSpecification> = both.into_iter().flatten().collect();
     (!given.is_empty()).then_some(given)
 }

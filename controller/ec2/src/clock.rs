@@ -125,10 +125,7 @@ mod tests {
         let date = parse(DATE).unwrap();
         clock.learn(date, start, start);
         assert_eq!(clock.at(start), Some(date));
-        assert_eq!(
-            clock.at(start + Duration::from_millis(1999)),
-            Some(date + seconds(1))
-        );
+        assert_eq!(clock.at(start + Duration::from_millis(1999)), Some(date + seconds(1)));
         assert_eq!(clock.at(start + seconds(300)), Some(date + seconds(300)));
     }
 
@@ -148,10 +145,7 @@ mod tests {
         let date = parse(DATE).unwrap();
         clock.learn(date, start, start);
         clock.learn(date + seconds(1), start, start + Duration::from_millis(100));
-        assert_eq!(
-            clock.at(start + Duration::from_millis(100)),
-            Some(date + seconds(1))
-        );
+        assert_eq!(clock.at(start + Duration::from_millis(100)), Some(date + seconds(1)));
     }
 
     #[test]

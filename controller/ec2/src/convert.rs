@@ -42,21 +42,13 @@ pub(crate) fn instances(reservation: &types::Reservation) -> Vec<Instance> {
     let Some(account) = id::<AccountId>(reservation.owner_id()) else {
         return Vec::new();
     };
-    reservation
-        .instances()
-        .iter()
-        .filter_map(|row| instance(row, &account))
-        .collect()
+    reservation.instances().iter().filter_map(|row| instance(row, &account)).collect()
 }
 
 fn instance(row: &types::Instance, account: &AccountId) -> Option<Instance> {
     // An instance with a volume less than it has would be believed: rather none.
-    let attachments: Option<Vec<Attachment>> = row
-        .block_device_mappings()
-        .iter()
-        .filter(|row| row.ebs().is_some())
-        .map(attachment)
-        .collect();
+    let attachments: Option<Vec<Attachment>> =
+        row.block_device_mappings().iter().filter(|row| row.ebs().is_some()).map(attachment).collect();
     Some(Instance {
         id: id(row.instance_id())?,
         account: account.clone(),
@@ -75,10 +67,7 @@ fn instance(row: &types::Instance, account: &AccountId) -> Option<Instance> {
         platform: owned(row.platform_details()),
         instance_type: row.instance_type().map(ToString::to_string),
         image: optional(row.image_id()),
-        hibernation: row
-            .hibernation_options()
-            .and_then(types::HibernationOptions::configured)
-            == Some(true),
+        hibernation: row.hibernation_options().and_then(types::HibernationOptions::configured) == Some(true),
         tags: tags(row.tags()),
     })
 }
@@ -95,10 +84,7 @@ fn attachment(row: &types::InstanceBlockDeviceMapping) -> Option<Attachment> {
 
 /// By name; the code has bits that EC2 keeps for itself.
 pub(crate) fn instance_state(state: Option<&types::InstanceState>) -> InstanceState {
-    match state
-        .and_then(types::InstanceState::name)
-        .map_or("", types::InstanceStateName::as_str)
-    {
+    match state.and_then(types::InstanceState::name).map_or("", types::InstanceStateName::as_str) {
         "pending" => InstanceState::Pending,
         "running" => InstanceState::Running,
         "stopping" => InstanceState::Stopping,
@@ -154,10 +140,7 @@ fn image_state(state: &str) -> ImageState {
 
 /// EC2's messages mostly begin with the code.
 fn reason(reason: &types::StateReason) -> String {
-    let (code, message) = (
-        reason.code().unwrap_or_default(),
-        reason.message().unwrap_or_default(),
-    );
+    let (code, message) = (reason.code().unwrap_or_default(), reason.message().unwrap_or_default());
     if message.is_empty() {
         code.to_owned()
     } else if message.starts_with(code) {
@@ -174,10 +157,7 @@ pub(crate) fn snapshot(row: &types::Snapshot) -> Option<Snapshot> {
         volume: id(row.volume_id())?,
         state: snapshot_state(row.state().map_or("", types::SnapshotState::as_str)),
         started: time(row.start_time()),
-        progress: row
-            .progress()
-            .and_then(|text| text.trim_end_matches('%').parse().ok())
-            .unwrap_or_default(),
+        progress: row.progress().and_then(|text| text.trim_end_matches('%').parse().ok()).unwrap_or_default(),
         volume_gib: row.volume_size().map_or(0, i64::from),
         description: row.description().unwrap_or_default().to_owned(),
         tags: tags(row.tags()),
@@ -209,31 +189,16 @@ mod tests {
     #[test]
     fn the_time_of_a_stop_is_read_where_ec2_gives_one() {
         let time = |text| transition_time(text).map(|time| time.to_string());
-        assert_eq!(
-            time("User initiated (2026-11-24 07:46:58 GMT)").unwrap(),
-            "2026-11-24T07:46:58Z"
-        );
-        assert_eq!(
-            time("Service initiated (2026-02-03 04:05:06 GMT)").unwrap(),
-            "2026-02-03T04:05:06Z"
-        );
-        for without in [
-            "",
-            "User initiated",
-            "Server.InternalError",
-            "User initiated (yesterday GMT)",
-        ] {
+        assert_eq!(time("User initiated (2026-11-24 07:46:58 GMT)").unwrap(), "2026-11-24T07:46:58Z");
+        assert_eq!(time("Service initiated (2026-02-03 04:05:06 GMT)").unwrap(), "2026-02-03T04:05:06Z");
+        for without in ["", "User initiated", "Server.InternalError", "User initiated (yesterday GMT)"] {
             assert_eq!(time(without), None, "{without}");
         }
     }
 
     #[test]
     fn a_state_that_is_new_to_us_is_unknown() {
-        let state = |name| {
-            types::InstanceState::builder()
-                .name(types::InstanceStateName::from(name))
-                .build()
-        };
+        let state = |name| types::InstanceState::builder().name(types::InstanceStateName::from(name)).build();
         assert_eq!(instance_state(Some(&state("stopped"))), InstanceState::Stopped);
         assert_eq!(instance_state(Some(&state("dreaming"))), InstanceState::Unknown);
         assert_eq!(instance_state(None), InstanceState::Unknown);
@@ -256,14 +221,9 @@ mod tests {
     #[test]
     fn an_instance_is_left_out_rather_than_shown_with_a_volume_less() {
         let ebs = types::EbsInstanceBlockDevice::builder().volume_id("what").build();
-        let disk = types::InstanceBlockDeviceMapping::builder()
-            .device_name("/dev/xvda")
-            .ebs(ebs)
-            .build();
-        let row = types::Instance::builder()
-            .instance_id("i-0123456789abcdef0")
-            .block_device_mappings(disk)
-            .build();
+        let disk = types::InstanceBlockDeviceMapping::builder().device_name("/dev/xvda").ebs(ebs).build();
+        let row =
+            types::Instance::builder().instance_id("i-0123456789abcdef0").block_device_mappings(disk).build();
         assert_eq!(instance(&row, &"123456789012".parse().unwrap()), None);
     }
 }

@@ -49,16 +49,9 @@ impl Line {
             Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
             Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
         } {
-            let call = self
-                .client
-                .describe_instances()
-                .filters(filter)
-                .include_managed_resources(true);
+            let call = self.client.describe_instances().filters(filter).include_managed_resources(true);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self
-                .pages("DescribeInstances", pages, DescribeInstancesOutput::next_token)
-                .await?
-            {
+            for page in self.pages("DescribeInstances", pages, DescribeInstancesOutput::next_token).await? {
                 instances.extend(page.reservations().iter().flat_map(convert::instances));
             }
         }
@@ -71,17 +64,9 @@ impl Line {
             Images::Tag(key, value) => filters(&format!("tag:{key}"), [literal(&value)]),
             Images::Names(names) => filters("name", names.iter().map(|name| literal(name))),
         } {
-            let call = self
-                .client
-                .describe_images()
-                .owners("self")
-                .filters(filter)
-                .include_disabled(true);
+            let call = self.client.describe_images().owners("self").filters(filter).include_disabled(true);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self
-                .pages("DescribeImages", pages, DescribeImagesOutput::next_token)
-                .await?
-            {
+            for page in self.pages("DescribeImages", pages, DescribeImagesOutput::next_token).await? {
                 images.extend(page.images().iter().filter_map(convert::image));
             }
         }
@@ -96,10 +81,7 @@ impl Line {
         } {
             let call = self.client.describe_snapshots().owner_ids("self").filters(filter);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self
-                .pages("DescribeSnapshots", pages, DescribeSnapshotsOutput::next_token)
-                .await?
-            {
+            for page in self.pages("DescribeSnapshots", pages, DescribeSnapshotsOutput::next_token).await? {
                 snapshots.extend(page.snapshots().iter().filter_map(convert::snapshot));
             }
         }
@@ -112,15 +94,8 @@ impl Line {
         for filter in filters("key", [literal(key)]) {
             let call = self.client.describe_tags().filters(filter).filters(kind.clone());
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self
-                .pages("DescribeTags", pages, DescribeTagsOutput::next_token)
-                .await?
-            {
-                instances.extend(
-                    page.tags()
-                        .iter()
-                        .filter_map(|tag| convert::id(tag.resource_id())),
-                );
+            for page in self.pages("DescribeTags", pages, DescribeTagsOutput::next_token).await? {
+                instances.extend(page.tags().iter().filter_map(|tag| convert::id(tag.resource_id())));
             }
         }
         Ok(instances.into_iter().collect())
@@ -128,26 +103,17 @@ impl Line {
 
     pub(crate) async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Refusal> {
         let attribute = InstanceAttributeName::DisableApiStop;
-        let call = self
-            .client
-            .describe_instance_attribute()
-            .instance_id(instance.as_str())
-            .attribute(attribute);
+        let call =
+            self.client.describe_instance_attribute().instance_id(instance.as_str()).attribute(attribute);
         let reply = self.read("DescribeInstanceAttribute", call.send()).await?;
         let value = reply.disable_api_stop().and_then(AttributeBooleanValue::value);
         value.ok_or_else(|| errors::incomplete("DescribeInstanceAttribute", "disableApiStop"))
     }
 
     pub(crate) async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
-        let call = self
-            .client
-            .describe_instance_types()
-            .instance_types(InstanceType::from(instance_type));
+        let call = self.client.describe_instance_types().instance_types(InstanceType::from(instance_type));
         let reply = self.read("DescribeInstanceTypes", call.send()).await?;
-        let value = reply
-            .instance_types()
-            .first()
-            .and_then(InstanceTypeInfo::instance_storage_supported);
+        let value = reply.instance_types().first().and_then(InstanceTypeInfo::instance_storage_supported);
         value.ok_or_else(|| errors::incomplete("DescribeInstanceTypes", "instanceStorageSupported"))
     }
 
@@ -156,14 +122,9 @@ impl Line {
         for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
             let call = self.client.describe_volumes().filters(filter);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self
-                .pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token)
-                .await?
-            {
-                let volumes = page
-                    .volumes()
-                    .iter()
-                    .filter(|volume| volume.multi_attach_enabled() == Some(true));
+            for page in self.pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token).await? {
+                let volumes =
+                    page.volumes().iter().filter(|volume| volume.multi_attach_enabled() == Some(true));
                 multi.extend(volumes.filter_map(|volume| convert::id(volume.volume_id())));
             }
         }
@@ -180,12 +141,7 @@ impl Line {
 /// One filter for each call: no values, no call.
 fn filters(name: &str, values: impl IntoIterator<Item = String>) -> Vec<Filter> {
     let values: Vec<String> = values.into_iter().collect();
-    let filter = |values: &[String]| {
-        Filter::builder()
-            .name(name)
-            .set_values(Some(values.to_vec()))
-            .build()
-    };
+    let filter = |values: &[String]| Filter::builder().name(name).set_values(Some(values.to_vec())).build();
     values.chunks(VALUES).map(filter).collect()
 }
 

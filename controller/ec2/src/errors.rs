@@ -24,12 +24,7 @@ where
 
 /// A call that was never sent, for a reason that may pass: no credentials, no connection.
 pub(crate) fn unsent(operation: &'static str, message: String) -> Refusal {
-    Refusal {
-        operation,
-        code: String::new(),
-        message,
-        class: Class::Late,
-    }
+    Refusal { operation, code: String::new(), message, class: Class::Late }
 }
 
 /// An answer that lacks what it must have: it was accepted, and nobody knows what came of it.
@@ -40,11 +35,7 @@ pub(crate) fn incomplete(operation: &'static str, what: &str) -> Refusal {
 /// The answer to a `DryRun`: EC2 says yes with an error.
 pub(crate) fn permitted<T>(result: Result<T, Refusal>, operation: &'static str) -> Result<(), Refusal> {
     match result {
-        Ok(_) => Err(Refusal::new(
-            operation,
-            "",
-            "answered a dry run as if it were none",
-        )),
+        Ok(_) => Err(Refusal::new(operation, "", "answered a dry run as if it were none")),
         Err(refusal) if refusal.code == "DryRunOperation" => Ok(()),
         Err(refusal) => Err(refusal),
     }

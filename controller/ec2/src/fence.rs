@@ -46,20 +46,13 @@ struct Attempts {
 
 impl Fence {
     pub(crate) fn new(announced: Announced, clock: &Arc<Clock>) -> Self {
-        Self {
-            announced,
-            clock: Arc::clone(clock),
-            attempts: Arc::default(),
-        }
+        Self { announced, clock: Arc::clone(clock), attempts: Arc::default() }
     }
 
     fn is_late(&self) -> bool {
         let old = Instant::now().saturating_duration_since(self.announced.instant) > FRESH;
         let limit = self.announced.at.checked_add(FRESH);
-        old || self
-            .clock
-            .now()
-            .is_some_and(|now| limit.is_ok_and(|limit| now > limit))
+        old || self.clock.now().is_some_and(|now| limit.is_ok_and(|limit| now > limit))
     }
 
     /// What a failed write means: definite if no attempt was sent or each was refused, unknown otherwise.
@@ -70,10 +63,7 @@ impl Fence {
         let refusal = errors::refusal(operation, error);
         let unsure = self.attempts.unsure.load(SeqCst) || self.attempts.under_way.load(SeqCst);
         if unsure && refusal.is_definite() {
-            Refusal {
-                class: Class::Unknown,
-                ..refusal
-            }
+            Refusal { class: Class::Unknown, ..refusal }
         } else if unsure || !refusal.code.is_empty() {
             refusal
         } else if self.attempts.held.load(SeqCst) {
@@ -121,9 +111,7 @@ impl Intercept for Fence {
 fn is_refusal(response: &HttpResponse) -> bool {
     let body = response.body().bytes().unwrap_or_default();
     let body = String::from_utf8_lossy(body);
-    let code = body
-        .split_once("<Code>")
-        .and_then(|(_, rest)| rest.split_once("</Code>"))
-        .map(|(code, _)| code);
+    let code =
+        body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     !response.status().is_success() && code.is_some_and(|code| Class::of(code, "") != Class::Unknown)
 }

@@ -68,30 +68,19 @@ impl Fleet {
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(aws_config::Region::from_static("us-east-1"));
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(region)
-            .load()
-            .await;
+        let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
         Self::new(config, observer)
     }
 
     /// Clients of this configuration; their region, timeouts and retries are set here.
     pub fn new(config: SdkConfig, observer: Observer) -> Self {
-        Self {
-            config,
-            observer,
-            clocks: Mutex::default(),
-            clients: Mutex::default(),
-        }
+        Self { config, observer, clocks: Mutex::default(), clients: Mutex::default() }
     }
 
     /// EC2 in one region, for one use.
     pub fn ec2(&self, region: &Region, purpose: Use) -> Ec2 {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients
-            .entry((region.clone(), purpose))
-            .or_insert_with(|| self.client(region, purpose))
-            .clone()
+        clients.entry((region.clone(), purpose)).or_insert_with(|| self.client(region, purpose)).clone()
     }
 
     fn client(&self, region: &Region, purpose: Use) -> Ec2 {
@@ -112,20 +101,12 @@ impl Fleet {
             .interceptor(clock.reader());
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
-        Ec2::new(
-            region.clone(),
-            client,
-            clock,
-            Arc::clone(&self.observer),
-            purpose.start_tokens(),
-        )
+        Ec2::new(region.clone(), client, clock, Arc::clone(&self.observer), purpose.start_tokens())
     }
 }
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet")
-            .field("region", &self.config.region())
-            .finish_non_exhaustive()
+        f.debug_struct("Fleet").field("region", &self.config.region()).finish_non_exhaustive()
     }
 }

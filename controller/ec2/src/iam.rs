@@ -12,66 +12,22 @@ pub struct Call {
 }
 
 const fn call(action: &'static str, operation: &'static str, why: &'static str) -> Call {
-    Call {
-        action,
-        operation,
-        why,
-    }
+    Call { action, operation, why }
 }
 
 /// Every call of this crate, reads first. `CreateImage` and `CopyImage` need `ec2:CreateTags` on the image and its
 /// snapshots too, since they tag what they make; a start with encrypted volumes needs `kms:CreateGrant`.
 pub const CALLS: &[Call] = &[
-    call(
-        "ec2:DescribeInstances",
-        "DescribeInstances",
-        "find machines and follow them while they are down",
-    ),
-    call(
-        "ec2:DescribeImages",
-        "DescribeImages",
-        "find images and follow them until they are available",
-    ),
-    call(
-        "ec2:DescribeSnapshots",
-        "DescribeSnapshots",
-        "see that every volume has its snapshot",
-    ),
-    call(
-        "ec2:DescribeTags",
-        "DescribeTags",
-        "find machines that are owed a start while a zone is disturbed",
-    ),
-    call(
-        "ec2:DescribeInstanceAttribute",
-        "DescribeInstanceAttribute",
-        "respect stop protection",
-    ),
-    call(
-        "ec2:DescribeInstanceTypes",
-        "DescribeInstanceTypes",
-        "refuse machines whose disks a stop erases",
-    ),
-    call(
-        "ec2:DescribeVolumes",
-        "DescribeVolumes",
-        "find volumes that other machines write to",
-    ),
-    call(
-        "ec2:DescribeRegions",
-        "DescribeRegions",
-        "refuse destinations that the account has not enabled",
-    ),
-    call(
-        "ec2:CreateTags",
-        "CreateTags",
-        "put the restart record on a machine before it is stopped",
-    ),
-    call(
-        "ec2:DeleteTags",
-        "DeleteTags",
-        "remove the restart record when the machine runs again",
-    ),
+    call("ec2:DescribeInstances", "DescribeInstances", "find machines and follow them while they are down"),
+    call("ec2:DescribeImages", "DescribeImages", "find images and follow them until they are available"),
+    call("ec2:DescribeSnapshots", "DescribeSnapshots", "see that every volume has its snapshot"),
+    call("ec2:DescribeTags", "DescribeTags", "find machines that are owed a start while a zone is disturbed"),
+    call("ec2:DescribeInstanceAttribute", "DescribeInstanceAttribute", "respect stop protection"),
+    call("ec2:DescribeInstanceTypes", "DescribeInstanceTypes", "refuse machines whose disks a stop erases"),
+    call("ec2:DescribeVolumes", "DescribeVolumes", "find volumes that other machines write to"),
+    call("ec2:DescribeRegions", "DescribeRegions", "refuse destinations that the account has not enabled"),
+    call("ec2:CreateTags", "CreateTags", "put the restart record on a machine before it is stopped"),
+    call("ec2:DeleteTags", "DeleteTags", "remove the restart record when the machine runs again"),
     call("ec2:StopInstances", "StopInstances", "bring the disks to rest"),
     call("ec2:StartInstances", "StartInstances", "give the machine back"),
     call("ec2:CreateImage", "CreateImage", "make the image"),
@@ -89,10 +45,7 @@ mod tests {
         let sources = concat!(include_str!("describe.rs"), include_str!("change.rs"));
         let dense: String = sources.split_whitespace().collect();
         let calls = dense.split("self.client.").skip(1);
-        calls
-            .filter_map(|rest| rest.split_once('('))
-            .map(|(name, _)| camel(name))
-            .collect()
+        calls.filter_map(|rest| rest.split_once('(')).map(|(name, _)| camel(name)).collect()
     }
 
     fn camel(name: &str) -> String {
@@ -109,11 +62,7 @@ mod tests {
 
     #[test]
     fn no_other_file_calls_the_client() {
-        for source in [
-            include_str!("port.rs"),
-            include_str!("fleet.rs"),
-            include_str!("batch.rs"),
-        ] {
+        for source in [include_str!("port.rs"), include_str!("fleet.rs"), include_str!("batch.rs")] {
             assert!(!source.contains(".client."));
         }
     }

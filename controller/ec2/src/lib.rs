@@ -20,7 +20,3 @@ mod wire;
 
 pub use fleet::{Fleet, Observer, Use};
 pub use port::Ec2;
-
-// The generated types of Kubernetes need a version to be chosen in the tests' build.
-#[cfg(test)]
-use k8s_openapi as _;

@@ -86,13 +86,7 @@ impl Ec2 {
         observer: Observer,
         start_tokens: Tokens,
     ) -> Self {
-        let line = Arc::new(Line {
-            region,
-            client,
-            clock,
-            start_tokens,
-            observer,
-        });
+        let line = Arc::new(Line { region, client, clock, start_tokens, observer });
         let (for_stops, for_starts) = (Arc::clone(&line), Arc::clone(&line));
         let (for_tags, for_untags) = (Arc::clone(&line), Arc::clone(&line));
         let window = Window::DEFAULT;
@@ -170,9 +164,7 @@ impl Cloud for Ec2 {
         value: &str,
         announced: Announced,
     ) -> Result<(), Refusal> {
-        self.untags
-            .submit((key.to_owned(), value.to_owned()), instance.clone(), announced)
-            .await
+        self.untags.submit((key.to_owned(), value.to_owned()), instance.clone(), announced).await
     }
 
     async fn stop(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Refusal> {
@@ -194,8 +186,6 @@ impl Cloud for Ec2 {
 
 impl fmt::Debug for Ec2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ec2")
-            .field("region", &self.line.region)
-            .finish_non_exhaustive()
+        f.debug_struct("Ec2").field("region", &self.line.region).finish_non_exhaustive()
     }
 }

@@ -21,11 +21,7 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     pub(crate) const fn new(burst: u32, interval: Duration) -> Self {
-        Self {
-            burst,
-            interval,
-            full: Mutex::new(None),
-        }
+        Self { burst, interval, full: Mutex::new(None) }
     }
 
     /// Waits for a token, or says at once that there will be none in time.
@@ -44,9 +40,7 @@ impl Tokens {
     fn reserve(&self, now: Instant) -> Option<Instant> {
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         let next = full.map_or(now, |full| full.max(now)) + self.interval;
-        let turn = next
-            .checked_sub(self.interval * self.burst)
-            .map_or(now, |turn| turn.max(now));
+        let turn = next.checked_sub(self.interval * self.burst).map_or(now, |turn| turn.max(now));
         if turn > now + PATIENCE {
             return None;
         }

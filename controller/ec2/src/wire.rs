@@ -40,10 +40,7 @@ impl Answer {
 
     pub(crate) fn refused(status: u16, code: &str, message: &str) -> Self {
         let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-        Self::Reply(
-            status,
-            format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"),
-        )
+        Self::Reply(status, format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"))
     }
 }
 
@@ -107,12 +104,8 @@ impl HttpConnector for Wire {
         let form = form(std::str::from_utf8(body).unwrap());
         let action = form["Action"].clone();
         self.sent.lock().unwrap().push(form);
-        let answer = self
-            .script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("a request that the script does not know");
+        let answer =
+            self.script.lock().unwrap().pop_front().expect("a request that the script does not know");
         let date = self.date.lock().unwrap().clone();
         HttpConnectorFuture::new(async move {
             let (status, body): (u16, String) = match answer {
@@ -131,10 +124,7 @@ impl HttpConnector for Wire {
 }
 
 fn form(body: &str) -> Form {
-    let pair = |pair: &str| {
-        pair.split_once('=')
-            .map(|(key, value)| (decode(key), decode(value)))
-    };
+    let pair = |pair: &str| pair.split_once('=').map(|(key, value)| (decode(key), decode(value)));
     body.split('&').filter_map(pair).collect()
 }
 

@@ -105,10 +105,7 @@ pub const DEFAULT_MAX_DOWNTIME_SECONDS: i32 = 1800;
 pub struct SavedTemplateSpec {
     /// The `SavedTemplateClass` with the administrator's guard rails. Immutable.
     #[serde(default = "default_class")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub class_name: String,
 
     /// Name that every image begins with; absent means `metadata.name`. Immutable, also in being absent.
@@ -181,10 +178,7 @@ pub struct SavedTemplateSpec {
 
     /// The project that pays, as a tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub project_name: Option<String>,
 
     /// What EC2 itself does with the images over time.
@@ -298,10 +292,7 @@ pub struct CaptureSpec {
 
     /// Devices to leave out of the image. The root device cannot be left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 40),
-        inner(length(min = 1, max = 32), regex(pattern = "^[A-Za-z0-9/]+$"))
-    )]
+    #[schemars(length(max = 40), inner(length(min = 1, max = 32), regex(pattern = "^[A-Za-z0-9/]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub exclude_device_names: Vec<String>,
 }
@@ -400,10 +391,7 @@ const fn default_stop_timeout() -> i32 {
 
 impl Default for StopSpec {
     fn default() -> Self {
-        Self {
-            timeout_seconds: default_stop_timeout(),
-            on_timeout: OnStopTimeout::default(),
-        }
+        Self { timeout_seconds: default_stop_timeout(), on_timeout: OnStopTimeout::default() }
     }
 }
 
@@ -557,11 +545,7 @@ pub struct Sharing {
     pub organization_arns: Vec<String>,
 
     /// Organizational units whose accounts may launch them.
-    #[serde(
-        rename = "organizationalUnitARNs",
-        default,
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "organizationalUnitARNs", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 20),
         inner(
@@ -664,10 +648,7 @@ pub struct SsmParameter {
 #[serde(rename_all = "camelCase")]
 pub struct PublishedConfigMap {
     /// Name of the `ConfigMap`.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
 }
 
@@ -793,12 +774,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            keep_last: None,
-            max_age_days: None,
-            keep_at_least: one(),
-            in_use: InUse::default(),
-        }
+        Self { keep_last: None, max_age_days: None, keep_at_least: one(), in_use: InUse::default() }
     }
 }
 

@@ -600,11 +600,7 @@ pub struct Storage {
     pub size_bytes: Option<i64>,
 
     /// What they cost in a month, in US dollars: `12.34`.
-    #[serde(
-        rename = "estimatedMonthlyUSD",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "estimatedMonthlyUSD", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub estimated_monthly_usd: Option<String>,
 

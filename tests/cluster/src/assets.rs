@@ -25,13 +25,8 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 
 /// A binary of the control plane.
 pub(crate) fn binary(name: &str) -> Result<PathBuf> {
-    let named = env::var_os("KUBEBUILDER_ASSETS")
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from);
-    let file = named
-        .clone()
-        .unwrap_or_else(|| root().join(".tools/control-plane"))
-        .join(name);
+    let named = env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let file = named.clone().unwrap_or_else(|| root().join(".tools/control-plane")).join(name);
     if file.is_file() {
         return Ok(file);
     }

@@ -7,13 +7,7 @@ use tokio::process::Command;
 use crate::{Cluster, assets};
 
 const RELEASE: &str = "savedtemplate";
-const RBAC: [&str; 5] = [
-    "ServiceAccount",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "Role",
-    "RoleBinding",
-];
+const RBAC: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
 impl Cluster {
     /// Renders the chart for a namespace, which is created, and applies the service account and its roles, nothing else.
@@ -42,8 +36,7 @@ impl Cluster {
             .context("the chart has no ServiceAccount")?
             .to_owned();
         self.create_namespace(namespace).await?;
-        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())
-            .await?;
+        self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await?;
         Ok(name)
     }
 }

@@ -115,10 +115,7 @@ impl Cluster {
 
 pub(crate) fn write_admin(place: &Place) -> Result<()> {
     let token = fs::read_to_string(place.file("admin.token"))?;
-    Ok(fs::write(
-        place.file("admin.kubeconfig"),
-        kubeconfig(place, &token)?,
-    )?)
+    Ok(fs::write(place.file("admin.kubeconfig"), kubeconfig(place, &token)?)?)
 }
 
 /// Whether the API server is ready and has made its first namespaces.
@@ -127,9 +124,7 @@ pub(crate) async fn serves(place: &Place) -> bool {
         let mut config = config(&place.file("admin.kubeconfig")).await?;
         config.default_retry = false;
         let client = Client::try_from(config)?;
-        client
-            .request_text(Request::get("/readyz").body(Vec::new())?)
-            .await?;
+        client.request_text(Request::get("/readyz").body(Vec::new())?).await?;
         let namespaces = Api::<Namespace>::all(client);
         namespaces.get("kube-system").await?;
         namespaces.get("default").await?;

@@ -38,8 +38,7 @@ impl Cluster {
 async fn install(client: &Client, crd: &CustomResourceDefinition) -> Result<()> {
     let crds = Api::<CustomResourceDefinition>::all(client.clone());
     let name = crd.name_any();
-    crds.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(crd))
-        .await?;
+    crds.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(crd)).await?;
     await_condition(crds, &name, is_crd_established()).await?;
     for version in crd.spec.versions.iter().filter(|version| version.served) {
         let kind = GroupVersionKind::gvk(&crd.spec.group, &version.name, &crd.spec.names.kind);

@@ -15,9 +15,7 @@ pub(crate) fn signing() -> Result<String> {
     let key = KeyPair::generate(KeySize::Rsa2048).context("cannot make an RSA key")?;
     let der: Pkcs8V1Der<'_> = key.as_der().context("cannot encode an RSA key")?;
     let text = base64(der.as_ref().to_vec())?;
-    Ok(format!(
-        "-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
-    ))
+    Ok(format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"))
 }
 
 /// A new bearer token.

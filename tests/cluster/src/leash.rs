@@ -56,12 +56,7 @@ pub fn spawn(command: &Command, log: &Path) -> Result<Leashed> {
     }
     let (child, held) =
         start(shell, &output).with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    Ok(Leashed {
-        child,
-        held,
-        log: log.to_path_buf(),
-        status: None,
-    })
+    Ok(Leashed { child, held, log: log.to_path_buf(), status: None })
 }
 
 /// A shell that runs the script in a process group of its own, so that Ctrl-C does not reach it.
@@ -103,9 +98,7 @@ impl Leashed {
 
     /// What the log holds by now.
     pub fn output(&self) -> String {
-        std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// How the command ended; nothing while it runs.
@@ -147,11 +140,7 @@ impl Leashed {
                 return Ok(status);
             }
             if Instant::now() > deadline {
-                bail!(
-                    "process {} still runs after {patience:?}, see {}",
-                    self.pid(),
-                    self.log.display()
-                );
+                bail!("process {} still runs after {patience:?}, see {}", self.pid(), self.log.display());
             }
         }
     }

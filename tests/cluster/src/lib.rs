@@ -73,18 +73,10 @@ impl Cluster {
         for _ in 0..ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("cluster-").tempdir()?;
             let sweeper = Sweeper::start(dir.path())?;
-            let place = Place {
-                dir: dir.keep(),
-                ports: Ports::free()?,
-                options: options.clone(),
-            };
+            let place = Place { dir: dir.keep(), ports: Ports::free()?, options: options.clone() };
             match Servers::start(&place).await {
                 Ok(servers) => {
-                    return Ok(Self {
-                        servers: Mutex::new(servers),
-                        place,
-                        _sweeper: sweeper,
-                    });
+                    return Ok(Self { servers: Mutex::new(servers), place, _sweeper: sweeper });
                 }
                 Err(Failure::PortTaken) => {}
                 Err(Failure::Other(error)) => return Err(error),
@@ -119,9 +111,7 @@ impl Cluster {
     /// Starts the API server again on its port and returns when it serves.
     pub async fn start_apiserver(&self) -> Result<()> {
         let mut apiserver = servers::apiserver(&self.place)?;
-        servers::ready(&self.place, &mut apiserver)
-            .await
-            .map_err(Failure::into_error)?;
+        servers::ready(&self.place, &mut apiserver).await.map_err(Failure::into_error)?;
         self.servers().set_apiserver(apiserver);
         Ok(())
     }

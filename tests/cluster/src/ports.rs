@@ -20,11 +20,7 @@ impl Ports {
     pub(crate) fn free() -> Result<Self> {
         let (etcd, peer, api) = (listen()?, listen()?, listen()?);
         let port = |listener: TcpListener| listener.local_addr().map(|address| address.port());
-        Ok(Self {
-            etcd: port(etcd)?,
-            peer: port(peer)?,
-            api: port(api)?,
-        })
+        Ok(Self { etcd: port(etcd)?, peer: port(peer)?, api: port(api)? })
     }
 }
 

@@ -52,10 +52,7 @@ pub(crate) struct Servers {
 impl Servers {
     pub(crate) async fn start(place: &Place) -> Result<Self, Failure> {
         let token = keys::token()?;
-        fs::write(
-            place.file("tokens.csv"),
-            format!("{token},admin,admin,system:masters\n"),
-        )?;
+        fs::write(place.file("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
         fs::write(place.file("admin.token"), token)?;
         fs::write(place.file("sa.key"), keys::signing()?)?;
 
@@ -65,16 +62,8 @@ impl Servers {
         ready(place, &mut apiserver).await?;
         // If etcd had lost its port, the API server would have found somebody else's etcd there.
         running(&mut etcd)?;
-        let manager = if place.options.controller_manager {
-            Some(manager(place)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            manager,
-            apiserver: Some(apiserver),
-            etcd,
-        })
+        let manager = if place.options.controller_manager { Some(manager(place)?) } else { None };
+        Ok(Self { manager, apiserver: Some(apiserver), etcd })
     }
 
     pub(crate) fn pids(&self) -> Vec<u32> {
@@ -101,18 +90,8 @@ fn etcd(place: &Place) -> Result<Leashed> {
     command
         .arg("--data-dir")
         .arg(place.file("etcd"))
-        .args([
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-        ])
-        .args([
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-        ])
+        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", &format!("default={peer}")])
         .args(["--unsafe-no-fsync", "--log-level", "warn"]);
     leash::spawn(&command, &place.file("etcd.log"))
@@ -122,23 +101,10 @@ fn etcd(place: &Place) -> Result<Leashed> {
 pub(crate) fn apiserver(place: &Place) -> Result<Leashed> {
     let mut command = Command::new(assets::binary("kube-apiserver")?);
     command
-        .args([
-            "--etcd-servers",
-            &format!("http://127.0.0.1:{}", place.ports.etcd),
-        ])
-        .args([
-            "--bind-address",
-            "127.0.0.1",
-            "--secure-port",
-            &place.ports.api.to_string(),
-        ])
+        .args(["--etcd-servers", &format!("http://127.0.0.1:{}", place.ports.etcd)])
+        .args(["--bind-address", "127.0.0.1", "--secure-port", &place.ports.api.to_string()])
         // May not be a loopback address, and without an endpoint reconciler nobody uses it.
-        .args([
-            "--advertise-address",
-            "192.0.2.1",
-            "--endpoint-reconciler-type",
-            "none",
-        ])
+        .args(["--advertise-address", "192.0.2.1", "--endpoint-reconciler-type", "none"])
         .args(["--service-cluster-ip-range", "10.0.0.0/24"])
         .args(["--service-account-issuer", &place.url()])
         .args(["--authorization-mode", "RBAC"])
@@ -198,10 +164,7 @@ fn in_time(deadline: Instant, server: &Leashed) -> Result<()> {
     if Instant::now() < deadline {
         return Ok(());
     }
-    Err(anyhow!(
-        "not ready after {PATIENCE:?}; its log ends:\n{}",
-        tail(&server.output())
-    ))
+    Err(anyhow!("not ready after {PATIENCE:?}; its log ends:\n{}", tail(&server.output())))
 }
 
 fn running(server: &mut Leashed) -> Result<(), Failure> {
@@ -212,10 +175,7 @@ fn running(server: &mut Leashed) -> Result<(), Failure> {
     if output.contains("address already in use") {
         return Err(Failure::PortTaken);
     }
-    Err(Failure::Other(anyhow!(
-        "ended at its start ({status}); its log ends:\n{}",
-        tail(&output)
-    )))
+    Err(Failure::Other(anyhow!("ended at its start ({status}); its log ends:\n{}", tail(&output))))
 }
 
 fn tail(log: &str) -> String {

@@ -14,11 +14,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Due {
     /// An instance reaches a state, unless it went another way since.
-    Instance {
-        id: String,
-        epoch: u64,
-        state: InstanceState,
-    },
+    Instance { id: String, epoch: u64, state: InstanceState },
     /// A start falls back.
     StartFails { id: String, epoch: u64 },
     /// A snapshot of an image appears.
@@ -56,11 +52,7 @@ impl Sim {
         match due {
             Due::Instance { id, epoch, state } => {
                 let place = self.place_mut(key);
-                if place
-                    .instances
-                    .get(&id)
-                    .is_some_and(|instance| instance.epoch == epoch)
-                {
+                if place.instances.get(&id).is_some_and(|instance| instance.epoch == epoch) {
                     place.enter(&id, state, at, "ec2");
                 }
             }
@@ -82,11 +74,7 @@ impl Sim {
     /// A start without the right to the volume's key is accepted and falls back (AWS re:Post, "kms-iam-ec2-permission").
     fn fall_back(&mut self, at: Millis, key: &Key, id: &str, epoch: u64) {
         let place = self.place_mut(key);
-        let Some(instance) = place
-            .instances
-            .get_mut(id)
-            .filter(|instance| instance.epoch == epoch)
-        else {
+        let Some(instance) = place.instances.get_mut(id).filter(|instance| instance.epoch == epoch) else {
             return;
         };
         instance.reason = Some(Reason::new("Client.InternalError", "Client error on launch"));
@@ -109,11 +97,7 @@ impl Sim {
         place.snapshots.insert(id.clone(), snapshot);
         let image = place.images.get_mut(image);
         if let Some(image) = image {
-            for mapping in image
-                .mappings
-                .iter_mut()
-                .filter(|mapping| mapping.device == device)
-            {
+            for mapping in image.mappings.iter_mut().filter(|mapping| mapping.device == device) {
                 mapping.snapshot = Some(id.clone());
             }
             let is_whole = image.mappings.iter().all(|mapping| mapping.snapshot.is_some());
@@ -124,8 +108,7 @@ impl Sim {
                 place.quiesce(&instance, false, at);
             }
         }
-        self.agenda
-            .put(at + duration, key, Due::SnapshotEnds { snapshot: id });
+        self.agenda.put(at + duration, key, Due::SnapshotEnds { snapshot: id });
     }
 
     /// The snapshot that a device of a copy is a copy of.
@@ -133,15 +116,8 @@ impl Sim {
         let copy = self.places.get(key)?.images.get(image)?;
         let origin = copy.origin.as_ref()?;
         let mapping = copy.mappings.iter().find(|mapping| mapping.device == device)?;
-        let home = Key {
-            account: key.account.clone(),
-            region: origin.region.clone(),
-        };
-        self.places
-            .get(&home)?
-            .snapshots
-            .get(mapping.copied.as_ref()?)
-            .cloned()
+        let home = Key { account: key.account.clone(), region: origin.region.clone() };
+        self.places.get(&home)?.snapshots.get(mapping.copied.as_ref()?).cloned()
     }
 
     fn end_snapshot(&mut self, at: Millis, key: &Key, id: &str) {
@@ -151,11 +127,7 @@ impl Sim {
         };
         let image = snapshot.image.clone();
         let device = place.images.get(&image).and_then(|image| {
-            image
-                .mappings
-                .iter()
-                .find(|mapping| mapping.snapshot.as_deref() == Some(id))
-                .map(|m| &m.device)
+            image.mappings.iter().find(|mapping| mapping.snapshot.as_deref() == Some(id)).map(|m| &m.device)
         });
         let spoilt = place.images.get(&image).and_then(|image| image.spoilt.as_ref());
         let spoilt = spoilt.filter(|spoilt| spoilt.device.is_none() || spoilt.device.as_ref() == device);
@@ -172,22 +144,13 @@ impl Sim {
     /// An image is available once its time has come and all its snapshots are completed; one in error fails it.
     fn settle(&mut self, at: Millis, key: &Key, id: &str) {
         let place = self.place_mut(key);
-        let Some(image) = place
-            .images
-            .get_mut(id)
-            .filter(|image| image.state == ImageState::Pending)
-        else {
+        let Some(image) = place.images.get_mut(id).filter(|image| image.state == ImageState::Pending) else {
             return;
         };
         let states: Vec<Option<SnapshotState>> = image
             .mappings
             .iter()
-            .map(|mapping| {
-                place
-                    .snapshots
-                    .get(mapping.snapshot.as_ref()?)
-                    .map(|snapshot| snapshot.state)
-            })
+            .map(|mapping| place.snapshots.get(mapping.snapshot.as_ref()?).map(|snapshot| snapshot.state))
             .collect();
         if states.contains(&Some(SnapshotState::Error)) {
             image.state = ImageState::Failed;
@@ -195,10 +158,7 @@ impl Sim {
                 "Server.InternalError",
                 "Internal error: a snapshot could not be completed",
             ));
-        } else if at >= image.ready_at
-            && states
-                .iter()
-                .all(|state| *state == Some(SnapshotState::Completed))
+        } else if at >= image.ready_at && states.iter().all(|state| *state == Some(SnapshotState::Completed))
         {
             image.state = ImageState::Available;
             image.available_at = Some(at);
@@ -247,10 +207,8 @@ fn capture(
     if let Some(origin) = &image.origin {
         let Some(source) = source else {
             image.state = ImageState::Failed;
-            image.reason = Some(Reason::new(
-                "Client.InvalidSnapshot.NotFound",
-                "The snapshot does not exist.",
-            ));
+            image.reason =
+                Some(Reason::new("Client.InvalidSnapshot.NotFound", "The snapshot does not exist."));
             return None;
         };
         snapshot.description = format!(
@@ -263,10 +221,7 @@ fn capture(
         return Some((snapshot, None));
     }
     let instance = image.instance.clone().unwrap_or_default();
-    snapshot.description = format!(
-        "Created by CreateImage({instance}) for {id} from {}",
-        mapping.volume
-    );
+    snapshot.description = format!("Created by CreateImage({instance}) for {id} from {}", mapping.volume);
     snapshot.duration = image.snapshot_duration;
     if let Some(volume) = place.volumes.get(&mapping.volume) {
         snapshot.captured = volume.write_clock(at);

@@ -81,10 +81,6 @@ impl From<Args> for ServerConfig {
         if !args.regions.is_empty() {
             sim.regions = args.regions.iter().map(|name| RegionConfig::new(name)).collect();
         }
-        Self {
-            port: args.port,
-            offset: args.offset.saturating_mul(1_000),
-            sim,
-        }
+        Self { port: args.port, offset: args.offset.saturating_mul(1_000), sim }
     }
 }

@@ -25,11 +25,7 @@ pub(crate) fn whole(at: Millis) -> Millis {
 
 /// `2026-11-24T07:46:58.123Z`
 pub(crate) fn iso(at: Millis) -> String {
-    format!(
-        "{}.{:03}Z",
-        timestamp(at).strftime("%Y-%m-%dT%H:%M:%S"),
-        at.rem_euclid(SECOND)
-    )
+    format!("{}.{:03}Z", timestamp(at).strftime("%Y-%m-%dT%H:%M:%S"), at.rem_euclid(SECOND))
 }
 
 /// `2026-11-24 07:46:58 GMT`, as in a state transition reason.

@@ -82,10 +82,7 @@ impl OptIn {
 impl RegionConfig {
     /// A region that needs no enabling.
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            opt_in: OptIn::NotRequired,
-        }
+        Self { name: name.to_owned(), opt_in: OptIn::NotRequired }
     }
 }
 
@@ -102,14 +99,8 @@ impl Default for Config {
         ]
         .map(RegionConfig::new)
         .into();
-        regions.push(RegionConfig {
-            name: "me-south-1".to_owned(),
-            opt_in: OptIn::OptedIn,
-        });
-        regions.push(RegionConfig {
-            name: "af-south-1".to_owned(),
-            opt_in: OptIn::NotOptedIn,
-        });
+        regions.push(RegionConfig { name: "me-south-1".to_owned(), opt_in: OptIn::OptedIn });
+        regions.push(RegionConfig { name: "af-south-1".to_owned(), opt_in: OptIn::NotOptedIn });
         Self {
             stop: 40 * SECOND,
             start: 20 * SECOND,

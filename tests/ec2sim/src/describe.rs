@@ -69,10 +69,7 @@ impl Sim {
 /// Whether a list of owners means this account.
 pub(crate) fn owns(call: &Call<'_>) -> bool {
     let owners = call.request.list("Owner");
-    owners.is_empty()
-        || owners
-            .iter()
-            .any(|owner| owner == "self" || *owner == call.key.account)
+    owners.is_empty() || owners.iter().any(|owner| owner == "self" || *owner == call.key.account)
 }
 
 pub(crate) fn finish(mut answer: Answer, next: Option<String>) -> Answer {

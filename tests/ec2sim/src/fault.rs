@@ -163,10 +163,7 @@ impl Fault {
     /// The same, where a parameter has a value.
     #[must_use]
     pub fn param(mut self, name: &str, value: &str) -> Self {
-        self.param = Some(Param {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        });
+        self.param = Some(Param { name: name.to_owned(), value: value.to_owned() });
         self
     }
 
@@ -209,11 +206,7 @@ pub struct Armed {
 
 impl Armed {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self {
-            fault,
-            seen: 0,
-            hits: 0,
-        }
+        Self { fault, seen: 0, hits: 0 }
     }
 
     /// Counts a call, and gives what happens to it.

@@ -54,10 +54,7 @@ impl Filters {
             } else {
                 field(&filter.name)
             };
-            filter
-                .values
-                .iter()
-                .any(|pattern| found.iter().any(|text| matches(pattern, text)))
+            filter.values.iter().any(|pattern| found.iter().any(|text| matches(pattern, text)))
         })
     }
 }

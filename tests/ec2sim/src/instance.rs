@@ -70,10 +70,7 @@ pub struct Reason {
 impl Reason {
     /// EC2 repeats the code in the message.
     pub fn new(code: &str, sentence: &str) -> Self {
-        Self {
-            code: code.to_owned(),
-            message: format!("{code}: {sentence}"),
-        }
+        Self { code: code.to_owned(), message: format!("{code}: {sentence}") }
     }
 }
 
@@ -119,10 +116,7 @@ pub struct Device {
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent attributes, as EC2 has them"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent attributes, as EC2 has them")]
 pub struct Instance {
     /// Its id.
     pub id: String,

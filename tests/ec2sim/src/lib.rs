@@ -3,8 +3,6 @@
 //! [`Sim`] is plain data: a call goes in with the time that it comes at, a reply comes out, and the same calls at the
 //! same times give the same replies. [`Server`] puts it behind EC2's Query protocol, with a real clock.
 
-use clap as _;
-
 mod agenda;
 mod change;
 mod clock;

@@ -32,30 +32,20 @@ pub(crate) fn cut<T>(
                 format!("The parameter {set} cannot be used with the parameter maxResults"),
             ));
         }
-        return Ok(Page {
-            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
-            next: None,
-        });
+        return Ok(Page { entries: entries.into_iter().map(|(_, entry)| entry).collect(), next: None });
     }
     let after = after.map(|token| open(&request.action, token)).transpose()?;
     let limit = limit.min(asked.unwrap_or(LARGEST)).max(1);
-    let mut rest = entries
-        .into_iter()
-        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+    let mut rest = entries.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let last = page.last().map(|(key, _)| key.clone());
     let next = rest.next().and(last).map(|key| seal(&request.action, &key));
-    Ok(Page {
-        entries: page.into_iter().map(|(_, entry)| entry).collect(),
-        next,
-    })
+    Ok(Page { entries: page.into_iter().map(|(_, entry)| entry).collect(), next })
 }
 
 fn size(text: &str, smallest: usize) -> Result<usize, Refusal> {
     let asked: usize = text.parse().map_err(|_| {
-        Refusal::value(format!(
-            "Value ( {text} ) for parameter maxResults is invalid. Expecting a number."
-        ))
+        Refusal::value(format!("Value ( {text} ) for parameter maxResults is invalid. Expecting a number."))
     })?;
     if asked < smallest {
         return Err(Refusal::value(format!(
@@ -68,22 +58,14 @@ fn size(text: &str, smallest: usize) -> Result<usize, Refusal> {
 fn seal(action: &str, key: &str) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
     let bytes = format!("{action}|{key}").into_bytes();
-    bytes
-        .into_iter()
-        .map(|byte| byte ^ 0x5a)
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.into_iter().map(|byte| byte ^ 0x5a).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn open(action: &str, token: &str) -> Result<String, Refusal> {
     let digits: Vec<char> = token.chars().collect();
     let bytes: Option<Vec<u8>> = digits
         .chunks(2)
-        .map(|pair| {
-            u8::from_str_radix(&pair.iter().collect::<String>(), 16)
-                .ok()
-                .map(|byte| byte ^ 0x5a)
-        })
+        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok().map(|byte| byte ^ 0x5a))
         .collect();
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())

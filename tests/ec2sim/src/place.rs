@@ -55,32 +55,20 @@ pub struct Place {
 }
 
 fn check(id: &str, prefix: &str, code: &str) -> Result<(), Refusal> {
-    let is_well_formed = id
-        .strip_prefix(prefix)
-        .and_then(|rest| rest.strip_prefix('-'))
-        .is_some_and(|rest| {
+    let is_well_formed =
+        id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| {
             (rest.len() == 8 || rest.len() == 17) && rest.chars().all(|digit| digit.is_ascii_hexdigit())
         });
-    if is_well_formed {
-        Ok(())
-    } else {
-        Err(Refusal::new(code, format!("Invalid id: \"{id}\"")))
-    }
+    if is_well_formed { Ok(()) } else { Err(Refusal::new(code, format!("Invalid id: \"{id}\""))) }
 }
 
 impl Place {
     /// The instance, if it is still shown.
     pub(crate) fn instance(&self, id: &str, now: Millis, config: &Config) -> Result<&Instance, Refusal> {
         check(id, "i", "InvalidInstanceID.Malformed")?;
-        self.instances
-            .get(id)
-            .filter(|instance| is_shown(instance, now, config))
-            .ok_or_else(|| {
-                Refusal::new(
-                    "InvalidInstanceID.NotFound",
-                    format!("The instance ID '{id}' does not exist"),
-                )
-            })
+        self.instances.get(id).filter(|instance| is_shown(instance, now, config)).ok_or_else(|| {
+            Refusal::new("InvalidInstanceID.NotFound", format!("The instance ID '{id}' does not exist"))
+        })
     }
 
     /// The image, if it may be used.
@@ -107,10 +95,7 @@ impl Place {
                         .is_none_or(|at| now < at + config.deregistered_shown + config.deregistered_empty)
             })
             .ok_or_else(|| {
-                Refusal::new(
-                    "InvalidAMIID.NotFound",
-                    format!("The image id '[{id}]' does not exist"),
-                )
+                Refusal::new("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist"))
             })
     }
 
@@ -120,20 +105,14 @@ impl Place {
             .get(id)
             .filter(|snapshot| snapshot.start_time + config.visibility_lag <= now)
             .ok_or_else(|| {
-                Refusal::new(
-                    "InvalidSnapshot.NotFound",
-                    format!("The snapshot '{id}' does not exist."),
-                )
+                Refusal::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
             })
     }
 
     pub(crate) fn volume(&self, id: &str) -> Result<&Volume, Refusal> {
         check(id, "vol", "InvalidVolumeID.Malformed")?;
         self.volumes.get(id).ok_or_else(|| {
-            Refusal::new(
-                "InvalidVolume.NotFound",
-                format!("The volume '{id}' does not exist."),
-            )
+            Refusal::new("InvalidVolume.NotFound", format!("The volume '{id}' does not exist."))
         })
     }
 
@@ -165,9 +144,9 @@ impl Place {
                 && match image.state {
                     ImageState::Pending | ImageState::Available => true,
                     ImageState::Failed => config.failed_name_taken,
-                    ImageState::Deregistered => image
-                        .deregistered_at
-                        .is_some_and(|at| now < at + config.name_release),
+                    ImageState::Deregistered => {
+                        image.deregistered_at.is_some_and(|at| now < at + config.name_release)
+                    }
                 }
         })
     }
@@ -175,13 +154,8 @@ impl Place {
     /// The image that a snapshot is in use by, if any.
     pub(crate) fn user_of_snapshot(&self, snapshot: &str, now: Millis, config: &Config) -> Option<&Image> {
         self.images.values().find(|image| {
-            image
-                .mappings
-                .iter()
-                .any(|mapping| mapping.snapshot.as_deref() == Some(snapshot))
-                && image
-                    .deregistered_at
-                    .is_none_or(|at| now < at + config.snapshot_release)
+            image.mappings.iter().any(|mapping| mapping.snapshot.as_deref() == Some(snapshot))
+                && image.deregistered_at.is_none_or(|at| now < at + config.snapshot_release)
         })
     }
 
@@ -192,11 +166,7 @@ impl Place {
         };
         instance.state = state;
         instance.epoch += 1;
-        instance.history.push(Moment {
-            at: now,
-            state,
-            cause: cause.to_owned(),
-        });
+        instance.history.push(Moment { at: now, state, cause: cause.to_owned() });
         if state == InstanceState::Terminated {
             instance.terminated_at = Some(now);
         }
@@ -237,7 +207,5 @@ impl Place {
 
 /// Whether an instance is still listed: "Recently terminated instances might appear … usually less than one hour".
 pub(crate) fn is_shown(instance: &Instance, now: Millis, config: &Config) -> bool {
-    instance
-        .terminated_at
-        .is_none_or(|at| now < at + config.terminated_shown)
+    instance.terminated_at.is_none_or(|at| now < at + config.terminated_shown)
 }

@@ -10,11 +10,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status: status(code),
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { status: status(code), code: code.to_owned(), message: message.into() }
     }
 
     pub(crate) fn value(message: impl Into<String>) -> Self {
@@ -22,10 +18,7 @@ impl Refusal {
     }
 
     pub(crate) fn missing(parameter: &str) -> Self {
-        Self::new(
-            "MissingParameter",
-            format!("The request must contain the parameter {parameter}"),
-        )
+        Self::new("MissingParameter", format!("The request must contain the parameter {parameter}"))
     }
 
     pub(crate) fn state(id: &str, act: &str) -> Self {

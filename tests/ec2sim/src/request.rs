@@ -26,10 +26,7 @@ pub struct Request {
 impl Request {
     /// A call without parameters.
     pub fn new(action: &str) -> Self {
-        Self {
-            action: action.to_owned(),
-            ..Self::default()
-        }
+        Self { action: action.to_owned(), ..Self::default() }
     }
 
     /// The same call with one more parameter.
@@ -48,9 +45,7 @@ impl Request {
 
     /// Whether it asks for permission only.
     pub fn is_dry_run(&self) -> bool {
-        self.params
-            .get("DryRun")
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.params.get("DryRun").is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -58,9 +53,7 @@ impl Request {
     }
 
     pub(crate) fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| Refusal::missing(name))
+        self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| Refusal::missing(name))
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
@@ -76,18 +69,13 @@ pub(crate) fn boolean(name: &str, value: &str) -> Result<bool, Refusal> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Refusal::value(format!(
-            "Invalid value '{value}' for {name}. Value is not a valid Boolean"
-        ))),
+        _ => Err(Refusal::value(format!("Invalid value '{value}' for {name}. Value is not a valid Boolean"))),
     }
 }
 
 /// The values of `Name.1`, `Name.2`, in the order of their numbers.
 pub(crate) fn list(params: &Params, name: &str) -> Vec<String> {
-    numbered(params, name)
-        .into_values()
-        .filter_map(|mut group| group.remove(""))
-        .collect()
+    numbered(params, name).into_values().filter_map(|mut group| group.remove("")).collect()
 }
 
 /// `Name.1.Key` as the group 1 with the parameter `Key`; `Name.1` itself has the empty name.
@@ -99,10 +87,7 @@ pub(crate) fn numbered(params: &Params, name: &str) -> BTreeMap<u32, Params> {
         };
         let (number, field) = rest.split_once('.').unwrap_or((rest, ""));
         if let Ok(number) = number.parse() {
-            groups
-                .entry(number)
-                .or_default()
-                .insert(field.to_owned(), value.clone());
+            groups.entry(number).or_default().insert(field.to_owned(), value.clone());
         }
     }
     groups

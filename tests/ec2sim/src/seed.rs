@@ -90,24 +90,14 @@ pub struct VolumeSeed {
 
 impl Default for VolumeSeed {
     fn default() -> Self {
-        Self {
-            device: "/dev/sda1".to_owned(),
-            gib: 8,
-            multi_attach: false,
-            kms_key: None,
-            id: None,
-        }
+        Self { device: "/dev/sda1".to_owned(), gib: 8, multi_attach: false, kms_key: None, id: None }
     }
 }
 
 impl VolumeSeed {
     /// A plain volume.
     pub fn new(device: &str, gib: u32) -> Self {
-        Self {
-            device: device.to_owned(),
-            gib,
-            ..Self::default()
-        }
+        Self { device: device.to_owned(), gib, ..Self::default() }
     }
 }
 
@@ -138,17 +128,11 @@ impl Sim {
         let now = self.advance(now);
         let id = self.mint("i");
         let launched = whole(now) - crate::clock::MINUTE;
-        let key = Key {
-            account: seed.account,
-            region: seed.region,
-        };
+        let key = Key { account: seed.account, region: seed.region };
         let zone = format!("{}a", key.region);
         let mut devices = Vec::new();
         for volume in seed.volumes {
-            let known = volume
-                .id
-                .clone()
-                .filter(|id| self.place_mut(&key).volumes.contains_key(id));
+            let known = volume.id.clone().filter(|id| self.place_mut(&key).volumes.contains_key(id));
             let volume_id = match known {
                 Some(id) => id,
                 None => self.seed_volume(&key, launched, &zone, &volume),
@@ -162,10 +146,7 @@ impl Sim {
         }
         let mut tags = seed.tags;
         tags.extend(seed.name.map(|name| ("Name".to_owned(), name)));
-        tags.extend(
-            seed.asg
-                .map(|group| ("aws:autoscaling:groupName".to_owned(), group)),
-        );
+        tags.extend(seed.asg.map(|group| ("aws:autoscaling:groupName".to_owned(), group)));
         let spot_request = match seed.lifecycle {
             Lifecycle::OnDemand => None,
             Lifecycle::SpotOneTime | Lifecycle::SpotPersistent => {
@@ -173,14 +154,8 @@ impl Sim {
             }
         };
         let image = self.mint("ami");
-        let root = devices
-            .first()
-            .map_or_else(|| "/dev/sda1".to_owned(), |device| device.name.clone());
-        let running = Moment {
-            at: launched,
-            state: InstanceState::Running,
-            cause: "seed".to_owned(),
-        };
+        let root = devices.first().map_or_else(|| "/dev/sda1".to_owned(), |device| device.name.clone());
+        let running = Moment { at: launched, state: InstanceState::Running, cause: "seed".to_owned() };
         let instance = Instance {
             id: id.clone(),
             instance_type: seed.instance_type,
@@ -251,10 +226,7 @@ impl Sim {
         seed: &VolumeSeed,
     ) -> String {
         let now = self.advance(now);
-        let key = Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
         let volume = self.seed_volume(&key, now, &format!("{region}a"), seed);
         let place = self.place_mut(&key);
         if let Some(instance) = place.instances.get_mut(id) {
@@ -272,10 +244,7 @@ impl Sim {
     /// Detaches a volume from an instance.
     pub fn detach(&mut self, now: Millis, account: &str, region: &str, id: &str, volume: &str) {
         let now = self.advance(now);
-        let key = Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
         let place = self.place_mut(&key);
         if let Some(volume) = place.volumes.get_mut(volume) {
             volume.cease(id, now);
@@ -289,10 +258,7 @@ impl Sim {
     /// service (`Server.ScheduledStop`). The transition reason has no time then.
     pub fn stop_otherwise(&mut self, now: Millis, account: &str, region: &str, id: &str, reason: Reason) {
         let now = self.advance(now);
-        let key = Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
         let cause = reason.code.clone();
         let Some(instance) = self.place_mut(&key).instances.get_mut(id) else {
             return;
@@ -310,10 +276,7 @@ impl Sim {
 
     /// What the next starts of an instance will meet, after what was said before.
     pub fn fault_starts(&mut self, account: &str, region: &str, id: &str, fault: StartFault) {
-        let key = Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
         if let Some(instance) = self.place_mut(&key).instances.get_mut(id) {
             instance.start_faults.push(fault);
         }

@@ -38,10 +38,7 @@ pub struct ServerConfig {
 
 impl From<Config> for ServerConfig {
     fn from(sim: Config) -> Self {
-        Self {
-            sim,
-            ..Self::default()
-        }
+        Self { sim, ..Self::default() }
     }
 }
 
@@ -92,10 +89,8 @@ impl Server {
             .enable_all()
             .build()
             .context("no runtime")?;
-        let shared = Arc::new(Shared {
-            sim: Mutex::new(Sim::new(config.sim)),
-            offset: AtomicI64::new(config.offset),
-        });
+        let shared =
+            Arc::new(Shared { sim: Mutex::new(Sim::new(config.sim)), offset: AtomicI64::new(config.offset) });
         let (end, ended) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -110,12 +105,7 @@ impl Server {
                 runtime.shutdown_background();
             })
             .context("no thread")?;
-        Ok(Self {
-            shared,
-            address,
-            end: Some(end),
-            thread: Some(thread),
-        })
+        Ok(Self { shared, address, end: Some(end), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:PORT`

@@ -90,10 +90,7 @@ impl Sim {
 
     /// What an account has in a region, as of the last call.
     pub fn place(&self, account: &str, region: &str) -> Option<&Place> {
-        self.places.get(&Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        })
+        self.places.get(&Key { account: account.to_owned(), region: region.to_owned() })
     }
 
     /// All places.
@@ -151,11 +148,8 @@ impl Sim {
 
     /// Meets a call with the rules in force; it has its effect in [`Sim::carry_out`], after the admission's delay.
     pub fn admit(&mut self, account: &str, region: &str, request: &Request) -> Admission {
-        let effects = self
-            .faults
-            .iter_mut()
-            .filter_map(|armed| armed.meet(account, region, request))
-            .collect();
+        let effects =
+            self.faults.iter_mut().filter_map(|armed| armed.meet(account, region, request)).collect();
         Admission { effects }
     }
 
@@ -169,10 +163,7 @@ impl Sim {
         admission: &Admission,
     ) -> Reply {
         let now = self.advance(now);
-        let key = Key {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
         let request_id = self.request_id();
         let mut kill = None;
         let (mut is_dropped, mut is_lost, mut is_cut) = (false, false, false);
@@ -189,16 +180,8 @@ impl Sim {
                         When::After => is_lost = true,
                     }
                 }
-                Effect::Refuse {
-                    code,
-                    message,
-                    status: own,
-                } => {
-                    let message = if message.is_empty() {
-                        "Injected by a fault rule."
-                    } else {
-                        message
-                    };
+                Effect::Refuse { code, message, status: own } => {
+                    let message = if message.is_empty() { "Injected by a fault rule." } else { message };
                     refusal = Some(Refusal {
                         status: own.unwrap_or_else(|| status(code)),
                         code: code.clone(),
@@ -212,21 +195,13 @@ impl Sim {
                 | Effect::NoSnapshots => {}
             }
         }
-        let mut reply = Reply {
-            kill,
-            ..Reply::default()
-        };
+        let mut reply = Reply { kill, ..Reply::default() };
         let result = if is_dropped {
             Ok(Answer::default())
         } else if let Some(refusal) = refusal {
             Err(refusal)
         } else {
-            self.dispatch(&Call {
-                now,
-                key,
-                request,
-                effects: &admission.effects,
-            })
+            self.dispatch(&Call { now, key, request, effects: &admission.effects })
         };
         match result {
             Ok(answer) => {
@@ -234,11 +209,7 @@ impl Sim {
                 reply.ids = answer.ids;
                 reply.body = xml::answer(&request.action, &request_id, &answer.xml.into_string());
             }
-            Err(Refusal {
-                status,
-                code,
-                message,
-            }) => {
+            Err(Refusal { status, code, message }) => {
                 reply.status = status;
                 reply.body = xml::refusal(&request_id, &code, &message);
                 reply.code = Some(code);
@@ -271,9 +242,7 @@ impl Sim {
         outcome: Outcome,
         ids: &[String],
     ) {
-        let ordinal = u64::try_from(self.log.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
+        let ordinal = u64::try_from(self.log.len()).unwrap_or(u64::MAX).saturating_add(1);
         self.log.push(LogEntry {
             ordinal,
             at: now,
@@ -290,11 +259,7 @@ impl Sim {
     }
 
     fn dispatch(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
-        let region = self
-            .config
-            .regions
-            .iter()
-            .find(|region| region.name == call.key.region);
+        let region = self.config.regions.iter().find(|region| region.name == call.key.region);
         if region.is_none_or(|region| region.opt_in == OptIn::NotOptedIn) {
             return Err(Refusal::new(
                 "AuthFailure",
@@ -333,10 +298,7 @@ impl Sim {
     /// 64 bits that depend on the seed and on how many were drawn before (`SplitMix64`).
     fn draw(&mut self) -> u64 {
         self.minted += 1;
-        let mut bits = self
-            .config
-            .seed
-            .wrapping_add(self.minted.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut bits = self.config.seed.wrapping_add(self.minted.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
@@ -350,8 +312,6 @@ impl Sim {
     fn request_id(&mut self) -> String {
         let digits = format!("{:016x}{:016x}", self.draw(), self.draw());
         let mut groups = digits.chars();
-        [8, 4, 4, 4, 12]
-            .map(|length| groups.by_ref().take(length).collect::<String>())
-            .join("-")
+        [8, 4, 4, 4, 12].map(|length| groups.by_ref().take(length).collect::<String>()).join("-")
     }
 }

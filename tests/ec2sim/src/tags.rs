@@ -29,9 +29,7 @@ pub(crate) fn parse(params: &Params) -> Result<Tags, Refusal> {
             return Err(Refusal::value("Tag key cannot be empty"));
         }
         if key.chars().count() > KEY {
-            return Err(Refusal::value(format!(
-                "Tag key exceeds the maximum length of {KEY} characters"
-            )));
+            return Err(Refusal::value(format!("Tag key exceeds the maximum length of {KEY} characters")));
         }
         if value.chars().count() > VALUE {
             return Err(Refusal::value(format!(
@@ -39,9 +37,7 @@ pub(crate) fn parse(params: &Params) -> Result<Tags, Refusal> {
             )));
         }
         if is_reserved(&key) {
-            return Err(Refusal::value(
-                "Tag keys starting with 'aws:' are reserved for internal use",
-            ));
+            return Err(Refusal::value("Tag keys starting with 'aws:' are reserved for internal use"));
         }
         if tags.contains_key(&key) {
             return Err(Refusal::value(format!("Duplicate tag key '{key}' specified.")));
@@ -78,9 +74,7 @@ pub(crate) fn specifications(request: &Request) -> Result<(Tags, Tags), Refusal>
             }
         };
         if slot.replace(tags).is_some() {
-            return Err(Refusal::value(format!(
-                "Duplicate resource type '{kind}' in tag specification."
-            )));
+            return Err(Refusal::value(format!("Duplicate resource type '{kind}' in tag specification.")));
         }
     }
     Ok((image.unwrap_or_default(), snapshot.unwrap_or_default()))

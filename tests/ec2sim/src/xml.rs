@@ -8,11 +8,7 @@ pub(crate) struct Xml(String);
 
 impl Xml {
     pub(crate) fn push(&mut self, value: impl Display) {
-        let value = value
-            .to_string()
-            .replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;");
+        let value = value.to_string().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         self.0.push_str(&value);
     }
 

@@ -48,9 +48,7 @@ fn every_reply_is_one_that_botocores_model_of_ec2_knows() {
         .expect("the simulator starts");
     let mut binary = Binary(child);
     let mut line = String::new();
-    BufReader::new(binary.0.stdout.take().expect("its output"))
-        .read_line(&mut line)
-        .expect("its first line");
+    BufReader::new(binary.0.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
     let url = line.trim().strip_prefix("listening on ").expect("its address");
 
     let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("judge/judge.py");

@@ -4,36 +4,22 @@ use super::*;
 use crate::sample::{CAPTURE, EARLIER_CAPTURE, at, image, record, running, snapshot, stopped_at};
 
 fn judged(instance: &Instance, images: &[Image], snapshots: &[Snapshot], now: i64) -> Verdict {
-    let evidence = Evidence {
-        images: Some(images),
-        snapshots: Some(snapshots),
-        absence: None,
-    };
+    let evidence = Evidence { images: Some(images), snapshots: Some(snapshots), absence: None };
     judge(&record(), Copy::Tag, Some(instance), evidence, at(now))
 }
 
 fn started(launch: i64) -> Instance {
-    Instance {
-        launch_time: Some(at(launch)),
-        ..running()
-    }
+    Instance { launch_time: Some(at(launch)), ..running() }
 }
 
 fn due_for(verdict: &Verdict) -> Option<Due> {
-    if let Verdict::Start { due, .. } = verdict {
-        Some(*due)
-    } else {
-        None
-    }
+    if let Verdict::Start { due, .. } = verdict { Some(*due) } else { None }
 }
 
 const TAKEN: SnapshotState = SnapshotState::Pending;
 
 fn barrier() -> Vec<Snapshot> {
-    vec![
-        snapshot(1, CAPTURE, at(33), TAKEN),
-        snapshot(2, CAPTURE, at(35), SnapshotState::Completed),
-    ]
+    vec![snapshot(1, CAPTURE, at(33), TAKEN), snapshot(2, CAPTURE, at(35), SnapshotState::Completed)]
 }
 
 #[test]
@@ -146,39 +132,19 @@ fn the_machine_is_due_at_the_barrier_and_not_before() {
     assert_eq!(judged(&ours, &images, &[], 40), Verdict::Wait);
     assert_eq!(judged(&ours, &images, &all[..1], 40), Verdict::Wait);
     let twice = [all[0].clone(), all[0].clone()];
-    assert_eq!(
-        judged(&ours, &images, &twice, 40),
-        Verdict::Wait,
-        "one volume twice is one volume"
-    );
-    let expected = Verdict::Start {
-        due: Due::SnapshotsStarted,
-        since: Some(at(35)),
-    };
+    assert_eq!(judged(&ours, &images, &twice, 40), Verdict::Wait, "one volume twice is one volume");
+    let expected = Verdict::Start { due: Due::SnapshotsStarted, since: Some(at(35)) };
     assert_eq!(judged(&ours, &images, &all, 40), expected);
 }
 
 #[test]
 fn with_restart_when_image_available_the_barrier_does_not_end_the_wait() {
-    let record = Record {
-        awaits: Awaits::Image,
-        ..record()
-    };
+    let record = Record { awaits: Awaits::Image, ..record() };
     let judged = |image_state| {
         let images = [image(CAPTURE, image_state)];
         let shots = barrier();
-        let evidence = Evidence {
-            images: Some(&images),
-            snapshots: Some(&shots),
-            absence: None,
-        };
-        due_for(&judge(
-            &record,
-            Copy::Tag,
-            Some(&stopped_at(Some(at(20)))),
-            evidence,
-            at(100),
-        ))
+        let evidence = Evidence { images: Some(&images), snapshots: Some(&shots), absence: None };
+        due_for(&judge(&record, Copy::Tag, Some(&stopped_at(Some(at(20)))), evidence, at(100)))
     };
     assert_eq!(judged(ImageState::Pending), None);
     assert_eq!(judged(ImageState::Available), Some(Due::ImageAvailable));
@@ -190,34 +156,18 @@ fn with_restart_when_image_available_the_barrier_does_not_end_the_wait() {
 fn a_failed_image_or_snapshot_gives_the_machine_back_at_once() {
     let ours = stopped_at(Some(at(20)));
     let failed = [image(CAPTURE, ImageState::Failed)];
-    assert_eq!(
-        due_for(&judged(&ours, &failed, &[], 40)),
-        Some(Due::CaptureFailed)
-    );
+    assert_eq!(due_for(&judged(&ours, &failed, &[], 40)), Some(Due::CaptureFailed));
     let broken = [snapshot(1, CAPTURE, at(33), SnapshotState::Error)];
     let pending = [image(CAPTURE, ImageState::Pending)];
-    assert_eq!(
-        due_for(&judged(&ours, &pending, &broken, 40)),
-        Some(Due::CaptureFailed)
-    );
+    assert_eq!(due_for(&judged(&ours, &pending, &broken, 40)), Some(Due::CaptureFailed));
 }
 
 #[test]
 fn no_evidence_is_not_evidence_of_absence() {
-    let evidence = Evidence {
-        images: None,
-        snapshots: Some(&[]),
-        absence: None,
-    };
+    let evidence = Evidence { images: None, snapshots: Some(&[]), absence: None };
     let ours = stopped_at(Some(at(20)));
-    assert_eq!(
-        judge(&record(), Copy::Tag, Some(&ours), evidence, at(1000)),
-        Verdict::Wait
-    );
-    assert_eq!(
-        due_for(&judge(&record(), Copy::Tag, Some(&ours), evidence, at(1800))),
-        Some(Due::Deadline)
-    );
+    assert_eq!(judge(&record(), Copy::Tag, Some(&ours), evidence, at(1000)), Verdict::Wait);
+    assert_eq!(due_for(&judge(&record(), Copy::Tag, Some(&ours), evidence, at(1800))), Some(Due::Deadline));
 }
 
 #[test]
@@ -225,10 +175,7 @@ fn s55_between_the_tag_and_the_stop_the_record_stays() {
     for now in [0, 10, 60, 61, 600, 60 + 960] {
         assert_eq!(judged(&running(), &[], &[], now), Verdict::Wait, "{now}");
     }
-    assert_eq!(
-        judged(&running(), &[], &[], 60 + 961),
-        Verdict::Remove(Settled::Unused)
-    );
+    assert_eq!(judged(&running(), &[], &[], 60 + 961), Verdict::Remove(Settled::Unused));
 }
 
 #[test]
@@ -237,10 +184,7 @@ fn s57_a_replica_that_sees_no_image_waits_until_a_minute_after_m() {
     for now in [25, 300, 780, 839] {
         assert_eq!(judged(&ours, &[], &[], now), Verdict::Wait, "{now}");
     }
-    let expected = Verdict::Start {
-        due: Due::NothingInSight,
-        since: Some(at(840)),
-    };
+    let expected = Verdict::Start { due: Due::NothingInSight, since: Some(at(840)) };
     assert_eq!(judged(&ours, &[], &[], 840), expected);
     let images = [image(CAPTURE, ImageState::Pending)];
     assert_eq!(
@@ -260,30 +204,18 @@ fn s58_hours_after_a_refused_stop_the_users_own_stop_is_theirs() {
 
 #[test]
 fn s59_a_stop_between_our_start_and_our_untag_is_the_users() {
-    let theirs = Instance {
-        launch_time: Some(at(40)),
-        ..stopped_at(Some(at(45)))
-    };
-    assert_eq!(
-        judged(&theirs, &[], &barrier(), 50),
-        Verdict::Remove(Settled::StoppedBySomebody)
-    );
+    let theirs = Instance { launch_time: Some(at(40)), ..stopped_at(Some(at(45))) };
+    assert_eq!(judged(&theirs, &[], &barrier(), 50), Verdict::Remove(Settled::StoppedBySomebody));
 }
 
 #[test]
 fn s60_a_stop_before_the_plan_is_the_users() {
-    assert_eq!(
-        judged(&stopped_at(Some(at(-3))), &[], &[], 5),
-        Verdict::Remove(Settled::StoppedBySomebody)
-    );
+    assert_eq!(judged(&stopped_at(Some(at(-3))), &[], &[], 5), Verdict::Remove(Settled::StoppedBySomebody));
 }
 
 #[test]
 fn s61_a_record_copied_to_another_instance_is_ignored() {
-    let other = Instance {
-        id: "i-0fedcba9876543210".parse().unwrap(),
-        ..stopped_at(Some(at(20)))
-    };
+    let other = Instance { id: "i-0fedcba9876543210".parse().unwrap(), ..stopped_at(Some(at(20))) };
     assert_eq!(judged(&other, &[], &barrier(), 5000), Verdict::Ignore);
 }
 
@@ -291,44 +223,23 @@ fn s61_a_record_copied_to_another_instance_is_ignored() {
 fn s62_snapshots_of_an_earlier_attempt_do_not_make_a_new_barrier() {
     let ours = stopped_at(Some(at(20)));
     let images = [image(CAPTURE, ImageState::Pending)];
-    let earlier = [
-        snapshot(1, EARLIER_CAPTURE, at(-500), TAKEN),
-        snapshot(2, EARLIER_CAPTURE, at(-500), TAKEN),
-    ];
+    let earlier =
+        [snapshot(1, EARLIER_CAPTURE, at(-500), TAKEN), snapshot(2, EARLIER_CAPTURE, at(-500), TAKEN)];
     assert_eq!(judged(&ours, &images, &earlier, 40), Verdict::Wait);
-    let stale = [
-        snapshot(1, CAPTURE, at(-1), TAKEN),
-        snapshot(2, CAPTURE, at(-1), TAKEN),
-    ];
-    assert_eq!(
-        judged(&ours, &images, &stale, 40),
-        Verdict::Wait,
-        "taken before the plan"
-    );
+    let stale = [snapshot(1, CAPTURE, at(-1), TAKEN), snapshot(2, CAPTURE, at(-1), TAKEN)];
+    assert_eq!(judged(&ours, &images, &stale, 40), Verdict::Wait, "taken before the plan");
 }
 
 #[test]
 fn a_snapshot_without_tags_counts_by_its_description_and_time() {
-    let untagged = |n, started| Snapshot {
-        tags: [].into(),
-        ..snapshot(n, CAPTURE, at(started), TAKEN)
-    };
+    let untagged = |n, started| Snapshot { tags: [].into(), ..snapshot(n, CAPTURE, at(started), TAKEN) };
     let ours = stopped_at(Some(at(20)));
     let images = [image(CAPTURE, ImageState::Pending)];
     let both = [untagged(1, 33), untagged(2, 34)];
-    assert_eq!(
-        due_for(&judged(&ours, &images, &both, 60)),
-        Some(Due::SnapshotsStarted)
-    );
+    assert_eq!(due_for(&judged(&ours, &images, &both, 60)), Some(Due::SnapshotsStarted));
     let old = [untagged(1, 33), untagged(2, -34)];
     assert_eq!(judged(&ours, &images, &old, 60), Verdict::Wait);
-    let foreign = [
-        untagged(1, 33),
-        Snapshot {
-            description: "nightly backup".into(),
-            ..untagged(2, 33)
-        },
-    ];
+    let foreign = [untagged(1, 33), Snapshot { description: "nightly backup".into(), ..untagged(2, 33) }];
     assert_eq!(judged(&ours, &images, &foreign, 60), Verdict::Wait);
 }
 
@@ -365,9 +276,7 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
     ] {
         assert_eq!(ours(reason, -9000, Some(20)), theirs, "{reason}");
     }
-    let unclear = Verdict::Unclear {
-        code: "Server.NewReason".into(),
-    };
+    let unclear = Verdict::Unclear { code: "Server.NewReason".into() };
     assert_eq!(ours("Server.NewReason", -9000, Some(20)), unclear);
 }
 
@@ -379,50 +288,26 @@ fn a_start_that_failed_is_owed_at_once_and_for_ever() {
             launch_time: Some(at(41)),
             ..stopped_at(Some(at(45)))
         };
-        assert_eq!(
-            due_for(&judged(&fell_back, &[], &[], 50)),
-            Some(Due::StartFailed),
-            "{reason}"
-        );
-        assert_eq!(
-            due_for(&judged(&fell_back, &[], &[], 500_000)),
-            Some(Due::StartFailed),
-            "{reason}"
-        );
+        assert_eq!(due_for(&judged(&fell_back, &[], &[], 50)), Some(Due::StartFailed), "{reason}");
+        assert_eq!(due_for(&judged(&fell_back, &[], &[], 500_000)), Some(Due::StartFailed), "{reason}");
     }
 }
 
 #[test]
 fn running_alone_never_pays_a_debt() {
     assert_eq!(judged(&running(), &[], &barrier(), 50), Verdict::Wait);
-    assert_eq!(
-        judged(&started(40), &[], &barrier(), 50),
-        Verdict::Remove(Settled::Paid)
-    );
-    let starting = Instance {
-        state: InstanceState::Pending,
-        ..started(40)
-    };
+    assert_eq!(judged(&started(40), &[], &barrier(), 50), Verdict::Remove(Settled::Paid));
+    let starting = Instance { state: InstanceState::Pending, ..started(40) };
     assert_eq!(judged(&starting, &[], &barrier(), 50), Verdict::Wait);
 }
 
 #[test]
 fn a_terminated_machine_owes_nothing_and_an_unknown_id_is_believed_the_third_time() {
-    let terminated = Instance {
-        state: InstanceState::Terminated,
-        ..running()
-    };
+    let terminated = Instance { state: InstanceState::Terminated, ..running() };
     assert_eq!(judged(&terminated, &[], &[], 50), Verdict::Void);
     let missing = |reads, since| {
-        let absence = Some(Absence {
-            since: at(since),
-            reads,
-        });
-        let evidence = Evidence {
-            images: Some(&[]),
-            snapshots: Some(&[]),
-            absence,
-        };
+        let absence = Some(Absence { since: at(since), reads });
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence };
         judge(&record(), Copy::Remembered, None, evidence, at(100))
     };
     assert_eq!(missing(1, 0), Verdict::Wait);
@@ -432,39 +317,21 @@ fn a_terminated_machine_owes_nothing_and_an_unknown_id_is_believed_the_third_tim
 
 #[test]
 fn a_machine_whose_tag_was_stripped_gets_it_back_before_anything_is_started() {
-    let evidence = Evidence {
-        images: Some(&[]),
-        snapshots: Some(&[]),
-        absence: None,
-    };
+    let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
     let remembered =
         |instance: &Instance, now| judge(&record(), Copy::Remembered, Some(instance), evidence, at(now));
     assert_eq!(remembered(&stopped_at(Some(at(20))), 30), Verdict::Rewrite);
     assert_eq!(remembered(&stopped_at(Some(at(20))), 5000), Verdict::Rewrite);
-    assert_eq!(
-        remembered(&stopped_at(Some(at(-30))), 30),
-        Verdict::Remove(Settled::StoppedBySomebody)
-    );
+    assert_eq!(remembered(&stopped_at(Some(at(-30))), 30), Verdict::Remove(Settled::StoppedBySomebody));
 }
 
 #[test]
 fn an_abort_gives_the_machine_back_a_minute_later() {
     let aborted = record().aborted(at(100));
     assert_eq!(aborted.to_string().parse(), Ok(aborted.clone()));
-    let evidence = Evidence {
-        images: Some(&[]),
-        snapshots: Some(&[]),
-        absence: None,
-    };
-    let judged = |now| {
-        due_for(&judge(
-            &aborted,
-            Copy::Tag,
-            Some(&stopped_at(Some(at(20)))),
-            evidence,
-            at(now),
-        ))
-    };
+    let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
+    let judged =
+        |now| due_for(&judge(&aborted, Copy::Tag, Some(&stopped_at(Some(at(20)))), evidence, at(now)));
     assert_eq!(judged(159), None);
     assert_eq!(judged(160), Some(Due::NothingInSight));
     assert_eq!(aborted.aborted(at(500)), aborted, "an abort is never taken back");
@@ -472,22 +339,12 @@ fn an_abort_gives_the_machine_back_a_minute_later() {
 
 #[test]
 fn a_claim_owes_nothing_and_ends_with_its_capture() {
-    let claim = Record {
-        awaits: Awaits::Nothing,
-        ..record()
-    };
+    let claim = Record { awaits: Awaits::Nothing, ..record() };
     let judged = |instance: &Instance, shots: &[Snapshot], now| {
-        let evidence = Evidence {
-            images: Some(&[]),
-            snapshots: Some(shots),
-            absence: None,
-        };
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(shots), absence: None };
         judge(&claim, Copy::Tag, Some(instance), evidence, at(now))
     };
     assert_eq!(judged(&stopped_at(Some(at(20))), &[], 5), Verdict::Wait);
-    assert_eq!(
-        judged(&stopped_at(Some(at(20))), &barrier(), 40),
-        Verdict::Remove(Settled::ClaimOver)
-    );
+    assert_eq!(judged(&stopped_at(Some(at(20))), &barrier(), 40), Verdict::Remove(Settled::ClaimOver));
     assert_eq!(judged(&running(), &[], 840), Verdict::Remove(Settled::ClaimOver));
 }

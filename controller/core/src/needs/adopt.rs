@@ -16,21 +16,11 @@ fn home_image<'a>(scene: &Scene<'a>) -> Option<&'a Image> {
     let revision = scene.subject.spec.revision.to_string();
     let tagged = |image: &Image, key: &str, value: &str| image.tags.get(key).is_some_and(|tag| tag == value);
     let named = |image: &Image| {
-        let attempt = image
-            .tags
-            .get(tag::ATTEMPT)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(1);
-        image.name
-            == scene
-                .owner()
-                .image_name(scene.template_name(), scene.subject.spec.revision, attempt)
+        let attempt = image.tags.get(tag::ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(1);
+        image.name == scene.owner().image_name(scene.template_name(), scene.subject.spec.revision, attempt)
     };
     let of_its_instance = |image: &Image| {
-        let source = image
-            .source_instance
-            .as_ref()
-            .map(saved_template_api::ids::InstanceId::as_str);
+        let source = image.source_instance.as_ref().map(saved_template_api::ids::InstanceId::as_str);
         source.is_some_and(|source| tagged(image, tag::SOURCE_INSTANCE, source))
     };
     let usable = |image: &&Image| {
@@ -41,11 +31,7 @@ fn home_image<'a>(scene: &Scene<'a>) -> Option<&'a Image> {
             && named(image)
             && of_its_instance(image)
     };
-    scene
-        .images()?
-        .iter()
-        .filter(usable)
-        .min_by_key(|image| image.created)
+    scene.images()?.iter().filter(usable).min_by_key(|image| image.created)
 }
 
 /// Takes an image over that no capture of this status made: the object was applied again, or its status lost.
@@ -65,11 +51,8 @@ pub(crate) fn fold(scene: &mut Scene<'_>) {
     let mut row = RegionStatus::waiting(region.clone(), architecture, RegionRole::Home);
     row.revision = Some(revision);
     row.image_id = Some(image.id.clone());
-    row.state = if image.state == ImageState::Available {
-        RegionState::Available
-    } else {
-        RegionState::Pending
-    };
+    row.state =
+        if image.state == ImageState::Available { RegionState::Available } else { RegionState::Pending };
     scene.status.regions.retain(|old| old.region != region);
     scene.status.regions.insert(0, row);
     scene.status.latest_revision = Some(revision.max(scene.status.latest_revision.unwrap_or(0)));
@@ -84,10 +67,7 @@ fn is_declared_source(scene: &Scene<'_>, image: &Image) -> bool {
 }
 
 fn is_held(scene: &Scene<'_>, image: &Image) -> bool {
-    image
-        .tags
-        .get(tag::HOLDER)
-        .is_some_and(|holder| holder == scene.subject.holder)
+    image.tags.get(tag::HOLDER).is_some_and(|holder| holder == scene.subject.holder)
 }
 
 /// An image of this revision exists that is not this object's to take.

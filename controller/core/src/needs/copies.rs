@@ -24,13 +24,7 @@ const LONGEST: Duration = Duration::from_mins(5);
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let home = scene.home_row()?.clone();
     let source = home.image_id.filter(|_| home.state == RegionState::Available)?;
-    let wanted: Vec<Region> = scene
-        .subject
-        .spec
-        .regions
-        .iter()
-        .map(|region| region.name.clone())
-        .collect();
+    let wanted: Vec<Region> = scene.subject.spec.regions.iter().map(|region| region.name.clone()).collect();
     let mut soonest = LATER;
     for region in &wanted {
         let Some(row) = scene.row(region).cloned() else {
@@ -56,29 +50,16 @@ enum Next {
 
 /// Whether the row's copy may be asked for now.
 fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
-    let Some(view) = scene
-        .world
-        .abroad
-        .get(&row.region)
-        .and_then(|view| view.as_ref().ok())
-    else {
+    let Some(view) = scene.world.abroad.get(&row.region).and_then(|view| view.as_ref().ok()) else {
         return Next::Wait(LATER);
     };
     if view.images.is_err() {
         return Next::Wait(LATER);
     }
-    if let Some(wait) = row
-        .next_attempt_time
-        .as_ref()
-        .and_then(|time| until(scene, time.0))
-    {
+    if let Some(wait) = row.next_attempt_time.as_ref().and_then(|time| until(scene, time.0)) {
         return Next::Wait(wait);
     }
-    let Some(announced) = row
-        .announced_time
-        .as_ref()
-        .filter(|_| row.state == RegionState::Waiting)
-    else {
+    let Some(announced) = row.announced_time.as_ref().filter(|_| row.state == RegionState::Waiting) else {
         return Next::Ask;
     };
     // Its outcome is unknown: EC2 may show it late.
@@ -86,20 +67,14 @@ fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
         return Next::Wait(Duration::from_secs(2));
     }
     let tries = scene.status.announced.as_ref().map_or(1, |last| last.number);
-    if let Some(wait) = left(
-        announced.0,
-        pause(tries, Duration::from_secs(15), LONGEST),
-        scene.now,
-    ) {
+    if let Some(wait) = left(announced.0, pause(tries, Duration::from_secs(15), LONGEST), scene.now) {
         return Next::Wait(wait);
     }
     if !passed(announced.0, TOKEN_TRUSTED, scene.now) {
         return Next::Ask;
     }
     let (reads, span) = ABSENT;
-    let name = request(scene, row, source)
-        .map(|request| request.name)
-        .unwrap_or_default();
+    let name = request(scene, row, source).map(|request| request.name).unwrap_or_default();
     let absent = view
         .absences
         .get(&name)
@@ -108,25 +83,13 @@ fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
 }
 
 fn until(scene: &Scene<'_>, time: jiff::Timestamp) -> Option<Duration> {
-    Duration::try_from(time.duration_since(scene.now))
-        .ok()
-        .filter(|left| !left.is_zero())
+    Duration::try_from(time.duration_since(scene.now)).ok().filter(|left| !left.is_zero())
 }
 
 fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
-    if !scene.subject.finalizer {
-        return Unmet::finalizer_first(Reason::Copying);
-    }
     let repeats = row.state == RegionState::Waiting && row.announced_time.is_some();
-    let attempts = if repeats {
-        row.attempts
-    } else {
-        row.attempts.saturating_add(1)
-    };
-    let fresh = RegionStatus {
-        attempts,
-        ..row.clone()
-    };
+    let attempts = if repeats { row.attempts } else { row.attempts.saturating_add(1) };
+    let fresh = RegionStatus { attempts, ..row.clone() };
     let Some(request) = request(scene, &fresh, source) else {
         return Unmet::waiting(Reason::Copying, "the capture of the image is not known", LATER);
     };
@@ -143,29 +106,15 @@ fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
     }
     let region = fresh.region;
     let message = format!("copying {source} to {region}");
-    Unmet::acting(
-        scene,
-        Reason::Copying,
-        message,
-        Step::CopyImage {
-            region,
-            request: Box::new(request),
-        },
-    )
+    Unmet::acting(scene, Reason::Copying, message, Step::CopyImage { region, request: Box::new(request) })
 }
 
 /// The request of a row's attempt: the same, token included, however often it is sent.
 pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Option<CopyRequest> {
     let capture = frozen(scene)?;
     let tags = scene.tags(&capture, "copy", &row.region);
-    let base = scene
-        .owner()
-        .image_name(scene.template_name(), capture.revision, capture.attempts);
-    let name = if row.attempts < 2 {
-        base
-    } else {
-        format!("{base}-c{}", row.attempts)
-    };
+    let base = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
+    let name = if row.attempts < 2 { base } else { format!("{base}-c{}", row.attempts) };
     let request = CopyRequest {
         source: source.clone(),
         source_region: scene.home().clone(),
@@ -176,10 +125,7 @@ pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -
         token: String::new(),
     };
     let text = serde_json::to_string(&request).unwrap_or_default();
-    let token = names::hex_digest(
-        &format!("{}/{}/{}/{text}", capture.id, row.region, row.attempts),
-        64,
-    );
+    let token = names::hex_digest(&format!("{}/{}/{}/{text}", capture.id, row.region, row.attempts), 64);
     Some(CopyRequest { token, ..request })
 }
 
@@ -204,10 +150,7 @@ fn frozen(scene: &Scene<'_>) -> Option<CaptureStatus> {
 /// What is not available yet, in words.
 pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason, String)> {
     let rows: Vec<&RegionStatus> = wanted.iter().filter_map(|region| scene.row(region)).collect();
-    let open: Vec<&&RegionStatus> = rows
-        .iter()
-        .filter(|row| row.state != RegionState::Available)
-        .collect();
+    let open: Vec<&&RegionStatus> = rows.iter().filter(|row| row.state != RegionState::Available).collect();
     if open.is_empty() && rows.len() == wanted.len() {
         return None;
     }
@@ -216,14 +159,7 @@ pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason
     let words: Vec<String> = open.iter().map(|row| words(scene, row)).collect();
     let done = rows.len().saturating_sub(open.len());
     let message = format!("{done}/{} copies available: {}", wanted.len(), words.join("; "));
-    Some((
-        if all_broken {
-            Reason::PartiallyReplicated
-        } else {
-            Reason::Copying
-        },
-        message,
-    ))
+    Some((if all_broken { Reason::PartiallyReplicated } else { Reason::Copying }, message))
 }
 
 fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {

@@ -29,11 +29,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
     let going = Unmet::waiting(Reason::Deleting, "the images stay (deletionPolicy Retain)", SOON);
     Some(Unmet {
-        finalizer: if scene.subject.finalizer {
-            Finalizer::Remove
-        } else {
-            Finalizer::Keep
-        },
+        finalizer: if scene.subject.finalizer { Finalizer::Remove } else { Finalizer::Keep },
         ..going
     })
 }
@@ -44,15 +40,8 @@ fn is_overdue(scene: &Scene<'_>) -> bool {
 }
 
 fn pay_first(scene: &mut Scene<'_>) -> Unmet {
-    let unmet = record::give_up(
-        scene,
-        "Deleted",
-        "the object was deleted before the image was asked for",
-    );
+    let unmet = record::give_up(scene, "Deleted", "the object was deleted before the image was asked for");
     let step = unmet.and_then(|unmet| unmet.step);
     let message = "the machine is given back before the object goes";
-    Unmet {
-        step,
-        ..Unmet::waiting(Reason::Deleting, message, SOON)
-    }
+    Unmet { step, ..Unmet::waiting(Reason::Deleting, message, SOON) }
 }

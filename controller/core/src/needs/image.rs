@@ -25,10 +25,7 @@ const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
 
 /// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
 pub(crate) fn request(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    let Some(capture) = scene
-        .open_capture()
-        .filter(|capture| capture.stop_requested_time.is_some())
-        .cloned()
+    let Some(capture) = scene.open_capture().filter(|capture| capture.stop_requested_time.is_some()).cloned()
     else {
         return Ok(None);
     };
@@ -70,12 +67,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
         capture.image_requested_time.get_or_insert(now);
     }
     let step = Step::CreateImage(Box::new(request));
-    Unmet::acting(
-        scene,
-        Reason::Capturing,
-        "asking EC2 for the image of the stopped machine",
-        step,
-    )
+    Unmet::acting(scene, Reason::Capturing, "asking EC2 for the image of the stopped machine", step)
 }
 
 /// The request whose snapshots are the barrier.
@@ -83,9 +75,7 @@ pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance
     let tags = scene.tags(capture, "home", scene.home());
     ImageRequest {
         instance: instance.id.clone(),
-        name: scene
-            .owner()
-            .image_name(scene.template_name(), capture.revision, capture.attempts),
+        name: scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts),
         description: capture.description.clone().unwrap_or_default(),
         image_tags: tags.clone(),
         snapshot_tags: tags,
@@ -94,40 +84,20 @@ pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance
 
 /// The set of volumes is that of this instant: n alone is rewritten, the rest of the record stays.
 fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Unmet {
-    let volumes: Vec<_> = instance
-        .attachments
-        .iter()
-        .map(|volume| volume.volume.clone())
-        .collect();
+    let volumes: Vec<_> = instance.attachments.iter().map(|volume| volume.volume.clone()).collect();
     if instance.attachments.iter().any(|volume| !volume.attached) {
         return Unmet::waiting(Reason::Capturing, "a volume is being attached or detached", SOON);
     }
-    let rewritten = Record {
-        volumes: volumes.len(),
-        ..record.clone()
-    };
+    let rewritten = Record { volumes: volumes.len(), ..record.clone() };
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.expected_volumes = volumes;
         capture.debt = Some(rewritten.to_string());
     }
     if rewritten == *record {
-        return Unmet::waiting(
-            Reason::Capturing,
-            "other volumes are attached than before",
-            Duration::ZERO,
-        );
+        return Unmet::waiting(Reason::Capturing, "other volumes are attached than before", Duration::ZERO);
     }
-    let step = Step::Tag {
-        record: rewritten,
-        receipt: None,
-        replaces: None,
-    };
-    Unmet::acting(
-        scene,
-        Reason::Capturing,
-        "the machine has other volumes than before",
-        step,
-    )
+    let step = Step::Tag { record: rewritten, receipt: None, replaces: None };
+    Unmet::acting(scene, Reason::Capturing, "the machine has other volumes than before", step)
 }
 
 /// What EC2's answer to the last try means, where it is not "try again".
@@ -162,9 +132,7 @@ fn code_word(code: &str) -> &'static str {
 /// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.
 fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     let capture = scene.capture()?;
-    let name = scene
-        .owner()
-        .image_name(scene.template_name(), capture.revision, capture.attempts);
+    let name = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
     let foreign: Option<&Image> = scene
         .images()?
         .iter()
@@ -180,11 +148,7 @@ fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
         return record::give_up(scene, Reason::NameConflict.name(), &text);
     }
-    Some(Unmet::waiting(
-        Reason::Capturing,
-        format!("looking for the image that has the name {name}"),
-        SOON,
-    ))
+    Some(Unmet::waiting(Reason::Capturing, format!("looking for the image that has the name {name}"), SOON))
 }
 
 fn given_back(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
@@ -195,17 +159,9 @@ fn given_back(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
 /// The machine runs again and no image is known: it may only be late to show, until m + 60.
 fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     if scene.now < later(record.image_by, IMAGE_MARGIN) {
-        return Unmet::waiting(
-            Reason::Capturing,
-            "the machine is back; looking for its image",
-            SOON,
-        );
+        return Unmet::waiting(Reason::Capturing, "the machine is back; looking for its image", SOON);
     }
-    fail(
-        scene,
-        Reason::ImageFailed,
-        "the machine was given back before EC2 showed an image of it",
-    )
+    fail(scene, Reason::ImageFailed, "the machine was given back before EC2 showed an image of it")
 }
 
 /// The attempt has no image that could be served. Its image and snapshots stay.
@@ -220,21 +176,14 @@ pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unme
 /// The image is available. A pending image is waited for without a limit: EC2 may take 24 hours.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let row = scene.home_row().cloned()?;
-    let open = scene
-        .open_capture()
-        .filter(|capture| capture.reason.is_none())
-        .cloned();
+    let open = scene.open_capture().filter(|capture| capture.reason.is_none()).cloned();
     let id: Option<ImageId> = row.image_id;
     let shown = id.map(|id| id.to_string()).unwrap_or_default();
     if let Some(capture) = open {
         let restored = capture.source_restored_time.is_some();
         if row.state == RegionState::Failed {
             let why = row.message.unwrap_or_default();
-            return Some(fail(
-                scene,
-                Reason::ImageFailed,
-                &format!("image {shown} failed: {why}"),
-            ));
+            return Some(fail(scene, Reason::ImageFailed, &format!("image {shown} failed: {why}")));
         }
         if restored && capture.snapshots_started_time.is_none() && scene.snapshots().is_some() {
             let text = format!(
@@ -250,12 +199,9 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             Some(Unmet::stalled(Reason::ImageMissing, text))
         }
         RegionState::Waiting | RegionState::Pending | RegionState::Failed | RegionState::Retained => {
-            let waits_for_image = scene
-                .capture()
-                .is_some_and(|capture| capture.restart_when == RestartWhen::ImageAvailable);
-            let restored = scene
-                .capture()
-                .is_none_or(|capture| capture.source_restored_time.is_some());
+            let waits_for_image =
+                scene.capture().is_some_and(|capture| capture.restart_when == RestartWhen::ImageAvailable);
+            let restored = scene.capture().is_none_or(|capture| capture.source_restored_time.is_some());
             let soon = if restored || waits_for_image { LATER } else { SOON };
             let percent = row.progress_percent.unwrap_or(0);
             Some(Unmet::waiting(

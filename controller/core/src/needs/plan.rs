@@ -40,16 +40,10 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
     if let Some(left) = left(ended, SLOWLY, scene.now) {
-        let reason = capture
-            .reason
-            .as_deref()
-            .and_then(|reason| reason.parse().ok())
-            .unwrap_or(Reason::InstanceBusy);
+        let reason =
+            capture.reason.as_deref().and_then(|reason| reason.parse().ok()).unwrap_or(Reason::InstanceBusy);
         let unmet = Unmet::invalid(reason, format!("{message}; tried again in {} s", left.as_secs()));
-        return Ok(Some(Unmet {
-            look_again: left,
-            ..unmet
-        }));
+        return Ok(Some(Unmet { look_again: left, ..unmet }));
     }
     begin(scene, Some(capture))
 }
@@ -59,53 +53,26 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
         Ok(instance) => instance,
         Err(unmet) => return Ok(Some(unmet)),
     };
-    if !scene.subject.finalizer {
-        return Ok(Some(Unmet::finalizer_first(Reason::Preflight)));
-    }
     let attempts = last.map_or_else(|| seen_attempts(scene).saturating_add(1), |last| last.attempts);
-    Ok(Some(write(
-        scene,
-        instance,
-        attempts,
-        last.map_or(0, |last| last.disruptions),
-        None,
-    )))
+    Ok(Some(write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), None)))
 }
 
 /// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
 pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
-    write(
-        scene,
-        instance,
-        last.attempts,
-        last.disruptions,
-        Some(last.id.clone()),
-    )
+    write(scene, instance, last.attempts, last.disruptions, Some(last.id.clone()))
 }
 
 /// §6: the largest attempt in the tags of anything of this revision.
 pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
     let images = scene.images().unwrap_or_default().iter().map(|image| &image.tags);
-    let snapshots = scene
-        .snapshots()
-        .unwrap_or_default()
-        .iter()
-        .map(|shot| &shot.tags);
+    let snapshots = scene.snapshots().unwrap_or_default().iter().map(|shot| &shot.tags);
     let revision = scene.subject.spec.revision.to_string();
     let of_revision = |tags: &&crate::world::Tags| {
         scene.owns(tags) && tags.get(names::tag::REVISION).is_some_and(|tag| *tag == revision)
     };
-    let attempt = |tags: &crate::world::Tags| {
-        tags.get(names::tag::ATTEMPT)
-            .and_then(|tag| tag.parse::<i32>().ok())
-    };
-    images
-        .chain(snapshots)
-        .filter(of_revision)
-        .filter_map(attempt)
-        .max()
-        .unwrap_or(0)
-        .clamp(0, 9999)
+    let attempt =
+        |tags: &crate::world::Tags| tags.get(names::tag::ATTEMPT).and_then(|tag| tag.parse::<i32>().ok());
+    images.chain(snapshots).filter(of_revision).filter_map(attempt).max().unwrap_or(0).clamp(0, 9999)
 }
 
 fn write(
@@ -122,28 +89,11 @@ fn write(
         RestartWhen::SnapshotsStarted => Awaits::Snapshots,
         RestartWhen::ImageAvailable => Awaits::Image,
     };
-    let owner = scene
-        .subject
-        .holder
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(8)
-        .collect();
+    let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (StopSpec::default().timeout_seconds, max_downtime_seconds);
-    let volumes: Vec<_> = instance
-        .attachments
-        .iter()
-        .map(|volume| volume.volume.clone())
-        .collect();
-    let record = Record::plan(
-        instance.id.clone(),
-        id.clone(),
-        owner,
-        scene.now,
-        limits,
-        awaits,
-        volumes.len(),
-    );
+    let volumes: Vec<_> = instance.attachments.iter().map(|volume| volume.volume.clone()).collect();
+    let record =
+        Record::plan(instance.id.clone(), id.clone(), owner, scene.now, limits, awaits, volumes.len());
     let capture = CaptureStatus {
         id,
         revision: spec.revision,
@@ -157,9 +107,7 @@ fn write(
         expected_volumes: volumes,
         debt: Some(record.to_string()),
         consistency: Consistency::Unknown,
-        launch_time: instance
-            .launch_time
-            .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        launch_time: instance.launch_time.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
         start_time: Some(scene.time()),
         created_by: Some(concat!("savedtemplate/", env!("CARGO_PKG_VERSION")).to_owned()),
         ..CaptureStatus::default()
@@ -177,31 +125,15 @@ fn write(
         row.attempts = attempts;
     }
     scene.status.applied_tag_keys = spec.tags.iter().map(|tag| tag.key.clone()).collect();
-    let step = Step::Tag {
-        receipt: Some(record::receipt(scene, &record)),
-        record,
-        replaces,
-    };
-    Unmet::acting(
-        scene,
-        Reason::Capturing,
-        "writing the restart record to the machine",
-        step,
-    )
+    let step = Step::Tag { receipt: Some(record::receipt(scene, &record)), record, replaces };
+    Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
 }
 
 /// New for each disruption; of two leaders with one read, the compare-and-swap picks one.
 fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
     let subject = &scene.subject;
-    let number = scene
-        .status
-        .announced
-        .as_ref()
-        .map_or(0, |announced| announced.number);
-    let last = scene
-        .capture()
-        .map(|capture| capture.id.clone())
-        .unwrap_or_default();
+    let number = scene.status.announced.as_ref().map_or(0, |announced| announced.number);
+    let last = scene.capture().map(|capture| capture.id.clone()).unwrap_or_default();
     let text = format!(
         "{}/{}/{}/{}/{}/{attempts}/{number}/{last}/{}",
         subject.cluster,

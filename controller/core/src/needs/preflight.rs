@@ -8,6 +8,7 @@ use saved_template_api::{
 
 use crate::{
     decide::Question,
+    fold,
     needs::{LATER, Unmet, image, plan, record},
     refusal::{Class, Refusal},
     scene::Scene,
@@ -36,32 +37,19 @@ fn row(check: &str, result: CheckResult, message: impl Into<String>) -> Prefligh
 }
 
 fn passed(check: &str) -> Finding {
-    Finding {
-        row: row(check, CheckResult::Passed, ""),
-        reason: Reason::PreflightPassed,
-    }
+    Finding { row: row(check, CheckResult::Passed, ""), reason: Reason::PreflightPassed }
 }
 
 fn failed(check: &str, reason: Reason, message: impl Into<String>) -> Finding {
-    Finding {
-        row: row(check, CheckResult::Failed, message),
-        reason,
-    }
+    Finding { row: row(check, CheckResult::Failed, message), reason }
 }
 
 fn noted(check: &str, result: CheckResult, message: impl Into<String>) -> Finding {
-    Finding {
-        row: row(check, result, message),
-        reason: Reason::PreflightPassed,
-    }
+    Finding { row: row(check, result, message), reason: Reason::PreflightPassed }
 }
 
 fn test(check: &str, good: bool, reason: Reason, message: impl FnOnce() -> String) -> Finding {
-    if good {
-        passed(check)
-    } else {
-        failed(check, reason, message())
-    }
+    if good { passed(check) } else { failed(check, reason, message()) }
 }
 
 /// The machine, if it may be stopped; else what stands in the way. Asks for the probe once Describe calls passed.
@@ -70,22 +58,19 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
         Ok(instance) => instance,
         Err(unmet) => return Ok(Err(unmet)),
     };
+    fold::source(scene, instance);
+    fold::images(scene);
     if let Some(unmet) = busy(scene, instance) {
         return Ok(Err(unmet));
     }
     let mut findings = described(scene, instance);
-    if findings
-        .iter()
-        .all(|finding| finding.row.result != CheckResult::Failed)
-    {
+    if findings.iter().all(|finding| finding.row.result != CheckResult::Failed) {
         let Some(probe) = &scene.world.probe else {
             return Err(question(scene, instance));
         };
         findings.extend(probed(scene, instance, probe));
     }
-    let bad = findings
-        .iter()
-        .find(|finding| finding.row.result == CheckResult::Failed);
+    let bad = findings.iter().find(|finding| finding.row.result == CheckResult::Failed);
     let unmet = bad.map(|bad| Unmet::invalid(bad.reason, bad.row.message.clone().unwrap_or_default()));
     scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(64).collect();
     Ok(unmet.map_or(Ok(instance), Err))
@@ -99,30 +84,20 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
     let region = &source.region;
     let (matches, what): (Vec<&Instance>, String) = match (&source.instance_id, &source.instance_name) {
         (Some(id), _) => (
-            scene
-                .instances()
-                .iter()
-                .filter(|instance| instance.id == *id)
-                .collect(),
+            scene.instances().iter().filter(|instance| instance.id == *id).collect(),
             format!("instance {id}"),
         ),
         (None, Some(name)) => {
             let named =
                 |instance: &&Instance| instance.tags.get("Name") == Some(name) && !instance.state.is_gone();
-            (
-                scene.instances().iter().filter(named).collect(),
-                format!("instance with the tag Name={name}"),
-            )
+            (scene.instances().iter().filter(named).collect(), format!("instance with the tag Name={name}"))
         }
         (None, None) => (Vec::new(), "instance".to_owned()),
     };
     match matches.as_slice() {
         [instance] if instance.state.is_gone() => {
-            let message = format!(
-                "{} is {}: name a machine that exists",
-                instance.id,
-                instance.state.as_str()
-            );
+            let message =
+                format!("{} is {}: name a machine that exists", instance.id, instance.state.as_str());
             Err(Unmet::invalid(Reason::InstanceTerminated, message))
         }
         [instance] => Ok(instance),
@@ -130,10 +105,7 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
             let message = format!(
                 "there is no {what} in {region}: correct spec.source, or check with aws ec2 describe-instances --region {region}"
             );
-            Err(Unmet {
-                look_again: LATER,
-                ..Unmet::invalid(Reason::InstanceNotFound, message)
-            })
+            Err(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceNotFound, message) })
         }
         many => {
             let ids: Vec<&str> = many.iter().map(|instance| instance.id.as_str()).take(5).collect();
@@ -175,10 +147,8 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
         ));
     }
     let receipt = instance.tags.get(&scene.owner().receipt_key())?;
-    let revision: Option<i32> = receipt
-        .strip_prefix('r')
-        .and_then(|text| text.split(' ').next())
-        .and_then(|text| text.parse().ok());
+    let revision: Option<i32> =
+        receipt.strip_prefix('r').and_then(|text| text.split(' ').next()).and_then(|text| text.parse().ok());
     let begun = revision.is_some_and(|revision| revision >= scene.subject.spec.revision);
     (begun && scene.status.latest_revision.is_none()).then(|| {
         let message = format!(
@@ -199,9 +169,7 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
     let id = &instance.id;
     let has_tag = |wanted: &[&str]| {
         let is = |key: &String| {
-            wanted
-                .iter()
-                .any(|wanted| key == wanted || (wanted.ends_with('/') && key.starts_with(wanted)))
+            wanted.iter().any(|wanted| key == wanted || (wanted.ends_with('/') && key.starts_with(wanted)))
         };
         instance.tags.keys().find(|key| is(key)).cloned()
     };
@@ -214,29 +182,18 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         "AmazonECSManaged",
         "aws:ec2:fleet-id",
     ]);
-    let is_mac = instance
-        .instance_type
-        .as_deref()
-        .is_some_and(|kind| kind.starts_with("mac"));
-    let in_region = |zone: &String| {
-        zone.strip_prefix(scene.home().as_str())
-            .is_some_and(|rest| rest.len() == 1)
-    };
+    let is_mac = instance.instance_type.as_deref().is_some_and(|kind| kind.starts_with("mac"));
+    let in_region =
+        |zone: &String| zone.strip_prefix(scene.home().as_str()).is_some_and(|rest| rest.len() == 1);
     let local_zone = !instance.zone.as_ref().is_none_or(in_region);
-    let spot = instance
-        .lifecycle
-        .as_deref()
-        .is_some_and(|lifecycle| lifecycle != "on-demand");
+    let spot = instance.lifecycle.as_deref().is_some_and(|lifecycle| lifecycle != "on-demand");
     let attached =
         !instance.attachments.is_empty() && instance.attachments.iter().all(|volume| volume.attached);
     let mut findings = vec![
         state(instance),
-        test(
-            "RootDevice",
-            instance.ebs_root,
-            Reason::UnsupportedRootDevice,
-            || format!("the root device of {id} is instance store: only EBS-backed machines can be saved"),
-        ),
+        test("RootDevice", instance.ebs_root, Reason::UnsupportedRootDevice, || {
+            format!("the root device of {id} is instance store: only EBS-backed machines can be saved")
+        }),
         test("OnDemand", !spot, Reason::SpotInstance, || {
             format!("{id} is a Spot Instance: EC2 may not start it again; save a machine that is not")
         }),
@@ -254,23 +211,12 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         test("Managed", !instance.managed, Reason::ManagedInstance, || {
             format!("{id} is managed by an AWS service, which alone may stop it")
         }),
-        test(
-            "Placement",
-            !(is_mac || instance.outpost || local_zone),
-            Reason::InstanceNotSupported,
-            || format!("{id} is a Mac instance, or on an Outpost or in a Local Zone: not supported"),
-        ),
-        test(
-            "Tags",
-            instance.tags.len() < MOST_TAGS,
-            Reason::TooManyTags,
-            || {
-                format!(
-                    "{id} has {} tags: EC2 allows 50 and two are needed, remove some",
-                    instance.tags.len()
-                )
-            },
-        ),
+        test("Placement", !(is_mac || instance.outpost || local_zone), Reason::InstanceNotSupported, || {
+            format!("{id} is a Mac instance, or on an Outpost or in a Local Zone: not supported")
+        }),
+        test("Tags", instance.tags.len() < MOST_TAGS, Reason::TooManyTags, || {
+            format!("{id} has {} tags: EC2 allows 50 and two are needed, remove some", instance.tags.len())
+        }),
         test("Volumes", attached, Reason::InstanceBusy, || {
             format!("{id} has no volume, or one that is being attached or detached")
         }),
@@ -299,48 +245,29 @@ fn state(instance: &Instance) -> Finding {
             Reason::InstanceBusy,
             format!("{id} is {}: waiting until it runs", instance.state.as_str()),
         ),
-        InstanceState::ShuttingDown | InstanceState::Terminated => failed(
-            "State",
-            Reason::InstanceTerminated,
-            format!("{id} is {}", instance.state.as_str()),
-        ),
+        InstanceState::ShuttingDown | InstanceState::Terminated => {
+            failed("State", Reason::InstanceTerminated, format!("{id} is {}", instance.state.as_str()))
+        }
     }
 }
 
 /// The names of the images, in home and in each region: nobody else may have them.
 fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
     let attempts = plan::seen_attempts(scene).saturating_add(1);
-    let name = scene
-        .owner()
-        .image_name(scene.template_name(), scene.subject.spec.revision, attempts);
+    let name = scene.owner().image_name(scene.template_name(), scene.subject.spec.revision, attempts);
     let regions =
         std::iter::once(scene.home()).chain(scene.subject.spec.regions.iter().map(|region| &region.name));
     let mut findings = Vec::new();
     for region in regions {
-        let images = if region == scene.home() {
-            scene.images()
-        } else {
-            scene.images_in(region)
-        };
+        let images = if region == scene.home() { scene.images() } else { scene.images_in(region) };
         let Some(images) = images else {
-            let why = scene
-                .world
-                .abroad
-                .get(region)
-                .and_then(|view| view.as_ref().err())
-                .map(ToString::to_string);
-            let finding = noted(
-                "NameFree",
-                CheckResult::Unknown,
-                why.unwrap_or_else(|| "not read".into()),
-            );
+            let why =
+                scene.world.abroad.get(region).and_then(|view| view.as_ref().err()).map(ToString::to_string);
+            let finding = noted("NameFree", CheckResult::Unknown, why.unwrap_or_else(|| "not read".into()));
             findings.push(in_region(finding, region));
             continue;
         };
-        if let Some(taken) = images
-            .iter()
-            .find(|image| image.name == name && !scene.owns(&image.tags))
-        {
+        if let Some(taken) = images.iter().find(|image| image.name == name && !scene.owns(&image.tags)) {
             let text = format!(
                 "the name {name} is taken by {} in {region}: choose another spec.templateName, or deregister it",
                 taken.id
@@ -348,21 +275,11 @@ fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
             findings.push(in_region(failed("NameFree", Reason::NameConflict, text), region));
         }
     }
-    if findings.is_empty() {
-        vec![passed("NameFree")]
-    } else {
-        findings
-    }
+    if findings.is_empty() { vec![passed("NameFree")] } else { findings }
 }
 
 fn in_region(finding: Finding, region: &Region) -> Finding {
-    Finding {
-        row: PreflightCheck {
-            region: Some(region.clone()),
-            ..finding.row
-        },
-        ..finding
-    }
+    Finding { row: PreflightCheck { region: Some(region.clone()), ..finding.row }, ..finding }
 }
 
 fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
@@ -378,11 +295,7 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
     Question::Probe {
         instance: instance.id.clone(),
         instance_type: instance.instance_type.clone().unwrap_or_default(),
-        volumes: instance
-            .attachments
-            .iter()
-            .map(|volume| volume.volume.clone())
-            .collect(),
+        volumes: instance.attachments.iter().map(|volume| volume.volume.clone()).collect(),
         request: Box::new(image::image_request(scene, &sketch, instance)),
     }
 }
@@ -415,9 +328,7 @@ fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding>
                 noted(MULTI_ATTACH, CheckResult::Warning, text)
             }
         }),
-        answer("CreateImagePermitted", &probe.create_image, |()| {
-            passed("CreateImagePermitted")
-        }),
+        answer("CreateImagePermitted", &probe.create_image, |()| passed("CreateImagePermitted")),
     ];
     match &probe.regions {
         Ok(known) => {
@@ -428,11 +339,7 @@ fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding>
                 in_region(failed("RegionEnabled", Reason::RegionNotEnabled, text), region)
             });
             let off: Vec<Finding> = off.collect();
-            findings.extend(if off.is_empty() {
-                vec![passed("RegionEnabled")]
-            } else {
-                off
-            });
+            findings.extend(if off.is_empty() { vec![passed("RegionEnabled")] } else { off });
         }
         Err(refusal) => findings.push(refused("RegionEnabled", refusal)),
     }

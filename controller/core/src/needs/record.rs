@@ -21,11 +21,7 @@ const IAM_LAG: i64 = 45;
 const PAUSE: Duration = Duration::from_secs(20);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    let Some(capture) = scene
-        .open_capture()
-        .filter(|capture| capture.debt.is_some())
-        .cloned()
-    else {
+    let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned() else {
         return Ok(None);
     };
     let Some(record) = scene.record() else {
@@ -50,11 +46,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     }
     match scene.tagged_value() {
         Some(value) if value == text => {}
-        Some(value)
-            if value
-                .parse::<Record>()
-                .is_ok_and(|other| other.capture == record.capture) =>
-        {
+        Some(value) if value.parse::<Record>().is_ok_and(|other| other.capture == record.capture) => {
             return Ok(waiting("an older value of the restart record is on the machine"));
         }
         Some(_) => {
@@ -64,19 +56,12 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         None => return Ok(tag(scene, record)),
     }
     if let Some(key) = foreign_record(scene, instance) {
-        let message = format!(
-            "another installation is saving {}: it carries the tag {key}",
-            instance.id
-        );
+        let message = format!("another installation is saving {}: it carries the tag {key}", instance.id);
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
-    let sighting = scene
-        .view()
-        .and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
+    let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
     if !sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= SEEN_FOR) {
-        return Ok(waiting(
-            "the restart record is on the machine; waiting until it is found again",
-        ));
+        return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
     }
     let Some(permits) = scene.world.permits.clone() else {
         return Err(Question::Permits(instance.id.clone()));
@@ -100,30 +85,18 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
 /// The write that announces the stop: from here on the record is a debt.
 pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     let now = scene.time();
-    if let Some(capture) = scene
-        .status
-        .capture
-        .as_mut()
-        .filter(|capture| capture.stop_requested_time.is_none())
+    if let Some(capture) =
+        scene.status.capture.as_mut().filter(|capture| capture.stop_requested_time.is_none())
     {
         capture.stop_requested_time = Some(now);
         capture.disruptions = capture.disruptions.saturating_add(1);
     }
     let message = format!("stopping {}", record.instance);
-    Unmet::acting(
-        scene,
-        Reason::Capturing,
-        message,
-        Step::Stop {
-            record: record.clone(),
-        },
-    )
+    Unmet::acting(scene, Reason::Capturing, message, Step::Stop { record: record.clone() })
 }
 
 fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
-    let refused = scene
-        .announced(TAG)
-        .and_then(|announced| announced.settled.clone());
+    let refused = scene.announced(TAG).and_then(|announced| announced.settled.clone());
     if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
         let text = format!("CreateTags on {}: {code}: {message}", record.instance);
         let ended = match Class::of(code, message) {
@@ -149,17 +122,8 @@ fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
             SOON,
         );
     }
-    let step = Step::Tag {
-        record: record.clone(),
-        receipt: Some(receipt(scene, record)),
-        replaces: None,
-    };
-    Unmet::acting(
-        scene,
-        Reason::Capturing,
-        "writing the restart record to the machine",
-        step,
-    )
+    let step = Step::Tag { record: record.clone(), receipt: Some(receipt(scene, record)), replaces: None };
+    Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
 }
 
 /// The receipt that stays on the machine: this revision had begun.
@@ -172,17 +136,12 @@ pub(crate) fn receipt(scene: &Scene<'_>, record: &Record) -> (String, String) {
 pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
     let ours = scene.debt_key();
     let mut keys = instance.tags.keys();
-    keys.find(|key| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours)
-        .cloned()
+    keys.find(|key| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours).cloned()
 }
 
 fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {
     let lag = seconds_between(record.planned, scene.now) < IAM_LAG;
-    let wait = Unmet::waiting(
-        Reason::Capturing,
-        format!("waiting for permission: {refusal}"),
-        SOON,
-    );
+    let wait = Unmet::waiting(Reason::Capturing, format!("waiting for permission: {refusal}"), SOON);
     if refusal.passes() || (refusal.class == Class::Denied && lag) {
         return wait;
     }
@@ -211,9 +170,8 @@ fn end(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Option<Unmet> {
 /// None where CreateImage is out and only its end can be waited for.
 pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Option<Unmet> {
     let record = scene.record()?;
-    let refused = scene
-        .announced(crate::step::CREATE_IMAGE)
-        .is_some_and(|announced| announced.settled.is_some());
+    let refused =
+        scene.announced(crate::step::CREATE_IMAGE).is_some_and(|announced| announced.settled.is_some());
     let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
     let capture = scene.status.capture.as_mut()?;
     if capture.image_requested_time.is_some() && (has_image || !refused) {
@@ -224,11 +182,7 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
         capture.message = Some(cut(message.to_owned(), 512));
     }
     let stopped = capture.stop_requested_time.is_some();
-    Some(if stopped {
-        abort(scene, &record)
-    } else {
-        withdraw(scene, &record)
-    })
+    Some(if stopped { abort(scene, &record) } else { withdraw(scene, &record) })
 }
 
 /// Takes the Stop back that EC2 refused, or that came after somebody else's: it disrupted nothing.
@@ -245,31 +199,21 @@ pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, reason: Reas
 
 /// First the status, then `DeleteTags` by value until it is gone.
 fn withdraw(scene: &mut Scene<'_>, record: &Record) -> Unmet {
-    let message = scene
-        .capture()
-        .and_then(|capture| capture.message.clone())
-        .unwrap_or_default();
+    let message = scene.capture().and_then(|capture| capture.message.clone()).unwrap_or_default();
     let waiting = Unmet::waiting(Reason::Preflight, message.clone(), SOON);
-    let on_machine = scene
-        .tagged_value()
-        .and_then(|value| value.parse::<Record>().ok());
+    let on_machine = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let ours = on_machine.filter(|tagged| tagged.capture == record.capture);
     let may_still_arrive = scene.announced(TAG).is_some();
     if scene.pause_left(UNTAG, PAUSE).is_some() || (ours.is_none() && !may_still_arrive) {
         return waiting;
     }
-    let step = Step::Untag {
-        record: ours.unwrap_or_else(|| record.clone()),
-    };
+    let step = Step::Untag { record: ours.unwrap_or_else(|| record.clone()) };
     Unmet::acting(scene, Reason::Preflight, message, step)
 }
 
 /// The restart loop gives the machine back a minute after the `m` that is written here.
 fn abort(scene: &mut Scene<'_>, record: &Record) -> Unmet {
-    let message = scene
-        .capture()
-        .and_then(|capture| capture.message.clone())
-        .unwrap_or_default();
+    let message = scene.capture().and_then(|capture| capture.message.clone()).unwrap_or_default();
     let waiting = Unmet::waiting(Reason::RestoringSource, message.clone(), SOON);
     let is_aborted = record.image_by <= scene.now;
     let text = record.to_string();
@@ -285,11 +229,7 @@ fn abort(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.debt = Some(aborted.to_string());
     }
-    let step = Step::Tag {
-        record: aborted,
-        receipt: None,
-        replaces: None,
-    };
+    let step = Step::Tag { record: aborted, receipt: None, replaces: None };
     Unmet::acting(scene, Reason::RestoringSource, message, step)
 }
 

@@ -9,14 +9,7 @@ use crate::{
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
     let (reason, message) = crate::conditions::source_restored(scene, capture);
-    let ready = if capture.stop_requested_time.is_some() {
-        Reason::RestoringSource
-    } else {
-        Reason::Capturing
-    };
-    Some(Unmet::waiting(
-        ready,
-        format!("{}: {message}", reason.name()),
-        SOON,
-    ))
+    let ready =
+        if capture.stop_requested_time.is_some() { Reason::RestoringSource } else { Reason::Capturing };
+    Some(Unmet::waiting(ready, format!("{}: {message}", reason.name()), SOON))
 }

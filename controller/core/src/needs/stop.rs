@@ -22,18 +22,12 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         return Ok(None);
     };
     if scene.is_gone() && capture.image_requested_time.is_none() {
-        let message = format!(
-            "{} was terminated before its image was asked for",
-            record.instance
-        );
+        let message = format!("{} was terminated before its image was asked for", record.instance);
         return Ok(Some(image::fail(scene, Reason::InstanceTerminated, &message)));
     }
     let Some(instance) = scene.instance() else {
         let message = format!("EC2 does not show {}", record.instance);
-        return Ok(capture
-            .debt
-            .is_some()
-            .then(|| Unmet::waiting(Reason::Capturing, message, SOON)));
+        return Ok(capture.debt.is_some().then(|| Unmet::waiting(Reason::Capturing, message, SOON)));
     };
     if capture.image_requested_time.is_some() || capture.debt.is_none() {
         return Ok(None);
@@ -51,12 +45,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         )),
         InstanceState::Stopped if debt::stopped_by_somebody(&record, instance) => {
             let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
-            Some(record::withdraw_stop(
-                scene,
-                &record,
-                Reason::NotYetSupported,
-                &message,
-            ))
+            Some(record::withdraw_stop(scene, &record, Reason::NotYetSupported, &message))
         }
         InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
     })
@@ -108,11 +97,7 @@ fn still_running(
         let message = format!("{} was started before its image was asked for", instance.id);
         return image::fail(scene, Reason::Failed, &message);
     }
-    let waiting = Unmet::waiting(
-        Reason::Capturing,
-        format!("waiting for {} to stop", instance.id),
-        SOON,
-    );
+    let waiting = Unmet::waiting(Reason::Capturing, format!("waiting for {} to stop", instance.id), SOON);
     if !scene.is_fresh() || scene.pause_left(STOP, Duration::from_secs(20)).is_some() {
         return waiting;
     }
@@ -139,10 +124,7 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
         );
         return record::give_up(scene, "StopTimedOut", &message);
     }
-    let message = format!(
-        "{} is stopping, {} s so far",
-        record.instance,
-        seconds_between(requested, scene.now)
-    );
+    let message =
+        format!("{} is stopping, {} s so far", record.instance, seconds_between(requested, scene.now));
     Some(Unmet::waiting(Reason::Capturing, message, SOON))
 }

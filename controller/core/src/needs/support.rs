@@ -41,22 +41,13 @@ fn unsupported(spec: &SavedTemplateSpec) -> Option<&'static str> {
         retention,
         deletion_policy,
     } = spec;
-    let Source {
-        region: _,
-        instance_id: _,
-        instance_name: _,
-        image_id,
-        image_ownership,
-    } = source;
+    let Source { region: _, instance_id: _, instance_name: _, image_id, image_ownership } = source;
     let CaptureSpec {
         mode,
         restart_when: _,
         max_downtime_seconds: _,
         max_disruptions,
-        stop: StopSpec {
-            timeout_seconds,
-            on_timeout,
-        },
+        stop: StopSpec { timeout_seconds, on_timeout },
         instance_store,
         exclude_device_names,
     } = capture;
@@ -68,72 +59,36 @@ fn unsupported(spec: &SavedTemplateSpec) -> Option<&'static str> {
         ("spec.suspend", *suspend),
         ("spec.source.imageID", image_id.is_some()),
         ("spec.source.imageOwnership", image_ownership.is_some()),
-        (
-            "spec.capture.mode other than Stop",
-            mode.is_some_and(|mode| mode != CaptureMode::Stop),
-        ),
+        ("spec.capture.mode other than Stop", mode.is_some_and(|mode| mode != CaptureMode::Stop)),
         ("spec.capture.maxDisruptions", *max_disruptions != 1),
-        (
-            "spec.capture.stop.timeoutSeconds",
-            *timeout_seconds != StopSpec::default().timeout_seconds,
-        ),
-        (
-            "spec.capture.stop.onTimeout",
-            *on_timeout != OnStopTimeout::default(),
-        ),
-        (
-            "spec.capture.instanceStore",
-            *instance_store != saved_template_api::spec::InstanceStore::default(),
-        ),
-        (
-            "spec.capture.excludeDeviceNames",
-            !exclude_device_names.is_empty(),
-        ),
+        ("spec.capture.stop.timeoutSeconds", *timeout_seconds != StopSpec::default().timeout_seconds),
+        ("spec.capture.stop.onTimeout", *on_timeout != OnStopTimeout::default()),
+        ("spec.capture.instanceStore", *instance_store != saved_template_api::spec::InstanceStore::default()),
+        ("spec.capture.excludeDeviceNames", !exclude_device_names.is_empty()),
         ("spec.encryption", *encryption != Encryption::default()),
-        (
-            "spec.regions[].kmsKeyID",
-            regions.iter().any(|region| region.kms_key_id.is_some()),
-        ),
-        (
-            "spec.removedRegionPolicy",
-            *removed_region_policy != RemovedRegionPolicy::default(),
-        ),
+        ("spec.regions[].kmsKeyID", regions.iter().any(|region| region.kms_key_id.is_some())),
+        ("spec.removedRegionPolicy", *removed_region_policy != RemovedRegionPolicy::default()),
         ("spec.sharing", *sharing != Sharing::default()),
         ("spec.publish", *publish != Publish::default()),
         ("spec.projectName", project_name.is_some()),
         ("spec.lifecycle", *lifecycle != Lifecycle::default()),
         ("spec.retention", *retention != Retention::default()),
-        (
-            "spec.deletionPolicy Delete",
-            *deletion_policy != DeletionPolicy::default(),
-        ),
+        ("spec.deletionPolicy Delete", *deletion_policy != DeletionPolicy::default()),
     ];
-    fields
-        .into_iter()
-        .find_map(|(field, differs)| differs.then_some(field))
+    fields.into_iter().find_map(|(field, differs)| differs.then_some(field))
 }
 
 /// What was changed since the capture froze it, where following the change is not built.
 fn edited(scene: &Scene<'_>) -> Option<&'static str> {
-    let capture = scene
-        .capture()
-        .filter(|capture| capture.image_requested_time.is_some())?;
+    let capture = scene.capture().filter(|capture| capture.image_requested_time.is_some())?;
     let spec = scene.subject.spec;
     let wanted = |region| *scene.home() == region || spec.regions.iter().any(|wanted| wanted.name == region);
-    let removed = scene
-        .status
-        .regions
-        .iter()
-        .any(|row| row.image_id.is_some() && !wanted(row.region.clone()));
+    let removed =
+        scene.status.regions.iter().any(|row| row.image_id.is_some() && !wanted(row.region.clone()));
     let fields = [
-        (
-            "a later change of spec.description",
-            capture.description != spec.description,
-        ),
+        ("a later change of spec.description", capture.description != spec.description),
         ("a later change of spec.tags", capture.tags != spec.tags),
         ("taking a region out of spec.regions", removed),
     ];
-    fields
-        .into_iter()
-        .find_map(|(field, differs)| differs.then_some(field))
+    fields.into_iter().find_map(|(field, differs)| differs.then_some(field))
 }

@@ -10,32 +10,22 @@ fn id(n: usize) -> InstanceId {
 }
 
 fn now() -> Announced {
-    Announced {
-        at: Timestamp::UNIX_EPOCH,
-        instant: std::time::Instant::now(),
-    }
+    Announced { at: Timestamp::UNIX_EPOCH, instant: std::time::Instant::now() }
 }
 
 /// A batcher whose EC2 refuses any call that names an instance of `bad`.
 fn batcher(bad: &'static [usize], code: &'static str) -> (Batcher<(), InstanceState>, Calls) {
     let calls = Calls::default();
     let seen = Arc::clone(&calls);
-    let batcher = Batcher::new(
-        "StopInstances",
-        Window::DEFAULT,
-        move |(), instances: Vec<InstanceId>, _| {
-            seen.lock().unwrap().push(instances.clone());
-            async move {
-                if bad.iter().any(|bad| instances.contains(&id(*bad))) {
-                    return Err(Refusal::new("StopInstances", code, "no"));
-                }
-                Ok(instances
-                    .into_iter()
-                    .map(|instance| (instance, InstanceState::Running))
-                    .collect())
+    let batcher = Batcher::new("StopInstances", Window::DEFAULT, move |(), instances: Vec<InstanceId>, _| {
+        seen.lock().unwrap().push(instances.clone());
+        async move {
+            if bad.iter().any(|bad| instances.contains(&id(*bad))) {
+                return Err(Refusal::new("StopInstances", code, "no"));
             }
-        },
-    );
+            Ok(instances.into_iter().map(|instance| (instance, InstanceState::Running)).collect())
+        }
+    });
     (batcher, calls)
 }
 
@@ -66,10 +56,7 @@ async fn one_caller_waits_no_longer_than_the_idle_time() {
     let (batcher, calls) = batcher(&[], "");
     let start = Instant::now();
     assert_eq!(submit_all(&batcher, [1]).await, [Ok(InstanceState::Running)]);
-    assert_eq!(
-        (start.elapsed(), sizes(&calls)),
-        (Duration::from_millis(100), vec![1])
-    );
+    assert_eq!((start.elapsed(), sizes(&calls)), (Duration::from_millis(100), vec![1]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,11 +107,7 @@ async fn what_a_refused_batch_means_for_each_member() {
         let (batcher, calls) = batcher(&[2], code);
         let outcomes = submit_all(&batcher, [1, 2, 3]).await;
         assert_eq!(sizes(&calls), expected, "{code}");
-        assert_eq!(
-            outcomes.iter().filter(|outcome| outcome.is_err()).count(),
-            refused,
-            "{code}"
-        );
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), refused, "{code}");
         assert_eq!(outcomes[1].as_ref().unwrap_err().code, code);
     }
 }
@@ -138,11 +121,7 @@ async fn a_batch_that_came_too_late_is_not_split() {
         async { Err(Refusal::late("StopInstances")) }
     });
     let outcomes = submit_all(&batcher, [1, 2]).await;
-    assert!(
-        outcomes
-            .iter()
-            .all(|outcome| outcome.as_ref().unwrap_err().class == Class::Late)
-    );
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().class == Class::Late));
     assert_eq!(sizes(&calls), [2]);
 }
 
@@ -156,31 +135,20 @@ async fn one_member_refused_alone_is_not_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_the_reply_does_not_name_is_unknown() {
     let batcher: Batcher<(), InstanceState> =
-        Batcher::new("StopInstances", Window::DEFAULT, |(), _, _| async {
-            Ok(BTreeMap::new())
-        });
-    assert_eq!(
-        submit_all(&batcher, [1]).await[0].as_ref().unwrap_err().class,
-        Class::Unknown
-    );
+        Batcher::new("StopInstances", Window::DEFAULT, |(), _, _| async { Ok(BTreeMap::new()) });
+    assert_eq!(submit_all(&batcher, [1]).await[0].as_ref().unwrap_err().class, Class::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_parameters_are_another_batch() {
     let calls = Calls::default();
     let seen = Arc::clone(&calls);
-    let batcher = Batcher::new(
-        "CreateTags",
-        Window::DEFAULT,
-        move |_: &str, instances: Vec<InstanceId>, _| {
+    let batcher =
+        Batcher::new("CreateTags", Window::DEFAULT, move |_: &str, instances: Vec<InstanceId>, _| {
             seen.lock().unwrap().push(instances.clone());
             async move { Ok(instances.into_iter().map(|instance| (instance, ())).collect()) }
-        },
-    );
-    let (a, b) = tokio::join!(
-        batcher.submit("a", id(1), now()),
-        batcher.submit("b", id(2), now())
-    );
+        });
+    let (a, b) = tokio::join!(batcher.submit("a", id(1), now()), batcher.submit("b", id(2), now()));
     assert_eq!((a, b, sizes(&calls)), (Ok(()), Ok(()), vec![1, 1]));
 }
 
@@ -188,14 +156,11 @@ async fn other_parameters_are_another_batch() {
 async fn the_fence_of_a_batch_is_the_oldest_by_either_clock() {
     let seen = Arc::new(Mutex::new(None));
     let fence = Arc::clone(&seen);
-    let batcher = Batcher::new(
-        "StopInstances",
-        Window::DEFAULT,
-        move |(), ids: Vec<InstanceId>, announced| {
+    let batcher =
+        Batcher::new("StopInstances", Window::DEFAULT, move |(), ids: Vec<InstanceId>, announced| {
             *fence.lock().unwrap() = Some(announced);
             async move { Ok(ids.into_iter().map(|instance| (instance, ())).collect()) }
-        },
-    );
+        });
     let new = now();
     let early = Announced {
         at: new.at + Duration::from_secs(5),
@@ -203,13 +168,7 @@ async fn the_fence_of_a_batch_is_the_oldest_by_either_clock() {
     };
     let (a, b) = tokio::join!(batcher.submit((), id(1), new), batcher.submit((), id(2), early));
     assert!(a.is_ok() && b.is_ok());
-    assert_eq!(
-        *seen.lock().unwrap(),
-        Some(Announced {
-            at: new.at,
-            instant: early.instant
-        })
-    );
+    assert_eq!(*seen.lock().unwrap(), Some(Announced { at: new.at, instant: early.instant }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,14 +27,8 @@ const INSTANCE: &str = r"<reservationSet><item><ownerId>123456789012</ownerId><i
 #[tokio::test(start_paused = true)]
 async fn an_instance_is_read_with_all_that_the_protocol_rests_on() {
     let wire = Wire::new([Answer::ok(INSTANCE)]);
-    let found = wire
-        .ec2()
-        .instances(Instances::TagKey("savedtemplate.dev/x".into()))
-        .await
-        .unwrap();
-    let [row] = found.as_slice() else {
-        panic!("{found:?}")
-    };
+    let found = wire.ec2().instances(Instances::TagKey("savedtemplate.dev/x".into())).await.unwrap();
+    let [row] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(row.state, InstanceState::Stopped);
     assert_eq!(row.account.as_str(), "123456789012");
     assert_eq!(row.transition_time.unwrap().to_string(), "2026-11-24T07:46:58Z");
@@ -53,14 +47,7 @@ async fn an_instance_is_read_with_all_that_the_protocol_rests_on() {
 async fn every_page_is_read() {
     let first = INSTANCE.to_owned() + "<nextToken>more</nextToken>";
     let wire = Wire::new([Answer::ok(&first), Answer::ok(INSTANCE)]);
-    assert_eq!(
-        wire.ec2()
-            .instances(Instances::TagKey("k".into()))
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(wire.ec2().instances(Instances::TagKey("k".into())).await.unwrap().len(), 2);
     assert_eq!(wire.sent()[1]["NextToken"], "more");
 }
 
@@ -68,11 +55,7 @@ async fn every_page_is_read() {
 async fn a_list_without_end_is_no_list() {
     let page = INSTANCE.to_owned() + "<nextToken>more</nextToken>";
     let wire = Wire::new([Answer::ok(&page), Answer::ok(&page)]);
-    let refusal = wire
-        .ec2()
-        .instances(Instances::TagKey("k".into()))
-        .await
-        .unwrap_err();
+    let refusal = wire.ec2().instances(Instances::TagKey("k".into())).await.unwrap_err();
     assert_eq!(refusal.class, Class::Unknown);
 }
 
@@ -83,11 +66,7 @@ async fn ids_go_two_hundred_to_a_call_and_none_make_no_call() {
     assert_eq!(ec2.instances(Instances::Ids(Vec::new())).await, Ok(Vec::new()));
     let ids = (0..201).map(|n| format!("i-{n:08x}").parse().unwrap()).collect();
     assert_eq!(ec2.instances(Instances::Ids(ids)).await, Ok(Vec::new()));
-    let values: Vec<usize> = wire
-        .sent()
-        .iter()
-        .map(|form| fields(form, "Filter.1.Value.").len())
-        .collect();
+    let values: Vec<usize> = wire.sent().iter().map(|form| fields(form, "Filter.1.Value.").len()).collect();
     assert_eq!(values, [200, 1]);
     assert_eq!(wire.sent()[0]["Filter.1.Name"], "instance-id");
 }
@@ -95,10 +74,7 @@ async fn ids_go_two_hundred_to_a_call_and_none_make_no_call() {
 #[tokio::test(start_paused = true)]
 async fn a_star_in_a_name_is_a_star() {
     let wire = Wire::new([Answer::ok("")]);
-    wire.ec2()
-        .instances(Instances::Names(vec!["we*b?\\".into()]))
-        .await
-        .unwrap();
+    wire.ec2().instances(Instances::Names(vec!["we*b?\\".into()])).await.unwrap();
     assert_eq!(wire.sent()[0]["Filter.1.Value.1"], r"we\*b\?\\");
 }
 
@@ -111,24 +87,14 @@ async fn an_image_is_read_among_our_own() {
         <blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><snapshotId>snap-0123456789abcdef0</snapshotId>
         </ebs></item></blockDeviceMapping></item></imagesSet>";
     let wire = Wire::new([Answer::ok(body)]);
-    let found = wire
-        .ec2()
-        .images(Images::Tag("k".into(), "v".into()))
-        .await
-        .unwrap();
+    let found = wire.ec2().images(Images::Tag("k".into(), "v".into())).await.unwrap();
     assert_eq!(found[0].state, ImageState::Failed);
-    assert_eq!(
-        found[0].state_reason.as_deref(),
-        Some("Client.InstanceTerminated: rebooted")
-    );
+    assert_eq!(found[0].state_reason.as_deref(), Some("Client.InstanceTerminated: rebooted"));
     assert_eq!(found[0].source_instance, Some(instance()));
     assert_eq!(found[0].source_region.as_ref().unwrap().as_str(), "us-east-1");
     assert_eq!((found[0].snapshots.len(), found[0].created.is_some()), (1, true));
     let sent = &wire.sent()[0];
-    assert_eq!(
-        (sent["Owner.1"].as_str(), sent["Filter.1.Name"].as_str()),
-        ("self", "tag:k")
-    );
+    assert_eq!((sent["Owner.1"].as_str(), sent["Filter.1.Name"].as_str()), ("self", "tag:k"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,15 +104,8 @@ async fn a_snapshot_is_read_with_its_point_in_time() {
         <startTime>2026-11-24T07:48:00.999Z</startTime><volumeSize>8</volumeSize></item></snapshotSet>";
     let wire = Wire::new([Answer::ok(body)]);
     let volume = "vol-0123456789abcdef0".parse().unwrap();
-    let found = wire
-        .ec2()
-        .snapshots(Snapshots::Volumes(vec![volume]))
-        .await
-        .unwrap();
-    assert_eq!(
-        (found[0].state, found[0].progress, found[0].volume_gib),
-        (SnapshotState::Pending, 42, 8)
-    );
+    let found = wire.ec2().snapshots(Snapshots::Volumes(vec![volume])).await.unwrap();
+    assert_eq!((found[0].state, found[0].progress, found[0].volume_gib), (SnapshotState::Pending, 42, 8));
     assert_eq!(found[0].started.unwrap().to_string(), "2026-11-24T07:48:00Z");
     assert_eq!(wire.sent()[0]["Owner.1"], "self");
 }
@@ -165,15 +124,9 @@ async fn small_questions_have_plain_answers() {
     assert_eq!(ec2.stop_protected(&instance()).await, Ok(true));
     assert_eq!(ec2.instance_store("m5.large").await, Ok(false));
     let volume = "vol-0123456789abcdef0".parse().unwrap();
-    assert_eq!(
-        ec2.multi_attach(std::slice::from_ref(&volume)).await,
-        Ok(vec![volume.clone()])
-    );
+    assert_eq!(ec2.multi_attach(std::slice::from_ref(&volume)).await, Ok(vec![volume.clone()]));
     let regions = ec2.regions().await.unwrap();
-    assert_eq!(
-        regions.into_values().collect::<Vec<_>>(),
-        [OptIn::NotOptedIn, OptIn::Enabled]
-    );
+    assert_eq!(regions.into_values().collect::<Vec<_>>(), [OptIn::NotOptedIn, OptIn::Enabled]);
     assert_eq!(ec2.tagged("k").await, Ok(vec![instance()]));
     assert_eq!(wire.sent()[0]["Attribute"], "disableApiStop");
     assert_eq!(wire.sent()[3]["AllRegions"], "true");
@@ -184,14 +137,8 @@ async fn small_questions_have_plain_answers() {
 async fn a_read_is_tried_twice() {
     let wire = Wire::new([Answer::Lost, Answer::refused(503, "Unavailable", "busy")]);
     let refusal = wire.ec2().regions().await.unwrap_err();
-    assert_eq!(
-        (refusal.code.as_str(), refusal.class),
-        ("Unavailable", Class::Unknown)
-    );
-    assert_eq!(
-        (wire.sent().len(), wire.counted()),
-        (2, vec!["DescribeRegions unknown".to_owned()])
-    );
+    assert_eq!((refusal.code.as_str(), refusal.class), ("Unavailable", Class::Unknown));
+    assert_eq!((wire.sent().len(), wire.counted()), (2, vec!["DescribeRegions unknown".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,26 +147,15 @@ async fn a_reply_that_cannot_be_read_is_unknown() {
     let refusal = Wire::new([half]).ec2().regions().await.unwrap_err();
     assert_eq!((refusal.code.as_str(), refusal.class), ("", Class::Unknown));
     let page = Answer::Reply(404, "<html>not here</html>".into());
-    assert_eq!(
-        Wire::new([page]).ec2().regions().await.unwrap_err().class,
-        Class::Unknown
-    );
+    assert_eq!(Wire::new([page]).ec2().regions().await.unwrap_err().class, Class::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_ends() {
     let start = tokio::time::Instant::now();
-    let refusal = Wire::new([Answer::Hangs, Answer::Hangs])
-        .ec2()
-        .regions()
-        .await
-        .unwrap_err();
+    let refusal = Wire::new([Answer::Hangs, Answer::Hangs]).ec2().regions().await.unwrap_err();
     assert_eq!(refusal.class, Class::Unknown);
-    assert!(
-        start.elapsed() <= Duration::from_secs(45),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() <= Duration::from_secs(45), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,10 +163,7 @@ async fn every_reply_sets_the_clock_of_its_region_for_both_uses() {
     let wire = Wire::new([Answer::refused(403, "UnauthorizedOperation", "no")]);
     wire.date("Tue, 24 Nov 2026 07:46:58 GMT");
     let fleet = wire.fleet();
-    let (reconcile, restart) = (
-        fleet.ec2(&region(), Use::Reconcile),
-        fleet.ec2(&region(), Use::Restart),
-    );
+    let (reconcile, restart) = (fleet.ec2(&region(), Use::Reconcile), fleet.ec2(&region(), Use::Restart));
     assert_eq!(restart.now(), None);
     assert_eq!(reconcile.regions().await.unwrap_err().class, Class::Denied);
     assert_eq!(restart.now().unwrap().to_string(), "2026-11-24T07:46:58Z");
@@ -242,10 +175,7 @@ async fn an_outage_of_one_use_leaves_the_other_its_retries() {
     let lost = std::iter::repeat_n(Answer::Lost, 400);
     let wire = Wire::new(lost);
     let fleet = wire.fleet();
-    let (reconcile, restart) = (
-        fleet.ec2(&region(), Use::Reconcile),
-        fleet.ec2(&region(), Use::Restart),
-    );
+    let (reconcile, restart) = (fleet.ec2(&region(), Use::Reconcile), fleet.ec2(&region(), Use::Restart));
     loop {
         let before = wire.sent().len();
         reconcile.regions().await.unwrap_err();
@@ -260,9 +190,8 @@ async fn an_outage_of_one_use_leaves_the_other_its_retries() {
 
 #[tokio::test]
 async fn a_fleet_is_made_without_asking_anybody() {
-    let fleet = tokio::time::timeout(Duration::from_secs(5), Fleet::connect(Arc::new(|_, _| ())))
-        .await
-        .unwrap();
+    let fleet =
+        tokio::time::timeout(Duration::from_secs(5), Fleet::connect(Arc::new(|_, _| ()))).await.unwrap();
     assert_eq!(fleet.ec2(&region(), Use::Restart).region(), &region());
 }
 

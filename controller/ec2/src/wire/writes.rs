@@ -13,10 +13,7 @@ const IMAGE: &str = "<imageId>ami-0123456789abcdef0</imageId>";
 const DONE: &str = "<return>true</return>";
 
 fn tags(pairs: &[(&str, &str)]) -> Tags {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn image_request() -> ImageRequest {
@@ -44,17 +41,10 @@ fn copy_request() -> CopyRequest {
 #[tokio::test(start_paused = true)]
 async fn an_image_is_asked_for_without_a_reboot_and_with_both_sets_of_tags() {
     let wire = Wire::new([Answer::ok(IMAGE)]);
-    let image = wire
-        .ec2()
-        .create_image(&image_request(), announced(0))
-        .await
-        .unwrap();
+    let image = wire.ec2().create_image(&image_request(), announced(0)).await.unwrap();
     assert_eq!(image.as_str(), "ami-0123456789abcdef0");
     let sent = &wire.sent()[0];
-    assert_eq!(
-        (sent["NoReboot"].as_str(), sent["Name"].as_str()),
-        ("true", "web-r1")
-    );
+    assert_eq!((sent["NoReboot"].as_str(), sent["Name"].as_str()), ("true", "web-r1"));
     assert_eq!(sent["InstanceId"], "i-0123456789abcdef0");
     assert!(!sent.contains_key("Description"));
     let expected = [
@@ -73,15 +63,9 @@ async fn an_image_is_asked_for_without_a_reboot_and_with_both_sets_of_tags() {
 #[tokio::test(start_paused = true)]
 async fn a_copy_carries_its_token() {
     let wire = Wire::new([Answer::ok(IMAGE)]);
-    wire.ec2()
-        .copy_image(&copy_request(), announced(0))
-        .await
-        .unwrap();
+    wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap();
     let sent = &wire.sent()[0];
-    assert_eq!(
-        (sent["ClientToken"].as_str(), sent["SourceRegion"].as_str()),
-        ("token", "us-east-1")
-    );
+    assert_eq!((sent["ClientToken"].as_str(), sent["SourceRegion"].as_str()), ("token", "us-east-1"));
     assert_eq!(
         (sent["SourceImageId"].as_str(), sent["Description"].as_str()),
         ("ami-0123456789abcdef0", "saved")
@@ -92,39 +76,23 @@ async fn a_copy_carries_its_token() {
 #[tokio::test(start_paused = true)]
 async fn a_record_is_removed_by_key_and_value() {
     let wire = Wire::new([Answer::ok(DONE)]);
-    wire.ec2()
-        .untag(&instance(), "key", "v1 i=x", announced(0))
-        .await
-        .unwrap();
+    wire.ec2().untag(&instance(), "key", "v1 i=x", announced(0)).await.unwrap();
     let sent = &wire.sent()[0];
-    assert_eq!(
-        fields(sent, "Tag."),
-        [("Tag.1.Key", "key"), ("Tag.1.Value", "v1 i=x")]
-    );
+    assert_eq!(fields(sent, "Tag."), [("Tag.1.Key", "key"), ("Tag.1.Value", "v1 i=x")]);
     assert_eq!(sent["ResourceId.1"], "i-0123456789abcdef0");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_is_written_in_one_call_with_its_receipt() {
     let wire = Wire::new([Answer::ok(DONE)]);
-    wire.ec2()
-        .tag(
-            &instance(),
-            tags(&[("owed", "v1"), ("saved", "r1")]),
-            announced(0),
-        )
-        .await
-        .unwrap();
+    wire.ec2().tag(&instance(), tags(&[("owed", "v1"), ("saved", "r1")]), announced(0)).await.unwrap();
     assert_eq!(fields(&wire.sent()[0], "Tag.").len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_says_what_the_machine_was_doing_before() {
     let wire = Wire::new([Answer::ok(STOPPING)]);
-    assert_eq!(
-        wire.ec2().stop(&instance(), announced(0)).await,
-        Ok(InstanceState::Running)
-    );
+    assert_eq!(wire.ec2().stop(&instance(), announced(0)).await, Ok(InstanceState::Running));
     assert_eq!(wire.sent()[0]["InstanceId.1"], "i-0123456789abcdef0");
     assert!(!wire.sent()[0].contains_key("Force"));
 }
@@ -144,32 +112,15 @@ async fn two_stops_are_one_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
-    let broken = || {
-        [
-            Answer::refused(500, "InternalError", "x"),
-            Answer::Lost,
-            Answer::Hangs,
-        ]
-    };
+    let broken = || [Answer::refused(500, "InternalError", "x"), Answer::Lost, Answer::Hangs];
     for answer in broken() {
         let wire = Wire::new([answer]);
-        assert_eq!(
-            wire.ec2()
-                .stop(&instance(), announced(0))
-                .await
-                .unwrap_err()
-                .class,
-            Class::Unknown
-        );
+        assert_eq!(wire.ec2().stop(&instance(), announced(0)).await.unwrap_err().class, Class::Unknown);
         assert_eq!(wire.sent().len(), 1);
     }
     for answer in broken() {
         let wire = Wire::new([answer]);
-        let refusal = wire
-            .ec2()
-            .create_image(&image_request(), announced(0))
-            .await
-            .unwrap_err();
+        let refusal = wire.ec2().create_image(&image_request(), announced(0)).await.unwrap_err();
         assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 1));
     }
 }
@@ -178,28 +129,14 @@ async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
 async fn a_throttled_stop_has_done_nothing() {
     let wire = Wire::new([Answer::refused(503, "RequestLimitExceeded", "slow")]);
     let refusal = wire.ec2().stop(&instance(), announced(0)).await.unwrap_err();
-    assert_eq!(
-        (refusal.class, refusal.is_definite(), wire.sent().len()),
-        (Class::Throttle, true, 1)
-    );
+    assert_eq!((refusal.class, refusal.is_definite(), wire.sent().len()), (Class::Throttle, true, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_taken_is_told_apart() {
-    let wire = Wire::new([Answer::refused(
-        400,
-        "InvalidAMIName.Duplicate",
-        "in use by ami-1",
-    )]);
-    let refusal = wire
-        .ec2()
-        .create_image(&image_request(), announced(0))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (refusal.class, refusal.message.as_str()),
-        (Class::NameTaken, "in use by ami-1")
-    );
+    let wire = Wire::new([Answer::refused(400, "InvalidAMIName.Duplicate", "in use by ami-1")]);
+    let refusal = wire.ec2().create_image(&image_request(), announced(0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.message.as_str()), (Class::NameTaken, "in use by ami-1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,30 +144,12 @@ async fn a_process_that_slept_sends_nothing() {
     let wire = Wire::new([]);
     let (ec2, late) = (wire.ec2(), announced(21));
     let instance = instance();
-    assert_eq!(
-        ec2.stop(&instance, late).await,
-        Err(Refusal::late("StopInstances"))
-    );
-    assert_eq!(
-        ec2.start(&instance, late).await,
-        Err(Refusal::late("StartInstances"))
-    );
-    assert_eq!(
-        ec2.tag(&instance, tags(&[("k", "v")]), late).await,
-        Err(Refusal::late("CreateTags"))
-    );
-    assert_eq!(
-        ec2.untag(&instance, "k", "v", late).await,
-        Err(Refusal::late("DeleteTags"))
-    );
-    assert_eq!(
-        ec2.create_image(&image_request(), late).await,
-        Err(Refusal::late("CreateImage"))
-    );
-    assert_eq!(
-        ec2.copy_image(&copy_request(), late).await,
-        Err(Refusal::late("CopyImage"))
-    );
+    assert_eq!(ec2.stop(&instance, late).await, Err(Refusal::late("StopInstances")));
+    assert_eq!(ec2.start(&instance, late).await, Err(Refusal::late("StartInstances")));
+    assert_eq!(ec2.tag(&instance, tags(&[("k", "v")]), late).await, Err(Refusal::late("CreateTags")));
+    assert_eq!(ec2.untag(&instance, "k", "v", late).await, Err(Refusal::late("DeleteTags")));
+    assert_eq!(ec2.create_image(&image_request(), late).await, Err(Refusal::late("CreateImage")));
+    assert_eq!(ec2.copy_image(&copy_request(), late).await, Err(Refusal::late("CopyImage")));
     assert_eq!(wire.sent().len(), 0);
     assert_eq!(wire.counted()[0], "StopInstances late");
 }
@@ -242,15 +161,9 @@ async fn a_machine_that_was_suspended_is_late_by_ec2s_clock() {
     // Announced at 07:46:58 by EC2's clock; the monotonic clock stood still meanwhile.
     wire.date("Tue, 24 Nov 2026 07:47:19 GMT");
     ec2.regions().await.unwrap();
-    assert_eq!(
-        ec2.stop(&instance(), announced(0)).await.unwrap_err().class,
-        Class::Late
-    );
+    assert_eq!(ec2.stop(&instance(), announced(0)).await.unwrap_err().class, Class::Late);
     assert_eq!(wire.sent().len(), 1);
-    let fresh = Announced {
-        at: "2026-11-24T07:47:00Z".parse().unwrap(),
-        ..announced(0)
-    };
+    let fresh = Announced { at: "2026-11-24T07:47:00Z".parse().unwrap(), ..announced(0) };
     assert_eq!(ec2.stop(&instance(), fresh).await, Ok(InstanceState::Running));
 }
 
@@ -258,11 +171,7 @@ async fn a_machine_that_was_suspended_is_late_by_ec2s_clock() {
 async fn a_retry_by_the_sdk_is_held_back_too_and_the_first_attempt_stays_unknown() {
     let wire = Wire::new([Answer::refused(500, "InternalError", "x")]);
     wire.date("Tue, 24 Nov 2026 07:48:00 GMT");
-    let refusal = wire
-        .ec2()
-        .copy_image(&copy_request(), announced(0))
-        .await
-        .unwrap_err();
+    let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
     assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 1));
 }
 
@@ -270,36 +179,18 @@ async fn a_retry_by_the_sdk_is_held_back_too_and_the_first_attempt_stays_unknown
 async fn a_throttled_attempt_before_one_held_back_has_done_nothing() {
     let wire = Wire::new([Answer::refused(503, "RequestLimitExceeded", "x")]);
     wire.date("Tue, 24 Nov 2026 07:48:00 GMT");
-    let refusal = wire
-        .ec2()
-        .copy_image(&copy_request(), announced(0))
-        .await
-        .unwrap_err();
+    let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
     assert_eq!((refusal.class, wire.sent().len()), (Class::Late, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_a_lost_reply_proves_nothing() {
     let wire = Wire::new([Answer::Lost, Answer::refused(503, "RequestLimitExceeded", "slow")]);
-    let refusal = wire
-        .ec2()
-        .copy_image(&copy_request(), announced(0))
-        .await
-        .unwrap_err();
+    let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.code.as_str()), (Class::Unknown, "RequestLimitExceeded"));
+    let wire = Wire::new([Answer::Lost, Answer::refused(400, "IdempotentParameterMismatch", "x")]);
     assert_eq!(
-        (refusal.class, refusal.code.as_str()),
-        (Class::Unknown, "RequestLimitExceeded")
-    );
-    let wire = Wire::new([
-        Answer::Lost,
-        Answer::refused(400, "IdempotentParameterMismatch", "x"),
-    ]);
-    assert_eq!(
-        wire.ec2()
-            .copy_image(&copy_request(), announced(0))
-            .await
-            .unwrap_err()
-            .class,
+        wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err().class,
         Class::TokenUsed
     );
 }
@@ -316,39 +207,19 @@ async fn without_credentials_nothing_was_sent_and_asking_again_may_help() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_is_asked_with_the_request_itself() {
-    let yes = || {
-        Answer::refused(
-            412,
-            "DryRunOperation",
-            "Request would have succeeded, but DryRun flag is set.",
-        )
-    };
+    let yes =
+        || Answer::refused(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.");
     let no = Answer::refused(403, "UnauthorizedOperation", "You are not authorized.");
     let wire = Wire::new([yes(), yes(), yes(), no, Answer::ok(STOPPING)]);
     let ec2 = wire.ec2();
     assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await, Ok(()));
     assert_eq!(ec2.dry_run(DryRun::Start(instance())).await, Ok(()));
-    assert_eq!(
-        ec2.dry_run(DryRun::CreateImage(Box::new(image_request()))).await,
-        Ok(())
-    );
-    assert_eq!(
-        ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class,
-        Class::Denied
-    );
-    assert_eq!(
-        ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class,
-        Class::Unknown
-    );
+    assert_eq!(ec2.dry_run(DryRun::CreateImage(Box::new(image_request()))).await, Ok(()));
+    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, Class::Denied);
+    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, Class::Unknown);
     let sent = wire.sent();
     assert!(sent.iter().all(|form| form["DryRun"] == "true"));
-    assert_eq!(
-        (
-            sent[2]["NoReboot"].as_str(),
-            fields(&sent[2], "TagSpecification").len()
-        ),
-        ("true", 8)
-    );
+    assert_eq!((sent[2]["NoReboot"].as_str(), fields(&sent[2], "TagSpecification").len()), ("true", 8));
     assert_eq!(wire.counted()[..2], ["StopInstances ok", "StartInstances ok"]);
 }
 
@@ -357,14 +228,8 @@ async fn a_throttled_start_empties_our_share() {
     let slow = || Answer::refused(503, "RequestLimitExceeded", "slow");
     let wire = Wire::new([slow(), slow(), Answer::ok(STOPPING)]);
     let ec2 = wire.fleet().ec2(&region(), Use::Restart);
-    assert_eq!(
-        ec2.start(&instance(), announced(0)).await.unwrap_err().class,
-        Class::Throttle
-    );
+    assert_eq!(ec2.start(&instance(), announced(0)).await.unwrap_err().class, Class::Throttle);
     let start = tokio::time::Instant::now();
-    assert_eq!(
-        ec2.start(&instance(), announced(0)).await,
-        Ok(InstanceState::Running)
-    );
+    assert_eq!(ec2.start(&instance(), announced(0)).await, Ok(InstanceState::Running));
     assert!(start.elapsed() >= Duration::from_secs(1));
 }

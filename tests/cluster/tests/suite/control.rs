@@ -23,19 +23,13 @@ use crate::holder;
 /// One cluster for all tests that leave it as it is. It ends with the process.
 async fn shared() -> Result<&'static Cluster> {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    let options = Options {
-        controller_manager: true,
-        ..Options::default()
-    };
+    let options = Options { controller_manager: true, ..Options::default() };
     CLUSTER.get_or_try_init(|| Cluster::start(options)).await
 }
 
 fn config_map(name: &str) -> ConfigMap {
     ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         data: Some(BTreeMap::from([("word".to_owned(), "kept".to_owned())])),
         ..ConfigMap::default()
     }
@@ -53,23 +47,10 @@ async fn kubectl_and_a_client_see_the_same_object() -> Result<()> {
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, namespace: objects}, data: {word: said}}";
     assert_eq!(cluster.apply(yaml).await?, "configmap/one created\n");
     let config_maps = Api::<ConfigMap>::namespaced(cluster.client().await?, "objects");
-    assert_eq!(
-        config_maps.get("one").await?.data.context("no data")?["word"],
-        "said"
-    );
+    assert_eq!(config_maps.get("one").await?.data.context("no data")?["word"], "said");
 
-    config_maps
-        .create(&PostParams::default(), &config_map("two"))
-        .await?;
-    let args = [
-        "-n",
-        "objects",
-        "get",
-        "configmap",
-        "two",
-        "-o",
-        "jsonpath={.data.word}",
-    ];
+    config_maps.create(&PostParams::default(), &config_map("two")).await?;
+    let args = ["-n", "objects", "get", "configmap", "two", "-o", "jsonpath={.data.word}"];
     assert_eq!(cluster.kubectl(&args).await?.stdout, b"kept");
     Ok(())
 }
@@ -77,16 +58,8 @@ async fn kubectl_and_a_client_see_the_same_object() -> Result<()> {
 #[tokio::test]
 async fn what_kubectl_refuses_is_told() -> Result<()> {
     let cluster = shared().await?;
-    assert!(
-        !cluster
-            .kubectl(&["get", "configmap", "absent"])
-            .await?
-            .status
-            .success()
-    );
-    let error = cluster
-        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: Bad_Name}}")
-        .await;
+    assert!(!cluster.kubectl(&["get", "configmap", "absent"]).await?.status.success());
+    let error = cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: Bad_Name}}").await;
     assert!(error.is_err_and(|error| error.to_string().contains("Bad_Name")));
     Ok(())
 }
@@ -96,14 +69,8 @@ async fn the_crds_of_the_workspace_are_served() -> Result<()> {
     let cluster = shared().await?;
     cluster.install_crds().await?;
     cluster.install_crds().await.context("the second time")?;
-    let output = cluster
-        .kubectl(&["get", "savedtemplates", "--all-namespaces"])
-        .await?;
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = cluster.kubectl(&["get", "savedtemplates", "--all-namespaces"]).await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
@@ -118,39 +85,23 @@ async fn the_controllers_service_account_has_the_roles_of_the_chart_and_no_other
     namespaces.get("kube-system").await?;
     assert!(is_forbidden(namespaces.get("default").await));
     assert!(is_forbidden(
-        Api::<Secret>::namespaced(client.clone(), "system")
-            .list(&ListParams::default())
-            .await
+        Api::<Secret>::namespaced(client.clone(), "system").list(&ListParams::default()).await
     ));
 
-    let lease = Lease {
-        metadata: config_map("leader").metadata,
-        ..Lease::default()
-    };
+    let lease = Lease { metadata: config_map("leader").metadata, ..Lease::default() };
     let leases = |namespace| Api::<Lease>::namespaced(client.clone(), namespace);
     leases("system").create(&PostParams::default(), &lease).await?;
-    assert!(is_forbidden(
-        leases("default").create(&PostParams::default(), &lease).await
-    ));
+    assert!(is_forbidden(leases("default").create(&PostParams::default(), &lease).await));
 
     // kubectl looks the kinds up.
     cluster.install_crds().await?;
     let can_i = async |args: &[&str]| -> Result<bool> {
         let user = format!("--as=system:serviceaccount:system:{account}");
-        let output = cluster
-            .kubectl(&[&["auth", "can-i", "-q", "-A", &user], args].concat())
-            .await?;
+        let output = cluster.kubectl(&[&["auth", "can-i", "-q", "-A", &user], args].concat()).await?;
         Ok(output.status.success())
     };
     assert!(can_i(&["watch", "savedtemplates.savedtemplate.dev"]).await?);
-    assert!(
-        can_i(&[
-            "patch",
-            "savedtemplates.savedtemplate.dev",
-            "--subresource=status"
-        ])
-        .await?
-    );
+    assert!(can_i(&["patch", "savedtemplates.savedtemplate.dev", "--subresource=status"]).await?);
     assert!(can_i(&["create", "events.events.k8s.io"]).await?);
     assert!(!can_i(&["create", "savedtemplates.savedtemplate.dev"]).await?);
     assert!(!can_i(&["delete", "savedtemplates.savedtemplate.dev"]).await?);
@@ -169,14 +120,8 @@ async fn all_that_the_chart_renders_is_accepted() -> Result<()> {
         .output()?;
     assert!(helm.status.success(), "{}", String::from_utf8_lossy(&helm.stderr));
     let args = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
-    let output = cluster
-        .kubectl_with(&args, std::str::from_utf8(&helm.stdout)?)
-        .await?;
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = cluster.kubectl_with(&args, std::str::from_utf8(&helm.stdout)?).await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
@@ -200,22 +145,15 @@ async fn an_outage_of_the_api_server_keeps_the_data_and_the_end_leaves_nothing()
     let cluster = Cluster::start(Options::default()).await?;
     let (dir, url) = (cluster.dir().to_path_buf(), cluster.url());
     let config_maps = Api::<ConfigMap>::namespaced(cluster.client().await?, "default");
-    config_maps
-        .create(&PostParams::default(), &config_map("old"))
-        .await?;
+    config_maps.create(&PostParams::default(), &config_map("old")).await?;
 
     cluster.stop_apiserver();
-    assert!(matches!(
-        config_maps.get("old").await,
-        Err(Error::Service(_) | Error::HyperError(_))
-    ));
+    assert!(matches!(config_maps.get("old").await, Err(Error::Service(_) | Error::HyperError(_))));
     cluster.start_apiserver().await?;
 
     assert_eq!(cluster.url(), url);
     assert_eq!(config_maps.get("old").await?.data, config_map("old").data);
-    config_maps
-        .create(&PostParams::default(), &config_map("new"))
-        .await?;
+    config_maps.create(&PostParams::default(), &config_map("new")).await?;
 
     let pids = cluster.pids();
     assert_eq!(pids.len(), 2);
@@ -229,16 +167,9 @@ async fn an_outage_of_the_api_server_keeps_the_data_and_the_end_leaves_nothing()
 #[tokio::test]
 async fn a_killed_test_leaves_neither_servers_nor_files() -> Result<()> {
     if let Some(note) = holder::note() {
-        let cluster = Cluster::start(Options {
-            controller_manager: true,
-            ..Options::default()
-        })
-        .await?;
+        let cluster = Cluster::start(Options { controller_manager: true, ..Options::default() }).await?;
         let pids: Vec<String> = cluster.pids().iter().map(u32::to_string).collect();
-        return holder::hold(
-            &note,
-            &format!("{}\n{}", cluster.dir().display(), pids.join("\n")),
-        );
+        return holder::hold(&note, &format!("{}\n{}", cluster.dir().display(), pids.join("\n")));
     }
     let dir = TempDir::new()?;
     let note = dir.path().join("note");
@@ -247,9 +178,7 @@ async fn a_killed_test_leaves_neither_servers_nor_files() -> Result<()> {
     let (dir, pids) = left.split_once('\n').context("no pids")?;
     let pids = pids.lines().map(str::parse).collect::<Result<Vec<u32>, _>>()?;
     assert_eq!(pids.len(), 3);
-    assert!(holder::within(Duration::from_secs(10), || !pids
-        .iter()
-        .any(|pid| holder::is_alive(*pid))));
+    assert!(holder::within(Duration::from_secs(10), || !pids.iter().any(|pid| holder::is_alive(*pid))));
     assert!(holder::within(Duration::from_secs(20), || !Path::new(dir).exists()));
     Ok(())
 }
@@ -257,10 +186,7 @@ async fn a_killed_test_leaves_neither_servers_nor_files() -> Result<()> {
 #[tokio::test]
 async fn missing_binaries_are_explained() -> Result<()> {
     if let Some(note) = holder::note() {
-        let error = Cluster::start(Options::default())
-            .await
-            .err()
-            .context("it started")?;
+        let error = Cluster::start(Options::default()).await.err().context("it started")?;
         return Ok(std::fs::write(note, error.to_string())?);
     }
     let dir = TempDir::new()?;

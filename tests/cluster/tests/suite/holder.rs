@@ -20,11 +20,7 @@ pub(crate) fn note() -> Option<PathBuf> {
 /// Runs one test of this binary as a process of its own.
 pub(crate) fn again(test: &str, note: &PathBuf) -> Result<Command> {
     let mut command = Command::new(env::current_exe()?);
-    command
-        .args(["--exact", test])
-        .env(VARIABLE, note)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["--exact", test]).env(VARIABLE, note).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command)
 }
 
@@ -60,8 +56,6 @@ pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool
 
 /// Whether a process runs; one that has ended and waits to be reaped does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    let state = Command::new("ps")
-        .args(["-o", "state=", "-p", &pid.to_string()])
-        .output();
+    let state = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output();
     state.is_ok_and(|output| !matches!(output.stdout.trim_ascii_start().first(), None | Some(b'Z')))
 }

@@ -14,10 +14,7 @@ fn shell(dir: &TempDir, script: &str) -> Result<Leashed> {
 async fn the_pid_is_the_commands_own_and_its_output_is_kept() -> Result<()> {
     let dir = TempDir::new()?;
     let mut command = Command::new("sh");
-    command
-        .args(["-c", "echo $$ $WORD; pwd; exit 3"])
-        .env("WORD", "a word")
-        .current_dir("/");
+    command.args(["-c", "echo $$ $WORD; pwd; exit 3"]).env("WORD", "a word").current_dir("/");
     let mut echo = leash::spawn(&command, &dir.path().join("log"))?;
     assert_eq!(echo.wait(Duration::from_secs(10)).await?.code(), Some(3));
     assert_eq!(echo.output(), format!("{} a word\n/\n", echo.pid()));
@@ -27,10 +24,7 @@ async fn the_pid_is_the_commands_own_and_its_output_is_kept() -> Result<()> {
 #[tokio::test]
 async fn stop_asks_first() -> Result<()> {
     let dir = TempDir::new()?;
-    let mut polite = shell(
-        &dir,
-        "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done",
-    )?;
+    let mut polite = shell(&dir, "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done")?;
     assert!(holder::within(Duration::from_secs(10), || polite.output() == "up\n"));
     assert!(polite.stop(Duration::from_secs(10)).await?.success());
     assert_eq!(polite.output(), "up\nbye\n");

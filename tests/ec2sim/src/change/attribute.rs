@@ -42,25 +42,17 @@ impl Sim {
             let is_named = request.get("Attribute") == Some(attribute);
             request.get("Value").filter(|_| is_named)
         };
-        let stop = request
-            .get("DisableApiStop.Value")
-            .or_else(|| by_name("disableApiStop"));
-        let termination = request
-            .get("DisableApiTermination.Value")
-            .or_else(|| by_name("disableApiTermination"));
+        let stop = request.get("DisableApiStop.Value").or_else(|| by_name("disableApiStop"));
+        let termination =
+            request.get("DisableApiTermination.Value").or_else(|| by_name("disableApiTermination"));
         let behavior = request
             .get("InstanceInitiatedShutdownBehavior.Value")
             .or_else(|| by_name("instanceInitiatedShutdownBehavior"));
         let stop = stop.map(|value| boolean("DisableApiStop", value)).transpose()?;
-        let termination = termination
-            .map(|value| boolean("DisableApiTermination", value))
-            .transpose()?;
+        let termination = termination.map(|value| boolean("DisableApiTermination", value)).transpose()?;
         match (stop, termination, behavior) {
             (None, None, None) => {
-                return Err(Refusal::new(
-                    "InvalidParameterCombination",
-                    "No attributes specified.",
-                ));
+                return Err(Refusal::new("InvalidParameterCombination", "No attributes specified."));
             }
             (_, _, Some(behavior)) if !["stop", "terminate"].contains(&behavior) => {
                 return Err(Refusal::value(format!(

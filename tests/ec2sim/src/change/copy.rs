@@ -25,10 +25,7 @@ impl Sim {
         let description = check_description(request)?;
         let (mut image_tags, snapshot_tags) = tags::specifications(request)?;
         let is_encrypted = request.flag("Encrypted")?;
-        let kms_key = request
-            .get("KmsKeyId")
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned);
+        let kms_key = request.get("KmsKeyId").filter(|key| !key.is_empty()).map(str::to_owned);
         if kms_key.is_some() && !is_encrypted {
             return Err(Refusal::new(
                 "InvalidParameterDependency",
@@ -39,10 +36,7 @@ impl Sim {
             return Err(Refusal::value(format!("Invalid source region: {region}")));
         }
         let fingerprint = fingerprint(call);
-        let token = request
-            .get("ClientToken")
-            .filter(|token| !token.is_empty())
-            .map(str::to_owned);
+        let token = request.get("ClientToken").filter(|token| !token.is_empty()).map(str::to_owned);
         if let Some(answer) = self.accepted_before(call, token.as_deref(), &fingerprint)? {
             return Ok(answer);
         }
@@ -67,10 +61,7 @@ impl Sim {
         }
         call.rehearse()?;
 
-        let default_key = format!(
-            "arn:aws:kms:{}:{}:alias/aws/ebs",
-            call.key.region, call.key.account
-        );
+        let default_key = format!("arn:aws:kms:{}:{}:alias/aws/ebs", call.key.region, call.key.account);
         let mut mappings = home.mappings.clone();
         for mapping in &mut mappings {
             mapping.copied = mapping.snapshot.take();
@@ -92,10 +83,7 @@ impl Sim {
             available_at: None,
             deregistered_at: None,
             instance: None,
-            origin: Some(Origin {
-                image: source,
-                region,
-            }),
+            origin: Some(Origin { image: source, region }),
             no_reboot: true,
             mappings,
             tags: image_tags,
@@ -107,11 +95,7 @@ impl Sim {
             ..home
         };
         if let Some(token) = token {
-            let seen = Token {
-                fingerprint,
-                image: image.id.clone(),
-                at: call.now,
-            };
+            let seen = Token { fingerprint, image: image.id.clone(), at: call.now };
             self.place_mut(&call.key).tokens.insert(token, seen);
         }
         Ok(self.begin(call, image))
@@ -144,10 +128,7 @@ impl Sim {
     }
 
     fn source(&self, call: &Call<'_>, id: &str, region: &str) -> Result<Image, Refusal> {
-        let key = Key {
-            account: call.key.account.clone(),
-            region: region.to_owned(),
-        };
+        let key = Key { account: call.key.account.clone(), region: region.to_owned() };
         let place = self.places.get(&key).unwrap_or(&EMPTY);
         let image = place.usable_image(id, call.now, &self.config)?;
         match image.state {
@@ -165,12 +146,10 @@ impl Sim {
                 ));
             }
         }
-        let is_stored = image.mappings.iter().all(|mapping| {
-            mapping
-                .snapshot
-                .as_ref()
-                .is_some_and(|id| place.snapshots.contains_key(id))
-        });
+        let is_stored = image
+            .mappings
+            .iter()
+            .all(|mapping| mapping.snapshot.as_ref().is_some_and(|id| place.snapshots.contains_key(id)));
         if !is_stored {
             return Err(Refusal::new(
                 "InvalidRequest",

@@ -93,10 +93,7 @@ fn check_snapshots(mappings: &[Mapping], place: &Place) -> Result<(), Refusal> {
         if place.snapshots.values().filter(is_pending).count() >= PENDING_PER_VOLUME {
             return Err(Refusal::new(
                 "ConcurrentSnapshotLimitExceeded",
-                format!(
-                    "Maximum allowed in-progress snapshots for volume {} exceeded.",
-                    mapping.volume
-                ),
+                format!("Maximum allowed in-progress snapshots for volume {} exceeded.", mapping.volume),
             ));
         }
     }
@@ -170,10 +167,7 @@ impl Sim {
     }
 
     pub(crate) fn check_free(&self, key: &Key, name: &str, now: Millis) -> Result<(), Refusal> {
-        let holder = self
-            .places
-            .get(key)
-            .and_then(|place| place.holder_of_name(name, now, &self.config));
+        let holder = self.places.get(key).and_then(|place| place.holder_of_name(name, now, &self.config));
         holder.map_or(Ok(()), |holder| {
             Err(Refusal::new(
                 "InvalidAMIName.Duplicate",
@@ -189,28 +183,14 @@ impl Sim {
         for effect in call.effects {
             match effect {
                 Effect::NoSnapshots => has_snapshots = false,
-                Effect::FailImage {
-                    code,
-                    message,
-                    after_ms,
-                } => {
+                Effect::FailImage { code, message, after_ms } => {
                     let at = after_ms.map_or(image.ready_at, |after| call.now + after);
                     let reason = Reason::new(code, message);
                     // Before the image would settle at the same instant.
-                    self.agenda.put(
-                        at - 1,
-                        &call.key,
-                        Due::ImageFails {
-                            image: id.clone(),
-                            reason,
-                        },
-                    );
+                    self.agenda.put(at - 1, &call.key, Due::ImageFails { image: id.clone(), reason });
                 }
                 Effect::FailSnapshots { device, message } => {
-                    image.spoilt = Some(Spoilt {
-                        device: device.clone(),
-                        message: message.clone(),
-                    });
+                    image.spoilt = Some(Spoilt { device: device.clone(), message: message.clone() });
                 }
                 Effect::Refuse { .. }
                 | Effect::Delay { .. }
@@ -224,15 +204,11 @@ impl Sim {
         if has_snapshots {
             let mut at = call.now + self.config.snapshot_lag;
             for mapping in &image.mappings {
-                let due = Due::SnapshotAppears {
-                    image: id.clone(),
-                    device: mapping.device.clone(),
-                };
+                let due = Due::SnapshotAppears { image: id.clone(), device: mapping.device.clone() };
                 self.agenda.put(at, &call.key, due);
                 at += self.config.snapshot_stagger;
             }
-            self.agenda
-                .put(image.ready_at, &call.key, Due::ImageSettles { image: id.clone() });
+            self.agenda.put(image.ready_at, &call.key, Due::ImageSettles { image: id.clone() });
         }
         let mut answer = Answer::default();
         answer.xml.text("imageId", &id);
@@ -244,10 +220,7 @@ impl Sim {
 
 /// The snapshots of an image that have appeared.
 pub(crate) fn snapshots(image: &Image) -> impl Iterator<Item = &String> {
-    image
-        .mappings
-        .iter()
-        .filter_map(|mapping| mapping.snapshot.as_ref())
+    image.mappings.iter().filter_map(|mapping| mapping.snapshot.as_ref())
 }
 
 /// How many snapshots of copies are not yet stored.

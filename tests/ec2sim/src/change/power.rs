@@ -16,17 +16,15 @@ type Changes = Vec<(String, InstanceState, InstanceState)>;
 
 fn answer(changes: Changes) -> Answer {
     let mut answer = Answer::default();
-    answer
-        .xml
-        .items("instancesSet", &changes, |xml, (id, before, after)| {
-            xml.text("instanceId", id);
-            for (name, state) in [("currentState", after), ("previousState", before)] {
-                xml.element(name, |xml| {
-                    xml.text("code", state.code());
-                    xml.text("name", state.as_str());
-                });
-            }
-        });
+    answer.xml.items("instancesSet", &changes, |xml, (id, before, after)| {
+        xml.text("instanceId", id);
+        for (name, state) in [("currentState", after), ("previousState", before)] {
+            xml.element(name, |xml| {
+                xml.text("code", state.code());
+                xml.text("name", state.as_str());
+            });
+        }
+    });
     answer.ids = changes.into_iter().map(|(id, ..)| id).collect();
     answer
 }
@@ -72,10 +70,7 @@ fn managed(instance: &Instance) -> Result<(), Refusal> {
     instance.operator.as_ref().map_or(Ok(()), |operator| {
         Err(Refusal::new(
             "OperationNotPermitted",
-            format!(
-                "The instance '{}' is managed by {operator} and can't be modified.",
-                instance.id
-            ),
+            format!("The instance '{}' is managed by {operator} and can't be modified.", instance.id),
         ))
     })
 }
@@ -103,11 +98,7 @@ impl Sim {
             }
         }
         if missing.len() > 1 {
-            let ids = missing
-                .iter()
-                .map(|(id, _)| id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ");
+            let ids = missing.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
             return Err(Refusal::new(
                 "InvalidInstanceID.NotFound",
                 format!("The instance IDs '{ids}' do not exist"),
@@ -125,10 +116,7 @@ impl Sim {
             if hibernates && !instance.hibernation {
                 return Err(Refusal::new(
                     "UnsupportedHibernationConfiguration",
-                    format!(
-                        "The instance '{}' is not configured for hibernation.",
-                        instance.id
-                    ),
+                    format!("The instance '{}' is not configured for hibernation.", instance.id),
                 ));
             }
         }
@@ -151,12 +139,7 @@ impl Sim {
                     if let Some(instance) = self.place_mut(&call.key).instances.get_mut(&id) {
                         instance.is_stuck = false;
                     }
-                    self.put_state(
-                        &call.key,
-                        &id,
-                        call.now + self.config.stop,
-                        InstanceState::Stopped,
-                    );
+                    self.put_state(&call.key, &id, call.now + self.config.stop, InstanceState::Stopped);
                 }
                 InstanceState::Pending
                 | InstanceState::ShuttingDown
@@ -164,11 +147,7 @@ impl Sim {
                 | InstanceState::Stopping
                 | InstanceState::Stopped => {}
             }
-            let after = if before == InstanceState::Running {
-                InstanceState::Stopping
-            } else {
-                before
-            };
+            let after = if before == InstanceState::Running { InstanceState::Stopping } else { before };
             changes.push((id, before, after));
         }
         Ok(answer(changes))
@@ -183,23 +162,14 @@ impl Sim {
     }
 
     pub(crate) fn begin_terminating(&mut self, key: &Key, id: &str, now: Millis, cause: &str) {
-        self.place_mut(key)
-            .enter(id, InstanceState::ShuttingDown, now, cause);
+        self.place_mut(key).enter(id, InstanceState::ShuttingDown, now, cause);
         self.put_state(key, id, now + self.config.stop, InstanceState::Terminated);
     }
 
     fn put_state(&mut self, key: &Key, id: &str, at: Millis, state: InstanceState) {
         if let Some(instance) = self.place_mut(key).instances.get(id) {
             let epoch = instance.epoch;
-            self.agenda.put(
-                at,
-                key,
-                Due::Instance {
-                    id: id.to_owned(),
-                    epoch,
-                    state,
-                },
-            );
+            self.agenda.put(at, key, Due::Instance { id: id.to_owned(), epoch, state });
         }
     }
 
@@ -231,15 +201,9 @@ impl Sim {
             }
         }
         call.rehearse()?;
-        for instance in instances
-            .iter()
-            .filter(|instance| instance.state == InstanceState::Stopped)
-        {
+        for instance in instances.iter().filter(|instance| instance.state == InstanceState::Stopped) {
             if self.lacks_capacity(call, &instance.id) {
-                return Err(Refusal::new(
-                    "InsufficientInstanceCapacity",
-                    "Insufficient capacity.",
-                ));
+                return Err(Refusal::new("InsufficientInstanceCapacity", "Insufficient capacity."));
             }
         }
         let mut changes = Changes::new();
@@ -277,14 +241,7 @@ impl Sim {
         });
         let at = call.now + self.config.start;
         if falls_back {
-            self.agenda.put(
-                at,
-                &call.key,
-                Due::StartFails {
-                    id: id.to_owned(),
-                    epoch,
-                },
-            );
+            self.agenda.put(at, &call.key, Due::StartFails { id: id.to_owned(), epoch });
         } else {
             self.put_state(&call.key, id, at, InstanceState::Running);
         }

@@ -29,10 +29,7 @@ impl Sim {
         for snapshot in snapshots {
             let is_shared = place.images.values().any(|other| {
                 other.deregistered_at.is_none()
-                    && other
-                        .mappings
-                        .iter()
-                        .any(|mapping| mapping.snapshot.as_ref() == Some(&snapshot))
+                    && other.mappings.iter().any(|mapping| mapping.snapshot.as_ref() == Some(&snapshot))
             });
             let result = match (place.snapshots.contains_key(&snapshot), is_shared) {
                 (true, true) => "skipped",
@@ -45,12 +42,10 @@ impl Sim {
             };
             results.push((snapshot, result));
         }
-        answer
-            .xml
-            .items("deleteSnapshotResultSet", results, |xml, (snapshot, result)| {
-                xml.text("snapshotId", snapshot);
-                xml.text("returnCode", result);
-            });
+        answer.xml.items("deleteSnapshotResultSet", results, |xml, (snapshot, result)| {
+            xml.text("snapshotId", snapshot);
+            xml.text("returnCode", result);
+        });
         Ok(answer)
     }
 

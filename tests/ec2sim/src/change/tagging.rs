@@ -16,9 +16,7 @@ impl Sim {
             return Err(Refusal::missing("resourceIdSet"));
         }
         if ids.len() > RESOURCES {
-            return Err(Refusal::value(format!(
-                "The maximum number of resources is {RESOURCES}"
-            )));
+            return Err(Refusal::value(format!("The maximum number of resources is {RESOURCES}")));
         }
         let place = self.here(call);
         for id in &ids {
@@ -58,9 +56,7 @@ impl Sim {
             .map(|mut tag| (tag.remove("Key").unwrap_or_default(), tag.remove("Value")))
             .collect();
         if wanted.iter().any(|(key, _)| is_reserved(key)) {
-            return Err(Refusal::value(
-                "Tag keys starting with 'aws:' are reserved for internal use",
-            ));
+            return Err(Refusal::value("Tag keys starting with 'aws:' are reserved for internal use"));
         }
         call.rehearse()?;
         let place = self.place_mut(&call.key);

@@ -56,11 +56,7 @@ impl Listed for Image {
             "state-reason-code" => self.reason.as_ref().map(|reason| reason.code.clone()),
             "block-device-mapping.snapshot-id" => return shown_snapshots(self),
             "block-device-mapping.device-name" => {
-                return self
-                    .mappings
-                    .iter()
-                    .map(|mapping| mapping.device.clone())
-                    .collect();
+                return self.mappings.iter().map(|mapping| mapping.device.clone()).collect();
             }
             _ => None,
         };
@@ -72,11 +68,9 @@ impl Listed for Image {
 fn shown_snapshots(image: &Image) -> Vec<String> {
     match image.state {
         ImageState::Pending => Vec::new(),
-        ImageState::Available | ImageState::Failed | ImageState::Deregistered => image
-            .mappings
-            .iter()
-            .filter_map(|mapping| mapping.snapshot.clone())
-            .collect(),
+        ImageState::Available | ImageState::Failed | ImageState::Deregistered => {
+            image.mappings.iter().filter_map(|mapping| mapping.snapshot.clone()).collect()
+        }
     }
 }
 
@@ -87,24 +81,18 @@ impl Sim {
         let mut candidates: Vec<&Image> = if ids.is_empty() {
             place.images.values().collect()
         } else {
-            ids.iter()
-                .map(|id| place.known_image(id, call.now, &self.config))
-                .collect::<Result<_, _>>()?
+            ids.iter().map(|id| place.known_image(id, call.now, &self.config)).collect::<Result<_, _>>()?
         };
         // "Recently deregistered images appear in the returned results for a short interval and then return empty
         // results" (EC2 API, DescribeImages).
         candidates.retain(|image| {
             image.created_at + self.config.visibility_lag <= call.now
-                && image
-                    .deregistered_at
-                    .is_none_or(|at| call.now < at + self.config.deregistered_shown)
+                && image.deregistered_at.is_none_or(|at| call.now < at + self.config.deregistered_shown)
                 && owns(call)
         });
         let page = self.list(call, 1, ("imagesSet", !ids.is_empty()), candidates)?;
         let mut answer = Answer::default();
-        answer
-            .xml
-            .items("imagesSet", &page.entries, |xml, image| write(xml, image, call));
+        answer.xml.items("imagesSet", &page.entries, |xml, image| write(xml, image, call));
         Ok(finish(answer, page.next))
     }
 }

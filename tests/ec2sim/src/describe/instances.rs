@@ -72,11 +72,8 @@ impl Sim {
         if !ids.is_empty() {
             return Ok((self.look_up(&call.key, &ids, call.now)?, true));
         }
-        let shown = self
-            .here(call)
-            .instances
-            .values()
-            .filter(|instance| is_shown(instance, call.now, &self.config));
+        let shown =
+            self.here(call).instances.values().filter(|instance| is_shown(instance, call.now, &self.config));
         Ok((shown.collect(), false))
     }
 
@@ -85,28 +82,21 @@ impl Sim {
         let page = self.list(call, 5, ("instancesSet", is_named), candidates)?;
         let place = self.here(call);
         let mut answer = Answer::default();
-        answer
-            .xml
-            .items("reservationSet", &page.entries, |xml, instance| {
-                xml.text("reservationId", instance.id.replacen("i-", "r-", 1));
-                xml.text("ownerId", &call.key.account);
-                xml.element("groupSet", |_| {});
-                xml.items("instancesSet", [instance], |xml, instance| {
-                    write(xml, instance, place);
-                });
+        answer.xml.items("reservationSet", &page.entries, |xml, instance| {
+            xml.text("reservationId", instance.id.replacen("i-", "r-", 1));
+            xml.text("ownerId", &call.key.account);
+            xml.element("groupSet", |_| {});
+            xml.items("instancesSet", [instance], |xml, instance| {
+                write(xml, instance, place);
             });
+        });
         Ok(finish(answer, page.next))
     }
 
     pub(crate) fn describe_spot_requests(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
         let wanted = call.request.list("SpotInstanceRequestId");
         let place = self.here(call);
-        let known = |id: &String| {
-            place
-                .instances
-                .values()
-                .any(|i| i.spot_request.as_ref() == Some(id))
-        };
+        let known = |id: &String| place.instances.values().any(|i| i.spot_request.as_ref() == Some(id));
         if let Some(id) = wanted.iter().find(|id| !known(id)) {
             return Err(Refusal::new(
                 "InvalidSpotInstanceRequestID.NotFound",
@@ -118,47 +108,27 @@ impl Sim {
             .values()
             .filter(|instance| instance.spot_request.is_some())
             .filter(|instance| {
-                wanted.is_empty()
-                    || instance
-                        .spot_request
-                        .as_ref()
-                        .is_some_and(|id| wanted.contains(id))
+                wanted.is_empty() || instance.spot_request.as_ref().is_some_and(|id| wanted.contains(id))
             })
             .collect();
-        let page = self.list::<&Instance>(
-            call,
-            5,
-            ("spotInstanceRequestIdSet", !wanted.is_empty()),
-            candidates,
-        )?;
+        let page =
+            self.list::<&Instance>(call, 5, ("spotInstanceRequestIdSet", !wanted.is_empty()), candidates)?;
         let mut answer = Answer::default();
-        answer
-            .xml
-            .items("spotInstanceRequestSet", &page.entries, |xml, instance| {
-                xml.maybe("spotInstanceRequestId", instance.spot_request.as_ref());
-                let is_one_time = instance.lifecycle == Lifecycle::SpotOneTime;
-                xml.text("type", if is_one_time { "one-time" } else { "persistent" });
-                let is_stopped = instance.state == InstanceState::Stopped;
-                xml.text("state", if is_stopped { "disabled" } else { "active" });
-                xml.element("status", |xml| {
-                    xml.text(
-                        "code",
-                        if is_stopped {
-                            "instance-stopped-by-user"
-                        } else {
-                            "fulfilled"
-                        },
-                    );
-                    xml.text("message", "");
-                    xml.text("updateTime", iso(instance.launch_time));
-                });
-                xml.text("instanceId", &instance.id);
-                xml.text("createTime", iso(instance.launch_time));
-                xml.text(
-                    "instanceInterruptionBehavior",
-                    if is_one_time { "terminate" } else { "stop" },
-                );
+        answer.xml.items("spotInstanceRequestSet", &page.entries, |xml, instance| {
+            xml.maybe("spotInstanceRequestId", instance.spot_request.as_ref());
+            let is_one_time = instance.lifecycle == Lifecycle::SpotOneTime;
+            xml.text("type", if is_one_time { "one-time" } else { "persistent" });
+            let is_stopped = instance.state == InstanceState::Stopped;
+            xml.text("state", if is_stopped { "disabled" } else { "active" });
+            xml.element("status", |xml| {
+                xml.text("code", if is_stopped { "instance-stopped-by-user" } else { "fulfilled" });
+                xml.text("message", "");
+                xml.text("updateTime", iso(instance.launch_time));
             });
+            xml.text("instanceId", &instance.id);
+            xml.text("createTime", iso(instance.launch_time));
+            xml.text("instanceInterruptionBehavior", if is_one_time { "terminate" } else { "stop" });
+        });
         Ok(finish(answer, page.next))
     }
 }
@@ -195,11 +165,7 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
             xml.text("volumeId", &device.volume);
             xml.text(
                 "status",
-                if place.volumes.contains_key(&device.volume) {
-                    "attached"
-                } else {
-                    "detached"
-                },
+                if place.volumes.contains_key(&device.volume) { "attached" } else { "detached" },
             );
             xml.text("attachTime", iso(device.attach_time));
             xml.text("deleteOnTermination", device.delete_on_termination);

@@ -15,10 +15,7 @@ impl Sim {
         let all = call.request.flag("AllRegions")?;
         let filters = Filters::parse(call.request, &["region-name", "opt-in-status", "endpoint"])?;
         let regions = &self.config.regions;
-        if let Some(name) = names
-            .iter()
-            .find(|name| !regions.iter().any(|region| region.name == **name))
-        {
+        if let Some(name) = names.iter().find(|name| !regions.iter().any(|region| region.name == **name)) {
             return Err(Refusal::value(format!("Invalid region name: {name}")));
         }
         call.rehearse()?;

@@ -67,9 +67,7 @@ impl Sim {
         let mut candidates: Vec<&Snapshot> = if ids.is_empty() {
             place.snapshots.values().collect()
         } else {
-            ids.iter()
-                .map(|id| place.snapshot(id, call.now, &self.config))
-                .collect::<Result<_, _>>()?
+            ids.iter().map(|id| place.snapshot(id, call.now, &self.config)).collect::<Result<_, _>>()?
         };
         candidates
             .retain(|snapshot| snapshot.start_time + self.config.visibility_lag <= call.now && owns(call));

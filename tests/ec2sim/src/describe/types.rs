@@ -42,25 +42,16 @@ fn has_storage(name: &str) -> Option<bool> {
 
 pub(crate) fn describe(call: &Call<'_>) -> Result<Answer, Refusal> {
     let mut names = call.request.list("InstanceType");
-    let missing: Vec<_> = names
-        .iter()
-        .filter(|name| has_storage(name).is_none())
-        .map(String::as_str)
-        .collect();
+    let missing: Vec<_> =
+        names.iter().filter(|name| has_storage(name).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
         return Err(Refusal::new(
             "InvalidInstanceType",
-            format!(
-                "The following supplied instance types do not exist: [{}]",
-                missing.join(", ")
-            ),
+            format!("The following supplied instance types do not exist: [{}]", missing.join(", ")),
         ));
     }
     if names.is_empty() {
-        names = FAMILIES
-            .iter()
-            .map(|(family, _)| format!("{family}.large"))
-            .collect();
+        names = FAMILIES.iter().map(|(family, _)| format!("{family}.large")).collect();
     }
     call.rehearse()?;
     let is_bare = |name: &str| name.starts_with("mac") || name.split('.').nth(1) == Some("metal");

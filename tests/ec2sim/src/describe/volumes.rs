@@ -17,12 +17,7 @@ struct Attached {
 
 fn attachments<'a>(instances: impl Iterator<Item = &'a Instance>, volume: &str) -> Vec<(String, Device)> {
     instances
-        .flat_map(|instance| {
-            instance
-                .devices
-                .iter()
-                .map(|device| (instance.id.clone(), device.clone()))
-        })
+        .flat_map(|instance| instance.devices.iter().map(|device| (instance.id.clone(), device.clone())))
         .filter(|(_, device)| device.volume == volume)
         .collect()
 }

@@ -99,12 +99,7 @@ fn route(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> serde_jso
 }
 
 fn perform(shared: &Shared, deed: Deed) -> Value {
-    let Deed {
-        account,
-        region,
-        instance,
-        act,
-    } = deed;
+    let Deed { account, region, instance, act } = deed;
     let account = account.unwrap_or_else(|| ACCOUNT.to_owned());
     let (mut sim, now) = (shared.sim(), shared.now());
     match act {

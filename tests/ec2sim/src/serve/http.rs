@@ -44,11 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&shared), request));
             // A connection that a fault rule closed, or that the peer left, is done.
-            drop(
-                http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await,
-            );
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
         });
     }
 }
@@ -81,18 +77,12 @@ async fn answer(
 
     let admission = shared.sim().admit(account, &region, &request);
     pause(admission.delay()).await;
-    let reply = shared
-        .sim()
-        .carry_out(shared.now(), account, &region, &request, &admission);
+    let reply = shared.sim().carry_out(shared.now(), account, &region, &request, &admission);
     pause(reply.delay).await;
     if let Some(pid) = reply.kill {
         kill(pid);
     }
-    if reply.is_closed {
-        Err(Closed)
-    } else {
-        Ok(response(&reply, shared.now()))
-    }
+    if reply.is_closed { Err(Closed) } else { Ok(response(&reply, shared.now())) }
 }
 
 /// The access key and the region of a signature, from its header or from a signed query.
@@ -109,10 +99,7 @@ fn scope(headers: &HeaderMap, params: &Params) -> Option<(String, String)> {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 async fn pause(ms: Millis) {
@@ -131,16 +118,9 @@ fn kill(pid: i32) {
 
 fn response(reply: &Reply, now: Millis) -> Response<Full<Bytes>> {
     let mut response = plain(reply.status, "text/xml;charset=UTF-8", reply.body.clone());
-    let id = reply
-        .text("requestId")
-        .or_else(|| reply.text("RequestID"))
-        .unwrap_or_default();
+    let id = reply.text("requestId").or_else(|| reply.text("RequestID")).unwrap_or_default();
     let headers = response.headers_mut();
-    for (name, value) in [
-        ("date", date(now).as_str()),
-        ("x-amzn-requestid", id),
-        ("server", "AmazonEC2"),
-    ] {
+    for (name, value) in [("date", date(now).as_str()), ("x-amzn-requestid", id), ("server", "AmazonEC2")] {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(hyper::header::HeaderName::from_static(name), value);
         }
@@ -151,8 +131,6 @@ fn response(reply: &Reply, now: Millis) -> Response<Full<Bytes>> {
 pub(crate) fn plain(status: u16, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
-    response
-        .headers_mut()
-        .insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -21,10 +21,7 @@ fn a_copy_is_pending_for_a_while_and_names_its_source() {
     let id = copied(&mut world, &copy(&image, "golden"));
     let look = Request::new("DescribeImages").with("ImageId.1", &id);
     let reply = world.away(&look);
-    assert_eq!(
-        (reply.text("imageState"), reply.text("snapshotId")),
-        (Some("pending"), None)
-    );
+    assert_eq!((reply.text("imageState"), reply.text("snapshotId")), (Some("pending"), None));
     assert_eq!(reply.text("sourceImageId"), Some(image.as_str()));
     assert_eq!(reply.text("sourceImageRegion"), Some(HOME));
     assert_eq!(reply.text("sourceInstanceId"), None);
@@ -32,10 +29,7 @@ fn a_copy_is_pending_for_a_while_and_names_its_source() {
     assert_eq!(world.image_of(AWAY, &id).state, ImageState::Pending);
     world.wait(1);
     let reply = world.away(&look);
-    assert_eq!(
-        (reply.text("imageState"), reply.texts("snapshotId").len()),
-        (Some("available"), 2)
-    );
+    assert_eq!((reply.text("imageState"), reply.texts("snapshotId").len()), (Some("available"), 2));
 }
 
 #[test]
@@ -73,33 +67,18 @@ fn only_an_available_image_is_copied() {
     let mut world = World::new();
     let id = world.stopped();
     let image = world.image(&id, "golden");
-    assert_eq!(
-        code(&mut world, &copy(&image, "golden")),
-        "InvalidAMIID.Unavailable"
-    );
-    assert_eq!(
-        code(&mut world, &copy("ami-00000000000000001", "golden")),
-        "InvalidAMIID.NotFound"
-    );
-    assert_eq!(
-        code(&mut world, &copy("ami-1", "golden")),
-        "InvalidAMIID.Malformed"
-    );
+    assert_eq!(code(&mut world, &copy(&image, "golden")), "InvalidAMIID.Unavailable");
+    assert_eq!(code(&mut world, &copy("ami-00000000000000001", "golden")), "InvalidAMIID.NotFound");
+    assert_eq!(code(&mut world, &copy("ami-1", "golden")), "InvalidAMIID.Malformed");
     world.wait(300);
     world.accepted(&Request::new("DeregisterImage").with("ImageId", &image));
-    assert_eq!(
-        code(&mut world, &copy(&image, "golden")),
-        "InvalidAMIID.Unavailable"
-    );
+    assert_eq!(code(&mut world, &copy(&image, "golden")), "InvalidAMIID.Unavailable");
 }
 
 #[test]
 fn a_copy_by_a_name_in_use_is_refused_in_one_world_and_made_in_the_other() {
     for (copy_name_unique, expected) in [(true, "InvalidAMIName.Duplicate"), (false, "")] {
-        let mut world = World::of(Config {
-            copy_name_unique,
-            ..Config::default()
-        });
+        let mut world = World::of(Config { copy_name_unique, ..Config::default() });
         let (_, image) = world.imaged();
         copied(&mut world, &copy(&image, "golden"));
         assert_eq!(code(&mut world, &copy(&image, "golden")), expected);
@@ -115,10 +94,7 @@ fn twenty_snapshots_are_copied_to_a_region_at_a_time() {
     for number in 0..20 {
         copied(&mut world, &copy(&image, &format!("copy-{number}")));
     }
-    assert_eq!(
-        code(&mut world, &copy(&image, "copy-20")),
-        "ResourceLimitExceeded"
-    );
+    assert_eq!(code(&mut world, &copy(&image, "copy-20")), "ResourceLimitExceeded");
     world.wait(480);
     copied(&mut world, &copy(&image, "copy-20"));
 }
@@ -128,71 +104,45 @@ fn a_copy_takes_its_tags_from_the_request_and_its_sources_only_if_asked() {
     let mut world = World::new();
     let id = world.stopped();
     let tagged = create(&id, "golden").with("TagSpecification.1.ResourceType", "image");
-    let tagged = tagged
-        .with("TagSpecification.1.Tag.1.Key", "of")
-        .with("TagSpecification.1.Tag.1.Value", "home");
+    let tagged =
+        tagged.with("TagSpecification.1.Tag.1.Key", "of").with("TagSpecification.1.Tag.1.Value", "home");
     let image = world.accepted(&tagged).text("imageId").unwrap().to_owned();
     world.wait(300);
     let bare = copied(&mut world, &copy(&image, "bare"));
     assert!(world.image_of(AWAY, &bare).tags.is_empty());
     let request = copy(&image, "full").with("CopyImageTags", "true");
     let request = request.with("TagSpecification.1.ResourceType", "image");
-    let request = request
-        .with("TagSpecification.1.Tag.1.Key", "own")
-        .with("TagSpecification.1.Tag.1.Value", "1");
+    let request =
+        request.with("TagSpecification.1.Tag.1.Key", "own").with("TagSpecification.1.Tag.1.Value", "1");
     let request = request.with("TagSpecification.2.ResourceType", "snapshot");
-    let request = request
-        .with("TagSpecification.2.Tag.1.Key", "snap")
-        .with("TagSpecification.2.Tag.1.Value", "2");
+    let request =
+        request.with("TagSpecification.2.Tag.1.Key", "snap").with("TagSpecification.2.Tag.1.Value", "2");
     let full = copied(&mut world, &request);
     let keys: Vec<_> = world.image_of(AWAY, &full).tags.into_keys().collect();
     assert_eq!(keys, ["of", "own"]);
     world.wait(5);
     let snapshots = world.snapshots(AWAY);
-    assert_eq!(
-        snapshots
-            .iter()
-            .filter(|snapshot| snapshot.tags.contains_key("snap"))
-            .count(),
-        2
-    );
+    assert_eq!(snapshots.iter().filter(|snapshot| snapshot.tags.contains_key("snap")).count(), 2);
 }
 
 #[test]
 fn a_copy_is_encrypted_with_the_key_that_was_asked_for_and_never_decrypted() {
     let mut world = World::new();
-    let encrypted = VolumeSeed {
-        kms_key: Some("key-home".to_owned()),
-        ..VolumeSeed::default()
-    };
-    let id = world.machine_of(InstanceSeed {
-        volumes: vec![encrypted],
-        ..InstanceSeed::default()
-    });
+    let encrypted = VolumeSeed { kms_key: Some("key-home".to_owned()), ..VolumeSeed::default() };
+    let id = world.machine_of(InstanceSeed { volumes: vec![encrypted], ..InstanceSeed::default() });
     let image = world.image(&id, "golden");
     world.wait(300);
     copied(&mut world, &copy(&image, "plain"));
-    copied(
-        &mut world,
-        &copy(&image, "own")
-            .with("Encrypted", "true")
-            .with("KmsKeyId", "key-away"),
-    );
+    copied(&mut world, &copy(&image, "own").with("Encrypted", "true").with("KmsKeyId", "key-away"));
     assert_eq!(
         code(&mut world, &copy(&image, "neither").with("KmsKeyId", "key-away")),
         "InvalidParameterDependency"
     );
     world.wait(480);
-    let mut keys: Vec<_> = world
-        .snapshots(AWAY)
-        .into_iter()
-        .filter_map(|snapshot| snapshot.kms_key)
-        .collect();
+    let mut keys: Vec<_> =
+        world.snapshots(AWAY).into_iter().filter_map(|snapshot| snapshot.kms_key).collect();
     keys.sort();
-    assert_eq!(
-        keys,
-        ["arn:aws:kms:us-west-2:123456789012:alias/aws/ebs", "key-away"]
-    );
+    assert_eq!(keys, ["arn:aws:kms:us-west-2:123456789012:alias/aws/ebs", "key-away"]);
 }
 
 #[test]
@@ -210,24 +160,13 @@ fn a_copy_whose_source_has_lost_its_snapshots_fails() {
 fn a_dry_run_of_a_copy_makes_none() {
     let mut world = World::new();
     let (_, image) = world.imaged();
-    assert_eq!(
-        code(&mut world, &copy(&image, "golden").with("DryRun", "true")),
-        "DryRunOperation"
-    );
-    assert_eq!(
-        world.away(&Request::new("DescribeImages")).text("imagesSet"),
-        Some("")
-    );
+    assert_eq!(code(&mut world, &copy(&image, "golden").with("DryRun", "true")), "DryRunOperation");
+    assert_eq!(world.away(&Request::new("DescribeImages")).text("imagesSet"), Some(""));
 }
 
 #[test]
 fn a_region_that_is_not_enabled_refuses_every_call() {
     let mut world = World::new();
-    let reply = world.sim.call(
-        world.now,
-        ec2sim::ACCOUNT,
-        "af-south-1",
-        &Request::new("DescribeImages"),
-    );
+    let reply = world.sim.call(world.now, ec2sim::ACCOUNT, "af-south-1", &Request::new("DescribeImages"));
     assert_eq!((reply.status, reply.code.as_deref()), (401, Some("AuthFailure")));
 }

@@ -5,11 +5,7 @@ use ec2sim::{ACCOUNT, Effect, Fault, ImageState, Outcome, Request, When};
 use crate::world::{AWAY, HOME, World, create, start, stop};
 
 fn refuse(code: &str) -> Effect {
-    Effect::Refuse {
-        code: code.to_owned(),
-        message: String::new(),
-        status: None,
-    }
+    Effect::Refuse { code: code.to_owned(), message: String::new(), status: None }
 }
 
 #[test]
@@ -34,16 +30,12 @@ fn a_refusal_has_its_codes_own_status_and_no_effect() {
 fn the_nth_call_is_hit_and_only_as_often_as_was_said() {
     let mut world = World::new();
     let id = world.machine();
-    world
-        .sim
-        .add_fault(Fault::new("Describe*", refuse("InternalError")).nth(2).times(2));
+    world.sim.add_fault(Fault::new("Describe*", refuse("InternalError")).nth(2).times(2));
     let look = Request::new("DescribeInstances").with("InstanceId.1", &id);
     let codes: Vec<_> = (0..5).map(|_| world.call(&look).code.is_some()).collect();
     assert_eq!(codes, [false, true, true, false, false]);
     world.sim.clear_faults();
-    world
-        .sim
-        .add_fault(Fault::new("DescribeInstances", refuse("InternalError")).nth(1));
+    world.sim.add_fault(Fault::new("DescribeInstances", refuse("InternalError")).nth(1));
     assert!(world.call(&look).code.is_some() && world.call(&look).code.is_none());
 }
 
@@ -51,75 +43,46 @@ fn the_nth_call_is_hit_and_only_as_often_as_was_said() {
 fn a_rule_picks_by_region_caller_and_parameter() {
     let mut world = World::new();
     let (one, two) = (world.machine(), world.machine());
-    world
-        .sim
-        .add_fault(Fault::new("StopInstances", refuse("InternalError")).param("InstanceId.*", &one));
+    world.sim.add_fault(Fault::new("StopInstances", refuse("InternalError")).param("InstanceId.*", &one));
     assert_eq!(world.code(&stop(&one)), "InternalError");
     world.accepted(&stop(&two));
     world.sim.clear_faults();
-    world
-        .sim
-        .add_fault(Fault::new("*", refuse("InternalError")).region(AWAY));
+    world.sim.add_fault(Fault::new("*", refuse("InternalError")).region(AWAY));
     world.accepted(&Request::new("DescribeImages"));
     assert_eq!(world.away(&Request::new("DescribeImages")).status, 500);
     world.sim.clear_faults();
-    world
-        .sim
-        .add_fault(Fault::new("*", refuse("InternalError")).caller("replica-2"));
+    world.sim.add_fault(Fault::new("*", refuse("InternalError")).caller("replica-2"));
     world.accepted(&Request::new("DescribeImages").by("app/replica-1"));
-    assert_eq!(
-        world.code(&Request::new("DescribeImages").by("app/replica-2")),
-        "InternalError"
-    );
+    assert_eq!(world.code(&Request::new("DescribeImages").by("app/replica-2")), "InternalError");
 }
 
 #[test]
 fn dry_runs_are_hit_only_by_rules_for_dry_runs() {
     let mut world = World::new();
     let id = world.machine();
-    world
-        .sim
-        .add_fault(Fault::new("StopInstances", refuse("InternalError")).nth(1));
+    world.sim.add_fault(Fault::new("StopInstances", refuse("InternalError")).nth(1));
     assert_eq!(world.code(&stop(&id).with("DryRun", "true")), "DryRunOperation");
     assert_eq!(world.code(&stop(&id)), "InternalError");
-    world
-        .sim
-        .add_fault(Fault::new("StopInstances", refuse("UnauthorizedOperation")).dry_runs());
-    assert_eq!(
-        world.code(&stop(&id).with("DryRun", "true")),
-        "UnauthorizedOperation"
-    );
+    world.sim.add_fault(Fault::new("StopInstances", refuse("UnauthorizedOperation")).dry_runs());
+    assert_eq!(world.code(&stop(&id).with("DryRun", "true")), "UnauthorizedOperation");
 }
 
 #[test]
 fn a_dropped_call_has_no_effect_and_a_lost_answer_has_it() {
     let mut world = World::new();
     let id = world.stopped();
-    world
-        .sim
-        .add_fault(Fault::new("CreateImage", Effect::Drop).nth(1));
-    world
-        .sim
-        .add_fault(Fault::new("CreateImage", Effect::ApplyAndDrop).nth(2));
+    world.sim.add_fault(Fault::new("CreateImage", Effect::Drop).nth(1));
+    world.sim.add_fault(Fault::new("CreateImage", Effect::ApplyAndDrop).nth(2));
     let reply = world.call(&create(&id, "golden"));
     assert!(reply.is_closed && reply.body.is_empty() && reply.ids.is_empty());
     let reply = world.call(&create(&id, "golden"));
     assert!(reply.is_closed && reply.ids.len() == 1);
     assert_eq!(world.code(&create(&id, "golden")), "InvalidAMIName.Duplicate");
-    let outcomes: Vec<_> = world
-        .sim
-        .log()
-        .iter()
-        .rev()
-        .take(3)
-        .map(|entry| entry.outcome.clone())
-        .collect();
+    let outcomes: Vec<_> = world.sim.log().iter().rev().take(3).map(|entry| entry.outcome.clone()).collect();
     assert_eq!(
         outcomes,
         [
-            Outcome::Refused {
-                code: "InvalidAMIName.Duplicate".to_owned()
-            },
+            Outcome::Refused { code: "InvalidAMIName.Duplicate".to_owned() },
             Outcome::Lost { code: None },
             Outcome::Dropped
         ]
@@ -130,9 +93,7 @@ fn a_dropped_call_has_no_effect_and_a_lost_answer_has_it() {
 fn a_truncated_answer_is_half_an_answer_to_a_whole_effect() {
     let mut world = World::new();
     let id = world.stopped();
-    world
-        .sim
-        .add_fault(Fault::new("CreateImage", Effect::ApplyAndTruncate).nth(1));
+    world.sim.add_fault(Fault::new("CreateImage", Effect::ApplyAndTruncate).nth(1));
     let reply = world.call(&create(&id, "golden"));
     assert!(reply.status == 200 && !reply.body.contains("</CreateImageResponse>"));
     assert_eq!(world.code(&create(&id, "golden")), "InvalidAMIName.Duplicate");
@@ -143,9 +104,7 @@ fn a_killed_caller_had_its_effect_or_not() {
     for (when, expected) in [(When::Before, "running"), (When::After, "stopping")] {
         let mut world = World::new();
         let id = world.machine();
-        world
-            .sim
-            .add_fault(Fault::new("StopInstances", Effect::Kill { pid: 4_711, when }));
+        world.sim.add_fault(Fault::new("StopInstances", Effect::Kill { pid: 4_711, when }));
         let reply = world.call(&stop(&id));
         assert!(reply.is_closed && reply.kill == Some(4_711));
         assert_eq!(world.state(&id), expected);
@@ -155,39 +114,19 @@ fn a_killed_caller_had_its_effect_or_not() {
 #[test]
 fn a_delay_is_told_to_whoever_carries_the_call() {
     let mut world = World::new();
-    world.sim.add_fault(Fault::new(
-        "*",
-        Effect::Delay {
-            ms: 300,
-            when: When::Before,
-        },
-    ));
-    world.sim.add_fault(Fault::new(
-        "*",
-        Effect::Delay {
-            ms: 20,
-            when: When::After,
-        },
-    ));
+    world.sim.add_fault(Fault::new("*", Effect::Delay { ms: 300, when: When::Before }));
+    world.sim.add_fault(Fault::new("*", Effect::Delay { ms: 20, when: When::After }));
     let request = Request::new("DescribeImages");
     let admission = world.sim.admit(ACCOUNT, HOME, &request);
     assert_eq!(admission.delay(), 300);
-    assert_eq!(
-        world
-            .sim
-            .carry_out(world.now, ACCOUNT, HOME, &request, &admission)
-            .delay,
-        20
-    );
+    assert_eq!(world.sim.carry_out(world.now, ACCOUNT, HOME, &request, &admission).delay, 20);
 }
 
 #[test]
 fn a_machine_that_hangs_while_stopping_comes_down_by_force_only() {
     let mut world = World::new();
     let id = world.machine();
-    world
-        .sim
-        .add_fault(Fault::new("StopInstances", Effect::StickStopping).nth(1));
+    world.sim.add_fault(Fault::new("StopInstances", Effect::StickStopping).nth(1));
     world.accepted(&stop(&id));
     world.wait(3_600);
     assert_eq!(world.state(&id), "stopping");
@@ -209,16 +148,11 @@ fn an_image_fails_when_and_why_the_rule_says() {
         message: "no luck".to_owned(),
         after_ms,
     };
-    world
-        .sim
-        .add_fault(Fault::new("CreateImage", fail(Some(1_000))).nth(1));
+    world.sim.add_fault(Fault::new("CreateImage", fail(Some(1_000))).nth(1));
     world.sim.add_fault(Fault::new("CreateImage", fail(None)).nth(2));
     let (early, late) = (world.image(&id, "early"), world.image(&id, "late"));
     world.wait(1);
-    assert_eq!(
-        (world.image_state(&early), world.image_state(&late)),
-        ("failed".into(), "pending".into())
-    );
+    assert_eq!((world.image_state(&early), world.image_state(&late)), ("failed".into(), "pending".into()));
     world.wait(298);
     assert_eq!(world.image_state(&late), "pending");
     world.wait(1);
@@ -233,9 +167,7 @@ fn an_image_fails_when_and_why_the_rule_says() {
 fn snapshots_that_never_appear_leave_the_image_pending() {
     let mut world = World::new();
     let id = world.stopped();
-    world
-        .sim
-        .add_fault(Fault::new("CreateImage", Effect::NoSnapshots).nth(1));
+    world.sim.add_fault(Fault::new("CreateImage", Effect::NoSnapshots).nth(1));
     let image = world.image(&id, "golden");
     world.wait(24 * 3_600);
     assert!(world.snapshots(HOME).is_empty());
@@ -246,10 +178,7 @@ fn snapshots_that_never_appear_leave_the_image_pending() {
 fn one_snapshot_in_error_fails_the_image_and_the_other_completes() {
     let mut world = World::new();
     let id = world.stopped();
-    let effect = Effect::FailSnapshots {
-        device: Some("/dev/sdf".to_owned()),
-        message: "no".to_owned(),
-    };
+    let effect = Effect::FailSnapshots { device: Some("/dev/sdf".to_owned()), message: "no".to_owned() };
     world.sim.add_fault(Fault::new("CreateImage", effect).nth(1));
     let image = world.image(&id, "golden");
     world.wait(300);
@@ -257,34 +186,18 @@ fn one_snapshot_in_error_fails_the_image_and_the_other_completes() {
     let reply = world.accepted(&Request::new("DescribeSnapshots"));
     let mut states = reply.texts("status");
     states.sort_unstable();
-    assert_eq!(
-        (states, reply.text("statusMessage")),
-        (vec!["completed", "error"], Some("no"))
-    );
+    assert_eq!((states, reply.text("statusMessage")), (vec!["completed", "error"], Some("no")));
 }
 
 #[test]
 fn a_rule_is_read_from_json() {
     let text = r#"{"operation":"CreateImage","region":"us-west-2","nth":2,
         "param":{"name":"Name","value":"gold"},"effect":{"kind":"failImage","code":"C","message":"m","afterMs":5}}"#;
-    let effect = Effect::FailImage {
-        code: "C".to_owned(),
-        message: "m".to_owned(),
-        after_ms: Some(5),
-    };
-    let expected = Fault::new("CreateImage", effect)
-        .region(AWAY)
-        .nth(2)
-        .param("Name", "gold");
+    let effect = Effect::FailImage { code: "C".to_owned(), message: "m".to_owned(), after_ms: Some(5) };
+    let expected = Fault::new("CreateImage", effect).region(AWAY).nth(2).param("Name", "gold");
     assert_eq!(serde_json::from_str::<Fault>(text).unwrap(), expected);
     let kill = r#"{"operation":"*","effect":{"kind":"kill","pid":7,"when":"after"}}"#;
-    let expected = Fault::new(
-        "*",
-        Effect::Kill {
-            pid: 7,
-            when: When::After,
-        },
-    );
+    let expected = Fault::new("*", Effect::Kill { pid: 7, when: When::After });
     assert_eq!(serde_json::from_str::<Fault>(kill).unwrap(), expected);
 }
 
@@ -301,14 +214,6 @@ fn the_log_tells_who_called_what_and_what_came_of_it() {
         ("controller", &Outcome::Ok, &vec![id])
     );
     assert!(log[0].is_effective() && !log[1].is_effective());
-    assert_eq!(
-        log[1].outcome,
-        Outcome::Refused {
-            code: "IncorrectInstanceState".to_owned()
-        }
-    );
-    assert_eq!(
-        (log[0].account.as_str(), log[0].region.as_str(), log[0].at),
-        (ACCOUNT, HOME, world.now)
-    );
+    assert_eq!(log[1].outcome, Outcome::Refused { code: "IncorrectInstanceState".to_owned() });
+    assert_eq!((log[0].account.as_str(), log[0].region.as_str(), log[0].at), (ACCOUNT, HOME, world.now));
 }

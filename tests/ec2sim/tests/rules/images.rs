@@ -13,12 +13,7 @@ fn create_image_returns_before_any_snapshot_exists() {
     assert_eq!(world.image_state(&image), "pending");
     world.wait(5);
     assert_eq!(world.snapshots(HOME).len(), 2);
-    assert!(
-        world
-            .snapshots(HOME)
-            .iter()
-            .all(|snapshot| snapshot.state == SnapshotState::Pending)
-    );
+    assert!(world.snapshots(HOME).iter().all(|snapshot| snapshot.state == SnapshotState::Pending));
 }
 
 #[test]
@@ -58,25 +53,12 @@ fn an_image_of_a_stopped_machine_has_one_snapshot_per_volume_all_at_rest() {
     let mut world = World::new();
     let (id, image) = world.imaged();
     let image = world.image_of(HOME, &image);
-    let volumes: Vec<_> = world
-        .instance(&id)
-        .devices
-        .iter()
-        .map(|device| device.volume.clone())
-        .collect();
-    let imaged: Vec<_> = image
-        .mappings
-        .iter()
-        .map(|mapping| mapping.volume.clone())
-        .collect();
+    let volumes: Vec<_> = world.instance(&id).devices.iter().map(|device| device.volume.clone()).collect();
+    let imaged: Vec<_> = image.mappings.iter().map(|mapping| mapping.volume.clone()).collect();
     assert_eq!(volumes, imaged);
     for snapshot in world.snapshots(HOME) {
         assert!(snapshot.is_at_rest);
-        assert!(
-            snapshot
-                .description
-                .starts_with(&format!("Created by CreateImage({id}) for {}", image.id))
-        );
+        assert!(snapshot.description.starts_with(&format!("Created by CreateImage({id}) for {}", image.id)));
     }
 }
 
@@ -97,25 +79,16 @@ fn a_device_without_device_gets_no_snapshot() {
 
 #[test]
 fn an_image_is_pending_until_every_snapshot_is_completed_and_shows_them_only_then() {
-    let mut world = World::of(Config {
-        snapshot: 600 * SECOND,
-        ..Config::default()
-    });
+    let mut world = World::of(Config { snapshot: 600 * SECOND, ..Config::default() });
     let id = world.stopped();
     let image = world.image(&id, "golden");
     world.wait(604);
     let look = Request::new("DescribeImages").with("ImageId.1", &image);
     let reply = world.accepted(&look);
-    assert_eq!(
-        (reply.text("imageState"), reply.texts("snapshotId").len()),
-        (Some("pending"), 0)
-    );
+    assert_eq!((reply.text("imageState"), reply.texts("snapshotId").len()), (Some("pending"), 0));
     world.wait(1);
     let reply = world.accepted(&look);
-    assert_eq!(
-        (reply.text("imageState"), reply.texts("snapshotId").len()),
-        (Some("available"), 2)
-    );
+    assert_eq!((reply.text("imageState"), reply.texts("snapshotId").len()), (Some("available"), 2));
     assert_eq!(reply.text("sourceInstanceId"), Some(id.as_str()));
 }
 
@@ -148,12 +121,7 @@ fn a_start_before_the_snapshots_appear_fails_the_image_in_one_world() {
     world.wait(1);
     let reply = world.accepted(&Request::new("DescribeImages").with("ImageId.1", &image));
     assert_eq!(reply.text("imageState"), Some("failed"));
-    assert!(
-        reply
-            .text("stateReason")
-            .unwrap()
-            .contains("<code>Client.InstanceTerminated</code>")
-    );
+    assert!(reply.text("stateReason").unwrap().contains("<code>Client.InstanceTerminated</code>"));
     assert!(world.snapshots(HOME).is_empty());
 }
 
@@ -186,20 +154,12 @@ fn a_start_after_the_snapshots_appeared_changes_nothing_in_them() {
     world.accepted(&start(&id));
     world.wait(300);
     assert_eq!(world.image_state(&image), "available");
-    assert!(
-        world
-            .snapshots(HOME)
-            .iter()
-            .all(|snapshot| snapshot.captured == 40 * SECOND)
-    );
+    assert!(world.snapshots(HOME).iter().all(|snapshot| snapshot.captured == 40 * SECOND));
 }
 
 #[test]
 fn a_start_between_two_snapshots_of_an_image_fails_it() {
-    let mut world = World::of(Config {
-        snapshot_stagger: 2 * SECOND,
-        ..Config::default()
-    });
+    let mut world = World::of(Config { snapshot_stagger: 2 * SECOND, ..Config::default() });
     let id = world.stopped();
     let image = world.image(&id, "golden");
     world.wait(6);
@@ -212,10 +172,7 @@ fn a_start_between_two_snapshots_of_an_image_fails_it() {
 
 #[test]
 fn a_machine_terminated_while_it_is_captured_fails_its_image() {
-    let mut world = World::of(Config {
-        start_before_capture_fails_image: false,
-        ..Config::default()
-    });
+    let mut world = World::of(Config { start_before_capture_fails_image: false, ..Config::default() });
     let id = world.stopped();
     let image = world.image(&id, "golden");
     world.accepted(&Request::new("TerminateInstances").with("InstanceId.1", &id));
@@ -229,11 +186,7 @@ fn an_image_by_reboot_is_taken_at_rest_and_the_machine_runs_on() {
     let id = world.machine();
     let launched = world.instance(&id).launch_time;
     world.wait(10);
-    world.accepted(
-        &Request::new("CreateImage")
-            .with("InstanceId", &id)
-            .with("Name", "rebooted"),
-    );
+    world.accepted(&Request::new("CreateImage").with("InstanceId", &id).with("Name", "rebooted"));
     world.wait(15);
     let snapshot = world.snapshots(HOME).pop().unwrap();
     assert!(snapshot.is_at_rest && snapshot.captured == 10 * SECOND);
@@ -241,12 +194,7 @@ fn an_image_by_reboot_is_taken_at_rest_and_the_machine_runs_on() {
     assert_eq!((instance.reboots, instance.launch_time), (1, launched));
     world.image(&id, "again");
     world.wait(5);
-    assert!(
-        world
-            .snapshots(HOME)
-            .iter()
-            .any(|snapshot| snapshot.captured == 25 * SECOND)
-    );
+    assert!(world.snapshots(HOME).iter().any(|snapshot| snapshot.captured == 25 * SECOND));
 }
 
 #[test]
@@ -255,10 +203,7 @@ fn what_create_image_must_have_is_asked_for_by_name() {
     let id = world.machine();
     assert_eq!(
         world.refused(&Request::new("CreateImage").with("InstanceId", &id)),
-        (
-            "MissingParameter".to_owned(),
-            "The request must contain the parameter Name".to_owned()
-        )
+        ("MissingParameter".to_owned(), "The request must contain the parameter Name".to_owned())
     );
 }
 
@@ -270,10 +215,7 @@ fn a_volume_takes_five_snapshots_at_a_time() {
         world.image(&id, &format!("image-{number}"));
     }
     world.wait(5);
-    assert_eq!(
-        world.code(&create(&id, "image-5")),
-        "ConcurrentSnapshotLimitExceeded"
-    );
+    assert_eq!(world.code(&create(&id, "image-5")), "ConcurrentSnapshotLimitExceeded");
     world.wait(240);
     world.image(&id, "image-5");
 }
@@ -282,61 +224,30 @@ fn a_volume_takes_five_snapshots_at_a_time() {
 fn a_volume_held_by_two_machines_is_written_by_both() {
     let mut world = World::new();
     let first = world.machine();
-    let shared = VolumeSeed {
-        multi_attach: true,
-        ..VolumeSeed::new("/dev/sdm", 4)
-    };
-    let volume = world
-        .sim
-        .attach(world.now, ec2sim::ACCOUNT, HOME, &first, &shared);
-    let again = VolumeSeed {
-        id: Some(volume.clone()),
-        ..shared
-    };
-    world.machine_of(InstanceSeed {
-        volumes: vec![VolumeSeed::default(), again],
-        ..InstanceSeed::default()
-    });
+    let shared = VolumeSeed { multi_attach: true, ..VolumeSeed::new("/dev/sdm", 4) };
+    let volume = world.sim.attach(world.now, ec2sim::ACCOUNT, HOME, &first, &shared);
+    let again = VolumeSeed { id: Some(volume.clone()), ..shared };
+    world.machine_of(InstanceSeed { volumes: vec![VolumeSeed::default(), again], ..InstanceSeed::default() });
     world.accepted(&stop(&first));
     world.wait(60);
     let place = world.sim.place(ec2sim::ACCOUNT, HOME).unwrap();
     assert_eq!(place.volumes[&volume].write_clock(world.now), (40 + 60) * SECOND);
     let reply = world.accepted(&Request::new("DescribeVolumes").with("VolumeId.1", &volume));
-    assert_eq!(
-        (reply.texts("instanceId").len(), reply.text("multiAttachEnabled")),
-        (2, Some("true"))
-    );
+    assert_eq!((reply.texts("instanceId").len(), reply.text("multiAttachEnabled")), (2, Some("true")));
 }
 
 #[test]
 fn what_is_new_is_not_seen_before_the_lag_is_over() {
-    let mut world = World::of(Config {
-        visibility_lag: 10 * SECOND,
-        ..Config::default()
-    });
+    let mut world = World::of(Config { visibility_lag: 10 * SECOND, ..Config::default() });
     let id = world.stopped();
     let image = world.image(&id, "golden");
     let look = Request::new("DescribeImages").with("ImageId.1", &image);
     assert_eq!(world.code(&look), "InvalidAMIID.NotFound");
-    assert_eq!(
-        world.accepted(&Request::new("DescribeImages")).text("imagesSet"),
-        Some("")
-    );
+    assert_eq!(world.accepted(&Request::new("DescribeImages")).text("imagesSet"), Some(""));
     assert_eq!(world.code(&create(&id, "golden")), "InvalidAMIName.Duplicate");
     world.wait(10);
     world.accepted(&look);
-    assert_eq!(
-        world
-            .accepted(&Request::new("DescribeSnapshots"))
-            .text("snapshotSet"),
-        Some("")
-    );
+    assert_eq!(world.accepted(&Request::new("DescribeSnapshots")).text("snapshotSet"), Some(""));
     world.wait(5);
-    assert_eq!(
-        world
-            .accepted(&Request::new("DescribeSnapshots"))
-            .texts("snapshotId")
-            .len(),
-        2
-    );
+    assert_eq!(world.accepted(&Request::new("DescribeSnapshots")).texts("snapshotId").len(), 2);
 }

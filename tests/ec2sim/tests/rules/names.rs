@@ -11,15 +11,9 @@ fn a_name_is_unique_in_its_account_and_region() {
     let image = world.image(&id, "golden");
     assert_eq!(
         world.refused(&create(&id, "golden")),
-        (
-            "InvalidAMIName.Duplicate".to_owned(),
-            format!("AMI name golden is already in use by AMI {image}")
-        )
+        ("InvalidAMIName.Duplicate".to_owned(), format!("AMI name golden is already in use by AMI {image}"))
     );
-    assert_eq!(
-        world.code(&create(&id, "golden").with("DryRun", "true")),
-        "InvalidAMIName.Duplicate"
-    );
+    assert_eq!(world.code(&create(&id, "golden").with("DryRun", "true")), "InvalidAMIName.Duplicate");
     world.image(&id, "Golden");
 }
 
@@ -38,11 +32,7 @@ fn a_name_that_ec2_does_not_take_is_malformed() {
     let mut world = World::new();
     let id = world.stopped();
     for name in ["ab", "a*b", "na\u{ef}ve", &"x".repeat(129)] {
-        assert_eq!(
-            world.code(&create(&id, name)),
-            "InvalidAMIName.Malformed",
-            "{name}"
-        );
+        assert_eq!(world.code(&create(&id, name)), "InvalidAMIName.Malformed", "{name}");
     }
     world.image(&id, &"x".repeat(128));
     world.image(&id, "a (b) [c] d/e.f-g_h'i@j");
@@ -67,10 +57,7 @@ fn deregistering_leaves_the_snapshots_unless_told_otherwise() {
 
 #[test]
 fn a_deregistered_image_is_first_an_empty_list_and_then_unknown() {
-    let mut world = World::of(Config {
-        deregistered_shown: 10 * SECOND,
-        ..Config::default()
-    });
+    let mut world = World::of(Config { deregistered_shown: 10 * SECOND, ..Config::default() });
     let (_, image) = world.imaged();
     world.accepted(&Request::new("DeregisterImage").with("ImageId", &image));
     let look = Request::new("DescribeImages").with("ImageId.1", &image);
@@ -80,10 +67,7 @@ fn a_deregistered_image_is_first_an_empty_list_and_then_unknown() {
     world.wait(3_600);
     assert_eq!(
         world.refused(&look),
-        (
-            "InvalidAMIID.NotFound".to_owned(),
-            format!("The image id '[{image}]' does not exist")
-        )
+        ("InvalidAMIID.NotFound".to_owned(), format!("The image id '[{image}]' does not exist"))
     );
 }
 

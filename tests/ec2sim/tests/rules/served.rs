@@ -15,20 +15,13 @@ use crate::world::{AWAY, HOME};
 const OTHER: &str = "210987654321";
 
 fn server() -> Server {
-    Server::start(Config {
-        stop: 1,
-        start: 1,
-        ..Config::default()
-    })
-    .expect("a server")
+    Server::start(Config { stop: 1, start: 1, ..Config::default() }).expect("a server")
 }
 
 /// The whole reply to raw text, empty if the connection was closed without one.
 fn exchange(url: &str, text: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a timeout");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     stream.write_all(text.as_bytes()).expect("sent");
     let mut reply = Vec::new();
     // A reset is as good an end as any.
@@ -51,10 +44,7 @@ fn post(server: &Server, key: &str, region: &str, body: &str) -> String {
 }
 
 fn control(server: &Server, method: &str, path: &str, body: &str) -> Value {
-    let reply = exchange(
-        &server.url(),
-        &http(method, &format!("/_ec2sim/{path}"), "x", HOME, body),
-    );
+    let reply = exchange(&server.url(), &http(method, &format!("/_ec2sim/{path}"), "x", HOME, body));
     serde_json::from_str(reply.split("\r\n\r\n").nth(1).expect("a body")).expect("json")
 }
 
@@ -62,14 +52,8 @@ fn control(server: &Server, method: &str, path: &str, body: &str) -> Value {
 fn the_region_is_the_scopes_and_a_twelve_digit_key_is_the_account() {
     let server = server();
     let here = server.seed(InstanceSeed::default());
-    let there = server.seed(InstanceSeed {
-        region: AWAY.to_owned(),
-        ..InstanceSeed::default()
-    });
-    let other = server.seed(InstanceSeed {
-        account: OTHER.to_owned(),
-        ..InstanceSeed::default()
-    });
+    let there = server.seed(InstanceSeed { region: AWAY.to_owned(), ..InstanceSeed::default() });
+    let other = server.seed(InstanceSeed { account: OTHER.to_owned(), ..InstanceSeed::default() });
     let form = "Action=DescribeInstances&Version=2016-11-15";
     for (key, region, expected) in [
         ("AKIDEXAMPLE", HOME, &here),
@@ -87,10 +71,7 @@ fn the_region_is_the_scopes_and_a_twelve_digit_key_is_the_account() {
 #[test]
 fn a_get_with_a_query_is_a_call_too() {
     let server = server();
-    let reply = exchange(
-        &server.url(),
-        &http("GET", "/?Action=DescribeRegions", "x", HOME, ""),
-    );
+    let reply = exchange(&server.url(), &http("GET", "/?Action=DescribeRegions", "x", HOME, ""));
     assert!(reply.contains("<regionName>us-west-2</regionName>"));
 }
 
@@ -98,12 +79,7 @@ fn a_get_with_a_query_is_a_call_too() {
 fn an_error_has_ec2s_shape_and_status() {
     let server = server();
     let id = server.seed(InstanceSeed::default());
-    let reply = post(
-        &server,
-        "x",
-        HOME,
-        &format!("Action=StopInstances&InstanceId.1={id}&DryRun=true"),
-    );
+    let reply = post(&server, "x", HOME, &format!("Action=StopInstances&InstanceId.1={id}&DryRun=true"));
     assert!(reply.starts_with("HTTP/1.1 412 "), "{reply}");
     assert!(reply.contains("<Response><Errors><Error><Code>DryRunOperation</Code><Message>"));
     assert!(reply.contains("</Message></Error></Errors><RequestID>"));
@@ -119,15 +95,8 @@ fn the_date_is_the_simulators() {
     let server = server();
     control(&server, "POST", "clock", r#"{"offsetSeconds": 315360000}"#);
     let reply = post(&server, "x", HOME, "Action=DescribeRegions");
-    let date = reply
-        .lines()
-        .find_map(|line| line.strip_prefix("date: "))
-        .expect("a date");
-    let years: i64 = date
-        .split(' ')
-        .nth(3)
-        .and_then(|year| year.parse().ok())
-        .expect("a year");
+    let date = reply.lines().find_map(|line| line.strip_prefix("date: ")).expect("a date");
+    let years: i64 = date.split(' ').nth(3).and_then(|year| year.parse().ok()).expect("a year");
     assert_eq!(years, 1970 + server.now() / 31_556_952_000);
     assert!(date.ends_with(" GMT"));
 }
@@ -140,21 +109,10 @@ fn a_dropped_call_closes_the_connection_without_an_answer_and_without_effect() {
     server.add_fault(Fault::new("StopInstances", Effect::ApplyAndDrop).nth(2));
     let form = format!("Action=StopInstances&InstanceId.1={id}");
     assert_eq!(post(&server, "x", HOME, &form), "");
-    assert_eq!(
-        server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state,
-        InstanceState::Running
-    );
+    assert_eq!(server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state, InstanceState::Running);
     assert_eq!(post(&server, "x", HOME, &form), "");
-    assert_ne!(
-        server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state,
-        InstanceState::Running
-    );
-    let outcomes: Vec<_> = server
-        .sim()
-        .log()
-        .iter()
-        .map(|entry| entry.outcome.clone())
-        .collect();
+    assert_ne!(server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state, InstanceState::Running);
+    let outcomes: Vec<_> = server.sim().log().iter().map(|entry| entry.outcome.clone()).collect();
     assert_eq!(outcomes, [Outcome::Dropped, Outcome::Lost { code: None }]);
 }
 
@@ -169,13 +127,7 @@ fn a_truncated_answer_ends_early() {
 #[test]
 fn a_delayed_call_has_its_effect_late() {
     let server = server();
-    server.add_fault(Fault::new(
-        "DescribeRegions",
-        Effect::Delay {
-            ms: 300,
-            when: When::Before,
-        },
-    ));
+    server.add_fault(Fault::new("DescribeRegions", Effect::Delay { ms: 300, when: When::Before }));
     let start = Instant::now();
     post(&server, "x", HOME, "Action=DescribeRegions");
     assert!(start.elapsed() >= Duration::from_millis(300));
@@ -187,27 +139,10 @@ fn a_killed_caller_is_gone_and_its_effect_is_there() {
     let id = server.seed(InstanceSeed::default());
     let mut victim = Command::new("sleep").arg("600").spawn().expect("a process");
     let pid = i32::try_from(victim.id()).expect("a pid");
-    server.add_fault(Fault::new(
-        "StopInstances",
-        Effect::Kill {
-            pid,
-            when: When::After,
-        },
-    ));
-    assert_eq!(
-        post(
-            &server,
-            "x",
-            HOME,
-            &format!("Action=StopInstances&InstanceId.1={id}")
-        ),
-        ""
-    );
+    server.add_fault(Fault::new("StopInstances", Effect::Kill { pid, when: When::After }));
+    assert_eq!(post(&server, "x", HOME, &format!("Action=StopInstances&InstanceId.1={id}")), "");
     assert!(!victim.wait().expect("an end").success());
-    assert_ne!(
-        server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state,
-        InstanceState::Running
-    );
+    assert_ne!(server.sim().place(ACCOUNT, HOME).unwrap().instances[&id].state, InstanceState::Running);
 }
 
 #[test]
@@ -215,10 +150,7 @@ fn the_control_endpoint_seeds_faults_and_tells_all() {
     let server = server();
     let seed = r#"{"region":"us-west-2","name":"web","type":"m5.large","state":"stopped","asg":"group",
         "volumes":[{"device":"/dev/xvda","gib":30},{"device":"/dev/sdf","gib":5,"multiAttach":true}]}"#;
-    let id = control(&server, "POST", "instances", seed)["instanceID"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = control(&server, "POST", "instances", seed)["instanceID"].as_str().unwrap().to_owned();
     let fault = r#"{"operation":"StartInstances","effect":{"kind":"refuse","code":"InternalError"}}"#;
     assert_eq!(control(&server, "POST", "faults", fault)[0]["hits"], 0);
     let form = format!("Action=StartInstances&InstanceId.1={id}");
@@ -230,17 +162,11 @@ fn the_control_endpoint_seeds_faults_and_tells_all() {
         (&log[0]["outcome"]["code"], &log[1]["outcome"]["kind"]),
         (&"InternalError".into(), &"ok".into())
     );
-    assert_eq!(
-        (&log[1]["agent"], &log[1]["params"]["InstanceId.1"]),
-        (&"test".into(), &id.as_str().into())
-    );
+    assert_eq!((&log[1]["agent"], &log[1]["params"]["InstanceId.1"]), (&"test".into(), &id.as_str().into()));
     let state = control(&server, "GET", "state", "");
     let place = &state["places"][0];
     assert_eq!(place["instances"][0]["id"], id.as_str());
-    assert_eq!(
-        place["instances"][0]["tags"]["aws:autoscaling:groupName"],
-        "group"
-    );
+    assert_eq!(place["instances"][0]["tags"]["aws:autoscaling:groupName"], "group");
     assert_eq!(place["volumes"].as_array().unwrap().len(), 2);
     assert!(place["volumes"][0]["writeClock"].is_i64());
     assert!(control(&server, "POST", "instances", r#"{"colour":"red"}"#)["error"].is_string());
@@ -252,12 +178,7 @@ fn the_control_endpoint_does_what_others_would() {
     let server = server();
     let id = server.seed(InstanceSeed::default());
     let deed = |act: &str| {
-        control(
-            &server,
-            "POST",
-            "deeds",
-            &format!(r#"{{"region":"{HOME}","instance":"{id}","act":{act}}}"#),
-        )
+        control(&server, "POST", "deeds", &format!(r#"{{"region":"{HOME}","instance":"{id}","act":{act}}}"#))
     };
     let volume = deed(r#"{"kind":"attach","volume":{"device":"/dev/sdf","gib":3}}"#);
     let volume = volume["volumeID"].as_str().unwrap().to_owned();
@@ -267,16 +188,8 @@ fn the_control_endpoint_does_what_others_would() {
         r#"{"kind":"stop","code":"Server.ScheduledStop","message":"Stopped due to a scheduled retirement"}"#,
     );
     server.set_offset(60_000);
-    let reply = post(
-        &server,
-        "x",
-        HOME,
-        &format!("Action=StartInstances&InstanceId.1={id}"),
-    );
-    assert!(
-        reply.contains("<Code>InsufficientInstanceCapacity</Code>"),
-        "{reply}"
-    );
+    let reply = post(&server, "x", HOME, &format!("Action=StartInstances&InstanceId.1={id}"));
+    assert!(reply.contains("<Code>InsufficientInstanceCapacity</Code>"), "{reply}");
     let sim = server.sim();
     let instance = &sim.place(ACCOUNT, HOME).unwrap().instances[&id];
     assert_eq!(instance.reason.as_ref().unwrap().code, "Server.ScheduledStop");
@@ -299,18 +212,10 @@ fn the_binary_tells_where_it_listens_and_ends_on_a_signal() {
         .spawn()
         .expect("a process");
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("output"))
-        .read_line(&mut line)
-        .expect("a line");
+    BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
     let url = line.trim().strip_prefix("listening on ").expect("a url");
-    let reply = exchange(
-        url,
-        &http("POST", "/", "x", "eu-north-1", "Action=DescribeRegions"),
-    );
+    let reply = exchange(url, &http("POST", "/", "x", "eu-north-1", "Action=DescribeRegions"));
     assert!(reply.contains("eu-north-1") && !reply.contains("us-east-1"));
-    Command::new("kill")
-        .arg(child.id().to_string())
-        .status()
-        .expect("kill");
+    Command::new("kill").arg(child.id().to_string()).status().expect("kill");
     assert!(child.wait().expect("an end").success());
 }

@@ -18,13 +18,11 @@ fn tags_come_with_the_image_and_with_each_snapshot() {
     let mut world = World::new();
     let id = world.stopped();
     let request = create(&id, "golden").with("TagSpecification.1.ResourceType", "image");
-    let request = request
-        .with("TagSpecification.1.Tag.1.Key", "a")
-        .with("TagSpecification.1.Tag.1.Value", "1");
+    let request =
+        request.with("TagSpecification.1.Tag.1.Key", "a").with("TagSpecification.1.Tag.1.Value", "1");
     let request = request.with("TagSpecification.2.ResourceType", "snapshot");
-    let request = request
-        .with("TagSpecification.2.Tag.1.Key", "b")
-        .with("TagSpecification.2.Tag.1.Value", "2");
+    let request =
+        request.with("TagSpecification.2.Tag.1.Key", "b").with("TagSpecification.2.Tag.1.Value", "2");
     world.accepted(&request);
     let found = world.accepted(&filter(Request::new("DescribeImages"), "tag:a", "1"));
     assert_eq!(found.texts("imageId").len(), 1);
@@ -39,17 +37,12 @@ fn a_call_with_a_bad_tag_makes_no_image() {
     let id = world.stopped();
     let spec = |kind: &str, key: &str| {
         let request = create(&id, "golden").with("TagSpecification.1.ResourceType", kind);
-        request
-            .with("TagSpecification.1.Tag.1.Key", key)
-            .with("TagSpecification.1.Tag.1.Value", "v")
+        request.with("TagSpecification.1.Tag.1.Key", key).with("TagSpecification.1.Tag.1.Value", "v")
     };
     for (kind, key) in [("image", "aws:x"), ("volume", "x"), ("image", &"k".repeat(129))] {
         assert_eq!(world.code(&spec(kind, key)), "InvalidParameterValue");
     }
-    assert_eq!(
-        world.accepted(&Request::new("DescribeImages")).text("imagesSet"),
-        Some("")
-    );
+    assert_eq!(world.accepted(&Request::new("DescribeImages")).text("imagesSet"), Some(""));
 }
 
 #[test]
@@ -59,10 +52,7 @@ fn a_tag_is_overwritten_and_deleted_by_value_only_if_it_has_that_value() {
     world.accepted(&tag(&id, "owed", "one"));
     world.accepted(&tag(&id, "owed", "two"));
     world.accepted(&untag(&id).with("Tag.1.Key", "owed").with("Tag.1.Value", "one"));
-    assert_eq!(
-        world.instance(&id).tags,
-        Tags::from([("owed".to_owned(), "two".to_owned())])
-    );
+    assert_eq!(world.instance(&id).tags, Tags::from([("owed".to_owned(), "two".to_owned())]));
     world.accepted(&untag(&id).with("Tag.1.Key", "owed").with("Tag.1.Value", ""));
     assert_eq!(world.instance(&id).tags.len(), 1);
     world.accepted(&untag(&id).with("Tag.1.Key", "owed").with("Tag.1.Value", "two"));
@@ -104,10 +94,7 @@ fn the_aws_prefix_is_reserved_in_any_case() {
 #[test]
 fn a_resource_takes_fifty_tags_besides_those_of_aws() {
     let mut world = World::new();
-    let id = world.machine_of(InstanceSeed {
-        asg: Some("group".to_owned()),
-        ..InstanceSeed::default()
-    });
+    let id = world.machine_of(InstanceSeed { asg: Some("group".to_owned()), ..InstanceSeed::default() });
     for number in 0..50 {
         world.accepted(&tag(&id, &format!("key-{number}"), "v"));
     }
@@ -120,14 +107,8 @@ fn keys_and_values_have_lengths() {
     let mut world = World::new();
     let id = world.machine();
     world.accepted(&tag(&id, &"k".repeat(128), &"v".repeat(256)));
-    assert_eq!(
-        world.code(&tag(&id, &"k".repeat(129), "v")),
-        "InvalidParameterValue"
-    );
-    assert_eq!(
-        world.code(&tag(&id, "k", &"v".repeat(257))),
-        "InvalidParameterValue"
-    );
+    assert_eq!(world.code(&tag(&id, &"k".repeat(129), "v")), "InvalidParameterValue");
+    assert_eq!(world.code(&tag(&id, "k", &"v".repeat(257))), "InvalidParameterValue");
     assert_eq!(world.code(&tag(&id, "", "v")), "InvalidParameterValue");
 }
 
@@ -153,18 +134,10 @@ fn images_snapshots_and_volumes_are_tagged_and_listed_too() {
     let (id, image) = world.imaged();
     let snapshot = world.snapshots(HOME).pop().unwrap().id;
     let volume = world.instance(&id).devices[0].volume.clone();
-    let request = tag(&id, "k", "v")
-        .with("ResourceId.2", image)
-        .with("ResourceId.3", snapshot);
+    let request = tag(&id, "k", "v").with("ResourceId.2", image).with("ResourceId.3", snapshot);
     world.accepted(&request.with("ResourceId.4", volume));
     let reply = world.accepted(&filter(Request::new("DescribeTags"), "key", "k"));
-    assert_eq!(
-        reply.texts("resourceType"),
-        ["image", "instance", "snapshot", "volume"]
-    );
+    assert_eq!(reply.texts("resourceType"), ["image", "instance", "snapshot", "volume"]);
     let reply = world.accepted(&filter(Request::new("DescribeTags"), "resource-id", &id));
-    assert_eq!(
-        (reply.text("resourceId"), reply.text("value")),
-        (Some(id.as_str()), Some("v"))
-    );
+    assert_eq!((reply.text("resourceId"), reply.text("value")), (Some(id.as_str()), Some("v")));
 }

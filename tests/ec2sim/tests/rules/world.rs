@@ -19,10 +19,7 @@ impl World {
     }
 
     pub(crate) fn of(config: Config) -> Self {
-        Self {
-            sim: Sim::new(config),
-            now: 1_795_506_418_123,
-        }
+        Self { sim: Sim::new(config), now: 1_795_506_418_123 }
     }
 
     pub(crate) fn wait(&mut self, seconds: Millis) {
@@ -62,10 +59,7 @@ impl World {
     /// A machine with a root and a data volume.
     pub(crate) fn machine_of_two(&mut self) -> String {
         let volumes = vec![VolumeSeed::default(), VolumeSeed::new("/dev/sdf", 20)];
-        self.machine_of(InstanceSeed {
-            volumes,
-            ..InstanceSeed::default()
-        })
+        self.machine_of(InstanceSeed { volumes, ..InstanceSeed::default() })
     }
 
     pub(crate) fn machine_of(&mut self, seed: InstanceSeed) -> String {
@@ -88,26 +82,15 @@ impl World {
     }
 
     pub(crate) fn image(&mut self, instance: &str, name: &str) -> String {
-        self.accepted(&create(instance, name))
-            .text("imageId")
-            .unwrap_or_default()
-            .to_owned()
+        self.accepted(&create(instance, name)).text("imageId").unwrap_or_default().to_owned()
     }
 
     pub(crate) fn instance(&self, id: &str) -> Instance {
-        self.sim
-            .place(ACCOUNT, HOME)
-            .and_then(|place| place.instances.get(id))
-            .cloned()
-            .expect("an instance")
+        self.sim.place(ACCOUNT, HOME).and_then(|place| place.instances.get(id)).cloned().expect("an instance")
     }
 
     pub(crate) fn image_of(&self, region: &str, id: &str) -> Image {
-        self.sim
-            .place(ACCOUNT, region)
-            .and_then(|place| place.images.get(id))
-            .cloned()
-            .expect("an image")
+        self.sim.place(ACCOUNT, region).and_then(|place| place.images.get(id)).cloned().expect("an image")
     }
 
     pub(crate) fn snapshots(&self, region: &str) -> Vec<Snapshot> {
@@ -120,12 +103,7 @@ impl World {
     pub(crate) fn state(&mut self, id: &str) -> String {
         let reply = self.call(&Request::new("DescribeInstances").with("InstanceId.1", id));
         let inside = reply.text("instanceState").unwrap_or_default();
-        inside
-            .split("<name>")
-            .nth(1)
-            .and_then(|rest| rest.split('<').next())
-            .unwrap_or_default()
-            .to_owned()
+        inside.split("<name>").nth(1).and_then(|rest| rest.split('<').next()).unwrap_or_default().to_owned()
     }
 
     pub(crate) fn image_state(&mut self, id: &str) -> String {
@@ -143,21 +121,13 @@ pub(crate) fn start(id: &str) -> Request {
 }
 
 pub(crate) fn create(instance: &str, name: &str) -> Request {
-    Request::new("CreateImage")
-        .with("InstanceId", instance)
-        .with("Name", name)
-        .with("NoReboot", "true")
+    Request::new("CreateImage").with("InstanceId", instance).with("Name", name).with("NoReboot", "true")
 }
 
 pub(crate) fn copy(image: &str, name: &str) -> Request {
-    Request::new("CopyImage")
-        .with("SourceImageId", image)
-        .with("SourceRegion", HOME)
-        .with("Name", name)
+    Request::new("CopyImage").with("SourceImageId", image).with("SourceRegion", HOME).with("Name", name)
 }
 
 pub(crate) fn filter(request: Request, name: &str, value: &str) -> Request {
-    request
-        .with("Filter.1.Name", name)
-        .with("Filter.1.Value.1", value)
+    request.with("Filter.1.Name", name).with("Filter.1.Value.1", value)
 }
