@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud},
     debt::{Copy, Due, Evidence, Record, Settled, Verdict, judge, later},
@@ -46,16 +47,26 @@ pub(crate) struct Restart<C> {
 
 /// What became of one look at a record.
 struct Done {
-    capture: String,
+    place: Place,
     /// When the last write about it was answered.
     sent: Option<Instant>,
 }
+
+/// Where a record was read: a copied tag has the capture of the original, and must not stand in its way.
+type Place = (InstanceId, String);
 
 /// One record, where it was read, and the machine.
 struct Debt {
     record: Record,
     copy: Copy,
     instance: Option<Instance>,
+}
+
+impl Debt {
+    fn place(&self) -> Place {
+        let id = self.instance.as_ref().map_or(&self.record.instance, |instance| &instance.id);
+        (id.clone(), self.record.capture.clone())
+    }
 }
 
 impl<C: Cloud> Restart<C> {
@@ -67,37 +78,36 @@ impl<C: Cloud> Restart<C> {
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut sweeps = self.survey.subscribe();
         let mut paying: JoinSet<Done> = JoinSet::new();
-        let mut busy: BTreeSet<String> = BTreeSet::new();
-        let mut acted: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut busy: BTreeSet<Place> = BTreeSet::new();
+        let mut acted: BTreeMap<Place, Instant> = BTreeMap::new();
         loop {
             let changed = tokio::select! {
                 changed = tokio::time::timeout(TICK, sweeps.changed()) => changed.is_ok(),
                 () = stop.cancelled() => break,
             };
             while let Some(paid) = paying.try_join_next() {
-                let Ok(Done { capture, sent }) = paid else {
+                let Ok(Done { place, sent }) = paid else {
                     continue;
                 };
-                busy.remove(&capture);
+                busy.remove(&place);
                 if let Some(at) = sent {
-                    acted.insert(capture, at);
+                    acted.insert(place, at);
                 }
             }
             if paying.is_empty() {
                 busy.clear();
             }
             for record in self.survey.ledger.alone() {
-                if busy.insert(record.capture.clone()) {
+                if busy.insert((record.instance.clone(), record.capture.clone())) {
                     paying.spawn(Arc::clone(&self).abort(record));
                 }
             }
             let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
             for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.view)) {
                 // A view older than our last write about this record shows the world before it.
-                let stale =
-                    |sweep: &Sweep| acted.get(&debt.record.capture).is_some_and(|at| sweep.began() <= *at);
+                let stale = |sweep: &Sweep| acted.get(&debt.place()).is_some_and(|at| sweep.began() <= *at);
                 if let Some(sweep) = sweep.as_ref().filter(|sweep| !stale(sweep))
-                    && busy.insert(debt.record.capture.clone())
+                    && busy.insert(debt.place())
                 {
                     paying.spawn(Arc::clone(&self).pay(debt, Arc::clone(sweep)));
                 }
@@ -139,15 +149,16 @@ impl<C: Cloud> Restart<C> {
     }
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {
+        let place = debt.place();
         let Debt { record, copy, instance } = debt;
         let capture = record.capture.clone();
         let Some(now) = self.survey.cloud.now() else {
-            return Done { capture, sent: None };
+            return Done { place, sent: None };
         };
         let evidence = Evidence::of(&sweep.view, &record.instance);
         let announced = Announced { at: sweep.view.began, instant: sweep.began() };
         match judge(&record, copy, instance.as_ref(), evidence, now) {
-            Verdict::Wait | Verdict::Ignore => return Done { capture, sent: None },
+            Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
             Verdict::Void => self.survey.ledger.forget(&capture),
             Verdict::Unclear { code } => {
                 let message = format!(
@@ -164,10 +175,15 @@ impl<C: Cloud> Restart<C> {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
             }
+            // Nothing is on the machine; the status's copy goes when its object is next looked at.
+            Verdict::Remove(_) if copy == Copy::Remembered => {
+                self.survey.ledger.forget(&capture);
+                return Done { place, sent: None };
+            }
             Verdict::Remove(why) => self.remove(&record, why, announced).await,
             Verdict::Rewrite => self.rewrite(&record, announced).await,
         }
-        Done { capture, sent: Some(Instant::now()) }
+        Done { place, sent: Some(Instant::now()) }
     }
 
     /// The pause between tries, and the standby's courtesy.
@@ -265,8 +281,9 @@ impl<C: Cloud> Restart<C> {
     /// R6: this process stopped the machine and cannot reach Kubernetes: the capture ends, the machine comes back.
     async fn abort(self: Arc<Self>, record: Record) -> Done {
         let capture = record.capture.clone();
+        let place = (record.instance.clone(), capture.clone());
         let Some(now) = self.survey.cloud.now() else {
-            return Done { capture, sent: None };
+            return Done { place, sent: None };
         };
         let aborted = record.aborted(now);
         let announced = Announced { at: now, instant: Instant::now() };
@@ -281,6 +298,6 @@ impl<C: Cloud> Restart<C> {
                 tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again")
             }
         }
-        Done { capture, sent: Some(Instant::now()) }
+        Done { place, sent: Some(Instant::now()) }
     }
 }

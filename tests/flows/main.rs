@@ -1,2 +1,77 @@
 //! Flows: the real controller, a real API server, a simulated EC2. Verdicts come from EC2's own log and stores.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
+
+mod api;
+mod crash;
+mod debts;
+mod deletion;
+mod outage;
+mod preflight;
 mod save;
+
+use ec2sim::{ACCOUNT, Image, ImageState, InstanceState};
+use saved_template_tests::Lab;
+
+/// The quickstart of `examples/`, in the namespace of the lab.
+fn quickstart(lab: &Lab<'_>) -> String {
+    include_str!("../../examples/quickstart.yaml").replace("geo-lab", &lab.namespace)
+}
+
+/// A template of one machine without copies.
+fn template(name: &str, instance: &str) -> String {
+    with(name, instance, "")
+}
+
+/// The same, with more lines of spec.
+fn with(name: &str, instance: &str, more: &str) -> String {
+    format!(
+        "apiVersion: savedtemplate.dev/v1alpha1\nkind: SavedTemplate\nmetadata: {{name: {name}}}\nspec:\n  \
+         source: {{region: us-west-2, instanceName: {instance}}}\n{more}"
+    )
+}
+
+const HOME: &str = "us-west-2";
+const ALL: [&str; 3] = [HOME, "us-east-2", "us-west-1"];
+
+fn images(lab: &Lab<'_>, region: &str) -> Vec<Image> {
+    let sim = lab.ec2.sim();
+    sim.place(ACCOUNT, region).map(|place| place.images.values().cloned().collect()).unwrap_or_default()
+}
+
+fn state(lab: &Lab<'_>, instance: &str) -> InstanceState {
+    let now = lab.ec2.now();
+    let mut sim = lab.ec2.sim();
+    sim.advance(now);
+    sim.place(ACCOUNT, HOME).unwrap().instances[instance].state
+}
+
+/// The keys of our tags on the machine.
+fn tags(lab: &Lab<'_>, instance: &str) -> Vec<String> {
+    let sim = lab.ec2.sim();
+    let tags = &sim.place(ACCOUNT, HOME).unwrap().instances[instance].tags;
+    tags.keys().filter(|key| key.starts_with("savedtemplate.dev/")).cloned().collect()
+}
+
+fn owes(lab: &Lab<'_>, instance: &str) -> bool {
+    tags(lab, instance).iter().any(|key| key.starts_with("savedtemplate.dev/restart-owed."))
+}
+
+/// The machine runs, nothing is owed, one available AMI in each region, and nothing was done twice.
+fn assert_saved_once(lab: &Lab<'_>, instance: &str, regions: &[&str]) {
+    assert_eq!(state(lab, instance), InstanceState::Running);
+    assert!(!owes(lab, instance), "the record is still on the machine");
+    for region in regions {
+        let images = images(lab, region);
+        assert_eq!(
+            images.len(),
+            1,
+            "{region}: {:?}",
+            images.iter().map(|image| &image.id).collect::<Vec<_>>()
+        );
+        assert_eq!(images[0].state, ImageState::Available, "{region}");
+    }
+    assert_eq!(lab.count("StopInstances"), 1, "{:?}", lab.calls());
+    let sim = lab.ec2.sim();
+    let at_rest = sim.place(ACCOUNT, HOME).unwrap().snapshots.values().all(|snapshot| snapshot.is_at_rest);
+    assert!(at_rest, "a snapshot was taken while the machine wrote");
+}

@@ -1,6 +1,6 @@
 //! One test's world: its namespace on a shared control plane, its own EC2, its own cluster name.
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -58,7 +58,9 @@ pub fn quick() -> Config {
 impl<'c> Lab<'c> {
     /// A lab in `namespace` of `cluster`, with `config` as EC2's clocks.
     pub async fn on(cluster: &'c Cluster, namespace: &str, config: Config) -> anyhow::Result<Self> {
-        let account = cluster.install_rbac(namespace, &["clusterName=lab"]).await?;
+        // Cluster-scoped objects are named after the release: one name per lab, or they would take each other's.
+        let name = format!("fullnameOverride=savedtemplate-{namespace}");
+        let account = cluster.install_rbac(namespace, &["clusterName=lab", &name]).await?;
         let kubeconfig = cluster.kubeconfig_for(namespace, &account).await?;
         let api = Api::namespaced(cluster.client().await?, namespace);
         let ec2 = Server::start(config)?;
@@ -94,6 +96,16 @@ impl<'c> Lab<'c> {
 
     /// The same, with more flags.
     pub fn controller_with(&self, more: &[&str]) -> anyhow::Result<Controller> {
+        self.controller_through(&self.kubeconfig, more)
+    }
+
+    /// The kubeconfig of the controller's own ServiceAccount.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The same, with another way to the API server.
+    pub fn controller_through(&self, kubeconfig: &Path, more: &[&str]) -> anyhow::Result<Controller> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let identity = format!("controller-{number}");
         let mut args = vec![
@@ -110,7 +122,7 @@ impl<'c> Lab<'c> {
         ];
         args.extend(more);
         let log = self.cluster.dir().join(format!("{}-{identity}.log", self.namespace));
-        Controller::start(&self.kubeconfig, &self.ec2.url(), &args, &log)
+        Controller::start(kubeconfig, &self.ec2.url(), &args, &log)
     }
 
     /// The object as the API server has it; none if it is gone.
@@ -204,12 +216,12 @@ impl<'c> Lab<'c> {
     }
 
     /// What a failed test shows: the calls, and the end of each controller's log.
-    fn evidence(&self) -> String {
+    pub fn evidence(&self) -> String {
         let mut text = self.calls().join("\n");
         for number in 0..self.started.load(Ordering::Relaxed) {
             let log = self.cluster.dir().join(format!("{}-controller-{number}.log", self.namespace));
             let lines = std::fs::read_to_string(log).unwrap_or_default();
-            let skip = lines.lines().count().saturating_sub(40);
+            let skip = lines.lines().count().saturating_sub(60);
             text.push_str(&format!("\n--- controller-{number}\n"));
             text.extend(lines.lines().skip(skip).flat_map(|line| [line, "\n"]));
         }

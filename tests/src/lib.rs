@@ -2,6 +2,8 @@
 //! that talks to both as it would in a cluster.
 mod controller;
 mod lab;
+mod proxy;
 
 pub use controller::{Controller, binary};
 pub use lab::{Lab, OUR_CALLS, control_plane, is, message, quick, shown};
+pub use proxy::Proxy;

@@ -1,0 +1,79 @@
+//! The process dies at each step; another one, that knows nothing, goes on.
+use std::time::Duration;
+
+use ec2sim::{Effect, Fault, When};
+use saved_template_tests::{Lab, Proxy};
+
+use crate::{ALL, HOME, assert_saved_once, quickstart, template};
+
+/// Kills the controller at the n-th call of an operation, before or after EC2 carried it out.
+async fn killed_at(namespace: &str, operation: &str, nth: u32, when: When) -> (Lab<'static>, String) {
+    let lab = Lab::quick(namespace).await.unwrap();
+    let id = lab.machine("earthquake-analysis");
+    let mut first = lab.controller().unwrap();
+    let pid = i32::try_from(first.pid()).unwrap();
+    lab.ec2.add_fault(Fault::new(operation, Effect::Kill { pid, when }).nth(nth));
+    lab.apply(&quickstart(&lab)).await.unwrap();
+    let died = first.process().wait(Duration::from_secs(120)).await;
+    let died = died.unwrap_or_else(|error| panic!("{error}\n{}", lab.evidence()));
+    assert!(!died.success(), "killed, not ended");
+    let second = lab.controller().unwrap();
+    lab.ready("seismic-ml").await.unwrap();
+    drop(second);
+    (lab, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_debt_tag() {
+    let (lab, id) = killed_at("crash-tag", "CreateTags", 1, When::After).await;
+    assert_saved_once(&lab, &id, &ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_stop() {
+    let (lab, id) = killed_at("crash-stop", "StopInstances", 1, When::After).await;
+    assert_saved_once(&lab, &id, &ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_create_image() {
+    let (lab, id) = killed_at("crash-image", "CreateImage", 1, When::After).await;
+    assert_saved_once(&lab, &id, &ALL);
+    assert_eq!(lab.count("CreateImage"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_the_start() {
+    let (lab, id) = killed_at("crash-before-start", "StartInstances", 1, When::Before).await;
+    assert_saved_once(&lab, &id, &ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_start() {
+    let (lab, id) = killed_at("crash-after-start", "StartInstances", 1, When::After).await;
+    assert_saved_once(&lab, &id, &ALL);
+    assert_eq!(lab.count("StartInstances"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_the_copies() {
+    let (lab, id) = killed_at("crash-copies", "CopyImage", 1, When::After).await;
+    assert_saved_once(&lab, &id, &ALL);
+    assert_eq!(lab.count("CopyImage"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_controllers_without_a_lease_that_write_together_one_stops_and_one_images() {
+    let lab = Lab::quick("crash-two").await.unwrap();
+    let id = lab.machine("shared");
+    let proxy = Proxy::start(lab.kubeconfig()).await.unwrap();
+    proxy.pair_status_writes();
+    let no_lease = ["--leader-elect=false"];
+    let _one = lab.controller_through(proxy.kubeconfig(), &no_lease).unwrap();
+    let _two = lab.controller_through(proxy.kubeconfig(), &no_lease).unwrap();
+    lab.apply(&template("shared", "shared")).await.unwrap();
+    lab.ready("shared").await.unwrap();
+    assert!(proxy.paired() >= 6, "only {} writes were released together", proxy.paired());
+    assert_saved_once(&lab, &id, &[HOME]);
+    assert_eq!(lab.count("CreateImage"), 1);
+}

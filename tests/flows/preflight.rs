@@ -1,0 +1,184 @@
+//! What cannot be saved is refused before the first write, with a message that says what to do.
+use std::time::Duration;
+
+use ec2sim::{Effect, Fault, InstanceSeed, InstanceState, Lifecycle, VolumeSeed};
+use saved_template_api::{ConditionType, SavedTemplate};
+use saved_template_tests::{Lab, is, message};
+
+use crate::{owes, state, template, with};
+
+fn seed(name: &str) -> InstanceSeed {
+    InstanceSeed {
+        region: "us-west-2".to_owned(),
+        name: Some(name.to_owned()),
+        volumes: vec![VolumeSeed::new("/dev/sda1", 8)],
+        ..InstanceSeed::default()
+    }
+}
+
+async fn refused(lab: &Lab<'_>, name: &str, reason: &str) -> SavedTemplate {
+    let wanted = |object: &_| is(object, "Validated", "False", Some(reason));
+    lab.until(name, Duration::from_secs(40), reason, wanted).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_that_must_not_be_stopped_are_refused_before_any_write_to_ec2() {
+    let lab = Lab::quick("preflight-machines").await.unwrap();
+    let cases = [
+        ("spot", "SpotInstance", "Spot", InstanceSeed { lifecycle: Lifecycle::SpotOneTime, ..seed("spot") }),
+        (
+            "grouped",
+            "AutoScalingMember",
+            "standby",
+            InstanceSeed { asg: Some("web".into()), ..seed("grouped") },
+        ),
+        (
+            "protected",
+            "StopProtected",
+            "--no-disable-api-stop",
+            InstanceSeed { disable_api_stop: true, ..seed("protected") },
+        ),
+        (
+            "stopped",
+            "NotYetSupported",
+            "start-instances",
+            InstanceSeed { state: InstanceState::Stopped, ..seed("stopped") },
+        ),
+        (
+            "ancient",
+            "UnsupportedRootDevice",
+            "EBS",
+            InstanceSeed { root_device_type: "instance-store".into(), ..seed("ancient") },
+        ),
+    ];
+    let _controller = lab.controller().unwrap();
+    for (name, _, _, seed) in &cases {
+        lab.ec2.seed(seed.clone());
+        lab.apply(&template(name, name)).await.unwrap();
+    }
+    lab.ec2.seed(seed("twin"));
+    lab.ec2.seed(seed("twin"));
+    lab.apply(&template("twins", "twin")).await.unwrap();
+    lab.apply(&template("nobody", "nobody")).await.unwrap();
+    lab.apply(&with("far-away", "spot", "  regions: [{name: af-south-1}]\n")).await.unwrap();
+    for (name, reason, help, _) in &cases {
+        let object = refused(&lab, name, reason).await;
+        let text = message(&object, ConditionType::Validated).unwrap();
+        assert!(text.contains(help), "{name}: {text}");
+        assert!(
+            is(&object, "Stalled", "True", Some("Preflight"))
+                && is(&object, "Ready", "False", Some("Preflight"))
+        );
+        assert!(is(&object, "SourceRestored", "True", Some("NeverTouched")));
+    }
+    refused(&lab, "twins", "InstanceAmbiguous").await;
+    refused(&lab, "nobody", "InstanceNotFound").await;
+    assert!(lab.changes().is_empty(), "{:?}", lab.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_is_not_enabled_a_taken_name_and_a_missing_permission_are_told_before_the_machine_is_touched()
+ {
+    let lab = Lab::quick("preflight-regions").await.unwrap();
+    let id = lab.ec2.seed(seed("fine"));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("not-enabled", "fine", "  regions: [{name: af-south-1}]\n")).await.unwrap();
+    let object = refused(&lab, "not-enabled", "RegionNotEnabled").await;
+    assert!(message(&object, ConditionType::Validated).unwrap().contains("af-south-1"));
+
+    let deny = Effect::Refuse {
+        code: "UnauthorizedOperation".into(),
+        message: "You are not authorized".into(),
+        status: None,
+    };
+    lab.ec2.add_fault(Fault::new("CreateImage", deny).dry_runs());
+    lab.apply(&template("denied", "fine")).await.unwrap();
+    let object = refused(&lab, "denied", "AccessDenied").await;
+    assert!(message(&object, ConditionType::Validated).unwrap().contains("CreateImage"));
+    assert!(lab.changes().is_empty(), "{:?}", lab.calls());
+    assert_eq!(state(&lab, &id), InstanceState::Running);
+
+    lab.ec2.sim().clear_faults();
+    lab.ready("denied").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_to_stop_that_is_missing_withdraws_the_record_and_leaves_the_machine_running() {
+    let lab = Lab::quick("preflight-permits").await.unwrap();
+    let id = lab.ec2.seed(seed("fine"));
+    let deny = Effect::Refuse {
+        code: "UnauthorizedOperation".into(),
+        message: "You are not authorized".into(),
+        status: None,
+    };
+    lab.ec2.add_fault(Fault::new("StartInstances", deny).dry_runs());
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("unstartable", "fine")).await.unwrap();
+    let object = lab
+        .until("unstartable", Duration::from_secs(90), "AccessDenied", |object| {
+            is(object, "Validated", "False", Some("AccessDenied"))
+        })
+        .await
+        .unwrap();
+    assert!(message(&object, ConditionType::Validated).unwrap().contains("StartInstances"));
+    lab.until_ec2(Duration::from_secs(30), "the record is withdrawn", |sim| {
+        let tags = &sim.place(ec2sim::ACCOUNT, "us-west-2").unwrap().instances[&id].tags;
+        !tags.keys().any(|key| key.starts_with("savedtemplate.dev/restart-owed."))
+    })
+    .await
+    .unwrap();
+    assert_eq!(lab.count("StopInstances"), 0);
+    assert!(!owes(&lab, &id));
+    assert!(is(&object, "SourceRestored", "True", Some("NeverTouched")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_not_built_yet_is_named_before_any_write_to_ec2() {
+    let lab = Lab::quick("preflight-fields").await.unwrap();
+    lab.ec2.seed(seed("fine"));
+    let _controller = lab.controller().unwrap();
+    let cases = [
+        ("mode", "  capture: {mode: Reboot}\n", "spec.capture.mode"),
+        ("sharing", "  sharing: {accounts: [\"210987654321\"]}\n", "spec.sharing"),
+        ("revision", "  revision: 2\n", "spec.revision"),
+        ("suspend", "  suspend: true\n", "spec.suspend"),
+        ("encrypt", "  encryption: {mode: Encrypt}\n", "spec.encryption"),
+    ];
+    for (name, more, _) in cases {
+        lab.apply(&with(&format!("field-{name}"), "fine", more)).await.unwrap();
+    }
+    for (name, _, field) in cases {
+        let object = refused(&lab, &format!("field-{name}"), "NotYetSupported").await;
+        let text = message(&object, ConditionType::Validated).unwrap();
+        assert!(text.contains(field), "{text}");
+        assert!(object.metadata.finalizers.unwrap_or_default().is_empty());
+    }
+    assert!(lab.changes().is_empty(), "{:?}", lab.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_edit_of_what_is_frozen_is_told_and_nothing_is_done() {
+    let lab = Lab::quick("preflight-edits").await.unwrap();
+    lab.ec2.seed(seed("fine"));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("edited", "fine", "  regions: [{name: us-east-2}]\n")).await.unwrap();
+    lab.ready("edited").await.unwrap();
+    let before = lab.changes().len();
+    let edits = [
+        ("  regions: [{name: us-east-2}]\n  description: another\n", "spec.description"),
+        ("  regions: [{name: us-east-2}]\n  tags: [{key: a, value: b}]\n", "spec.tags"),
+        ("  description: null\n", "spec.regions"),
+    ];
+    for (more, field) in edits {
+        lab.apply(&with("edited", "fine", more)).await.unwrap();
+        let told = |object: &SavedTemplate| {
+            is(object, "Validated", "False", Some("NotYetSupported"))
+                && message(object, ConditionType::Validated).unwrap().contains(field)
+        };
+        let object = lab.until("edited", Duration::from_secs(20), field, told).await.unwrap();
+        assert!(object.status.unwrap().image_id.is_some(), "what is served stays");
+    }
+    assert_eq!(lab.changes().len(), before);
+    lab.apply(&with("edited", "fine", "  regions: [{name: us-east-2}]\n")).await.unwrap();
+    lab.ready("edited").await.unwrap();
+}
