@@ -14,7 +14,7 @@ use saved_template_core::{
     cloud::{Announced, Cloud},
     debt::{Copy, Due, Evidence, Record, Settled, Verdict, judge, later},
     refusal::Refusal,
-    world::{Instance, Started, View},
+    world::{Instance, Started},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -103,7 +103,7 @@ impl<C: Cloud> Restart<C> {
                 }
             }
             let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
-            for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.view)) {
+            for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.machines)) {
                 // A view older than our last write about this record shows the world before it.
                 let stale = |sweep: &Sweep| acted.get(&debt.place()).is_some_and(|at| sweep.began() <= *at);
                 if let Some(sweep) = sweep.as_ref().filter(|sweep| !stale(sweep))
@@ -119,10 +119,7 @@ impl<C: Cloud> Restart<C> {
     }
 
     /// Every record: those on machines, and those that this process remembers.
-    fn debts(&self, view: &View) -> Vec<Debt> {
-        let Ok(instances) = &view.instances else {
-            return Vec::new();
-        };
+    fn debts(&self, instances: &[Instance]) -> Vec<Debt> {
         let mut debts = Vec::new();
         let mut tagged = BTreeSet::new();
         for instance in instances {

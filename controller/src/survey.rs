@@ -43,6 +43,8 @@ struct Asked {
 /// One sweep. What was not asked for is an error in the view, never empty.
 pub(crate) struct Sweep {
     pub(crate) view: Arc<View>,
+    /// Every machine that could be read. A query of one object that fails keeps no debt of another from being paid.
+    pub(crate) machines: Vec<Instance>,
     began: Instant,
     asked: Asked,
 }
@@ -218,25 +220,26 @@ impl<C: Cloud> Survey<C> {
         let began = Instant::now();
         let at = self.cloud.now();
         let mut asked = self.asked();
-        let owing = self.owing().await;
-        let (instances, others) = match owing {
-            Ok(owing) => {
-                let others = self.others(&asked, &owing).await;
-                let merged = others.map(|others| merge(&owing, others));
-                (merged, owing)
-            }
-            Err(refusal) => (Err(refusal), Vec::new()),
+        let (owing, failed) = match self.owing().await {
+            Ok(owing) => (owing, None),
+            Err(refusal) => (Vec::new(), Some(refusal)),
         };
+        let (others, failed) = match self.others(&asked, &owing).await {
+            Ok(others) => (others, failed),
+            Err(refusal) => (Vec::new(), failed.or(Some(refusal))),
+        };
+        let machines = merge(&owing, others);
+        let instances = failed.map_or_else(|| Ok(machines.clone()), Err);
         // What the restart loop needs of a stopped machine is read whether or not an object asks.
         let owed =
-            others.iter().any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
+            owing.iter().any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
         asked.images |= owed;
         asked.snapshots |= owed;
         let (images, snapshots) = tokio::join!(self.images(&asked), self.snapshots(&asked));
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
-        let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &others);
+        let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &owing);
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
-        Sweep { view: Arc::new(view), began, asked }
+        Sweep { view: Arc::new(view), machines, began, asked }
     }
 
     /// EC2's time when `began` was, once a first reply has told it.
@@ -375,7 +378,7 @@ impl<C: Cloud> Survey<C> {
         let leading = *self.leading.borrow();
         let mut state = self.state();
         let records: Vec<Duration> =
-            self.open_records(&sweep.view).map(|pace| if leading { pace } else { STANDBY }).collect();
+            self.open_records(sweep).map(|pace| if leading { pace } else { STANDBY }).collect();
         if !records.is_empty() {
             state.eventful = Some(Instant::now());
         }
@@ -393,12 +396,12 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// R8: how often each open record is looked at.
-    fn open_records<'v>(&'v self, view: &'v View) -> impl Iterator<Item = Duration> + 'v {
-        let instances = view.instances.as_deref().unwrap_or_default().iter();
-        instances.filter_map(|instance| {
+    fn open_records<'v>(&'v self, sweep: &'v Sweep) -> impl Iterator<Item = Duration> + 'v {
+        sweep.machines.iter().filter_map(|instance| {
             let record: Record = instance.tags.get(&self.debt_key)?.parse().ok()?;
             let waits_for_image = record.awaits == saved_template_core::debt::Awaits::Image;
-            let imaged = view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));
+            let imaged =
+                sweep.view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));
             Some(match instance.state {
                 InstanceState::Running => Duration::from_secs(5),
                 InstanceState::Stopped if waits_for_image && imaged => Duration::from_secs(15),

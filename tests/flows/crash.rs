@@ -77,3 +77,24 @@ async fn of_two_controllers_without_a_lease_that_write_together_one_stops_and_on
     assert_saved_once(&lab, &id, &[HOME]);
     assert_eq!(lab.count("CreateImage"), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s56_a_leader_that_sleeps_after_announcing_the_stop_wakes_and_sends_nothing() {
+    let lab = Lab::quick("crash-sleeper").await.unwrap();
+    let id = lab.machine("slept");
+    let proxy = Proxy::start(lab.kubeconfig()).await.unwrap();
+    let mut sleeper = lab.controller_through(proxy.kubeconfig(), &[]).unwrap();
+    proxy.freeze_after(sleeper.pid(), "\"step\":\"StopInstances\"");
+    lab.apply(&template("slept", "slept")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "the leader sleeps", |_| proxy.is_frozen()).await.unwrap();
+    let _other = lab.controller().unwrap();
+    lab.ready("slept").await.unwrap();
+    let before = lab.count("StopInstances");
+    // Past the 20 s that an announcement holds.
+    tokio::time::timeout(Duration::from_secs(15), std::future::pending::<()>()).await.unwrap_err();
+    sleeper.process().signal(cluster::leash::Signal::CONT).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(lab.count("StopInstances"), before, "{}", lab.evidence());
+    assert!(sleeper.output().contains("held back"), "the call was held back:\n{}", sleeper.output());
+    assert_saved_once(&lab, &id, &[HOME]);
+}

@@ -1,5 +1,10 @@
 //! Flows: the real controller, a real API server, a simulated EC2. Verdicts come from EC2's own log and stores.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
 
 mod api;
 mod crash;

@@ -1,15 +1,16 @@
 //! Saving a machine, end to end.
 use std::time::Duration;
 
-use ec2sim::{ACCOUNT, Effect, Fault};
+use ec2sim::{ACCOUNT, Config, Effect, Fault};
 use saved_template_api::{ConditionType, status::Consistency};
-use saved_template_tests::{Lab, is, message};
+use saved_template_tests::{Lab, control_plane, is, message, quick};
 
 use crate::{ALL, HOME, assert_saved_once, images, quickstart, template, with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_saved_given_back_and_copied_to_two_regions() {
-    let lab = Lab::quick("save-quickstart").await.unwrap();
+    let config = Config { image: 20_000, ..quick() };
+    let lab = Lab::on(control_plane().await.unwrap(), "save-quickstart", config).await.unwrap();
     let id = lab.machine("earthquake-analysis");
     let _controller = lab.controller().unwrap();
     lab.apply(&quickstart(&lab)).await.unwrap();

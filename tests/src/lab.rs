@@ -222,7 +222,7 @@ impl<'c> Lab<'c> {
             let log = self.cluster.dir().join(format!("{}-controller-{number}.log", self.namespace));
             let lines = std::fs::read_to_string(log).unwrap_or_default();
             let skip = lines.lines().count().saturating_sub(60);
-            text.push_str(&format!("\n--- controller-{number}\n"));
+            text.extend(["\n--- controller-", &number.to_string(), "\n"]);
             text.extend(lines.lines().skip(skip).flat_map(|line| [line, "\n"]));
         }
         text

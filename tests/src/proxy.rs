@@ -2,7 +2,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use kube::{
     client::Body,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 /// How long a status write waits for another one, while they are paired.
@@ -29,6 +30,14 @@ struct Rules {
     waiting: AtomicUsize,
     paired: AtomicUsize,
     arrived: Notify,
+    freezes: Mutex<Option<Freeze>>,
+}
+
+/// A process that is stopped between a write and its reply.
+struct Freeze {
+    pid: u32,
+    body: String,
+    done: bool,
 }
 
 /// The door; it closes with this value.
@@ -74,6 +83,17 @@ impl Proxy {
         self.rules.paired.load(Ordering::SeqCst)
     }
 
+    /// Stops the process (SIGSTOP) when the API server has taken a status write that contains `body`, before the
+    /// reply arrives: it sleeps after its compare-and-swap.
+    pub fn freeze_after(&self, pid: u32, body: &str) {
+        *self.rules.freezes() = Some(Freeze { pid, body: body.to_owned(), done: false });
+    }
+
+    /// Whether it was stopped.
+    pub fn is_frozen(&self) -> bool {
+        self.rules.freezes().as_ref().is_some_and(|freeze| freeze.done)
+    }
+
     /// Shuts the door: requests fail at once. Watches that are open go on.
     pub fn shut(&self, shut: bool) {
         self.rules.shut.store(shut, Ordering::SeqCst);
@@ -83,6 +103,23 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Rules {
+    fn freezes(&self) -> MutexGuard<'_, Option<Freeze>> {
+        self.freezes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn freeze(&self, body: &[u8]) -> anyhow::Result<()> {
+        let mut freezes = self.freezes();
+        let Some(freeze) = freezes.as_mut().filter(|freeze| !freeze.done) else { return Ok(()) };
+        if String::from_utf8_lossy(body).contains(&freeze.body) {
+            let pid = i32::try_from(freeze.pid).ok().and_then(Pid::from_raw).context("no such process")?;
+            kill_process(pid, Signal::STOP)?;
+            freeze.done = true;
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +150,9 @@ async fn pass(
     parts.headers.remove(hyper::header::HOST);
     parts.headers.remove(hyper::header::CONNECTION);
     let response = client.send(Request::from_parts(parts, Body::from(body.to_vec()))).await?;
+    if is_status && response.status().is_success() {
+        rules.freeze(&body)?;
+    }
     Ok(response)
 }
 
