@@ -102,7 +102,7 @@ fn report(step: &Step, outcome: &Outcome) {
         Outcome::Done => tracing::info!(step, "done"),
         Outcome::Stopped { previous: InstanceState::Running } => tracing::info!(step, "machine is stopping"),
         Outcome::Stopped { previous } => {
-            tracing::warn!(step, previous = previous.as_str(), "machine was not running")
+            tracing::warn!(step, previous = previous.as_str(), "machine was not running");
         }
         Outcome::Image(image) => tracing::info!(step, %image, "accepted"),
         Outcome::Busy { value } => tracing::warn!(step, value, "another restart record is on the machine"),

@@ -256,7 +256,7 @@ impl<C: Cloud> Restart<C> {
                 self.survey.poke();
             }
             Err(refusal) => {
-                tracing::warn!(instance = %id, %refusal, "restart record could not be removed: it is tried again")
+                tracing::warn!(instance = %id, %refusal, "restart record could not be removed: it is tried again");
             }
         }
     }
@@ -270,7 +270,7 @@ impl<C: Cloud> Restart<C> {
                 self.survey.poke();
             }
             Err(refusal) => {
-                tracing::error!(instance = %record.instance, %refusal, "restart record could not be written again")
+                tracing::error!(instance = %record.instance, %refusal, "restart record could not be written again");
             }
         }
     }
@@ -292,7 +292,7 @@ impl<C: Cloud> Restart<C> {
                 self.survey.ledger.aborted(&aborted);
             }
             Err(refusal) => {
-                tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again")
+                tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again");
             }
         }
         Done { place, sent: Some(Instant::now()) }

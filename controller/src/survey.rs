@@ -267,7 +267,7 @@ impl<C: Cloud> Survey<C> {
             match self.cloud.instances(Instances::Ids(vec![id.clone()])).await {
                 Ok(instances) => found.extend(instances),
                 Err(error) => {
-                    tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read")
+                    tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read");
                 }
             }
         }

@@ -65,24 +65,16 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     let id = scene.status.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let (revision, summary) =
         (scene.subject.spec.revision, scene.status.region_summary.clone().unwrap_or_default());
-    match scene.capture() {
-        Some(capture) => {
-            let consistency: &str = capture.consistency.into();
-            (
-                True,
-                Reason::Saved,
-                format!("revision {revision} is {id} (consistency {consistency}), {summary} regions"),
-            )
-        }
-        None => {
-            let created = scene.status.images.first().and_then(|image| image.created_time.as_ref());
-            let date = created.map(|time| format!(" of {}", time.0)).unwrap_or_default();
-            let text = format!(
-                "revision {revision} is the existing {id}{date}, {summary} regions; a larger spec.revision captures anew"
-            );
-            (True, Reason::Adopted, text)
-        }
+    if let Some(capture) = scene.capture() {
+        let consistency: &str = capture.consistency.into();
+        let text = format!("revision {revision} is {id} (consistency {consistency}), {summary} regions");
+        return (True, Reason::Saved, text);
     }
+    let created = scene.status.images.first().and_then(|image| image.created_time.as_ref());
+    let date = created.map(|time| format!(" of {}", time.0)).unwrap_or_default();
+    let text =
+        format!("revision {revision} is the existing {id}{date}, {summary} regions; nothing was captured");
+    (True, Reason::Adopted, text)
 }
 
 fn available(scene: &Scene<'_>) -> Row {
@@ -270,11 +262,14 @@ fn replicated(scene: &Scene<'_>) -> Row {
     let done = rows.clone().any(|row| row.state == RegionState::Available);
     let throttled = rows.clone().any(|row| row.reason.as_deref() == Some("Throttled"));
     let none_asked = rows.clone().all(|row| row.attempts == 0);
-    let reason = match ready {
-        Reason::PartiallyReplicated if done => Reason::PartiallyReplicated,
-        Reason::PartiallyReplicated if throttled => Reason::Throttled,
-        Reason::PartiallyReplicated if !none_asked => Reason::CopyFailed,
-        _ => Reason::Copying,
+    let reason = if ready != Reason::PartiallyReplicated || (none_asked && !done && !throttled) {
+        Reason::Copying
+    } else if done {
+        Reason::PartiallyReplicated
+    } else if throttled {
+        Reason::Throttled
+    } else {
+        Reason::CopyFailed
     };
     (False, reason, message)
 }

@@ -334,8 +334,10 @@ pub fn judge(
         _ if record.awaits == Awaits::Nothing => judge_claim(record, evidence, now),
         InstanceState::Running if started_since => Verdict::Remove(Settled::Paid),
         InstanceState::Running if now > last_arrival(record) => Verdict::Remove(Settled::Unused),
-        InstanceState::Running | InstanceState::Pending | InstanceState::Unknown => Verdict::Wait,
-        InstanceState::Stopping => Verdict::Wait,
+        InstanceState::Running
+        | InstanceState::Pending
+        | InstanceState::Stopping
+        | InstanceState::Unknown => Verdict::Wait,
         InstanceState::Stopped => judge_stopped(record, copy, instance, evidence, now),
     }
 }

@@ -251,7 +251,7 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
     match row.state {
         RegionState::Failed => {
             row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
-            row.message = image.state_reason.clone();
+            row.message.clone_from(&image.state_reason);
         }
         RegionState::Pending | RegionState::Available => (row.reason, row.message) = (None, None),
         RegionState::Waiting | RegionState::Missing | RegionState::Retained => {}

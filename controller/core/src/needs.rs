@@ -95,12 +95,10 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
         return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
     }
     adopt::fold(scene);
-    for need in [record::need, stop::need, image::request] {
-        if let Some(unmet) = need(scene)? {
-            return Ok(Some(unmet));
-        }
+    if let Some(unmet) = record::need(scene)? {
+        return Ok(Some(unmet));
     }
-    for need in [support::need, adopt::need] {
+    for need in [stop::need, image::request, support::need, adopt::need] {
         if let Some(unmet) = need(scene) {
             return Ok(Some(unmet));
         }

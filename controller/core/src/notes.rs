@@ -125,7 +125,7 @@ fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<
     if let Some(new) = turned(ConditionType::SourceRestored, "False") {
         match new.reason.as_str() {
             "InsufficientCapacity" | "StartFailed" => {
-                notes.push(warning("RestartFailed", new.message.clone()))
+                notes.push(warning("RestartFailed", new.message.clone()));
             }
             "DowntimeExceeded" => notes.push(warning("DowntimeExceeded", new.message.clone())),
             _ => {}

@@ -7,7 +7,7 @@ use saved_template_api::{
     SavedTemplateStatus,
     ids::{AccountId, InstanceId, Region},
     names::{self, Owner, tag},
-    spec::RestartWhen,
+    spec::{RestartWhen, StopSpec},
     status::{Announced, CaptureStatus, RegionStatus},
 };
 
@@ -66,21 +66,19 @@ impl<'a> Scene<'a> {
         if let Some(record) = capture.debt.as_ref().and_then(|text| text.parse().ok()) {
             return Some(record);
         }
-        let planned = capture.start_time.as_ref()?.0;
-        Some(Record {
-            instance: self.instance_id()?,
-            capture: capture.id.clone(),
-            owner: String::new(),
-            planned,
-            stop_by: planned,
-            image_by: planned,
-            start_by: planned,
-            awaits: match capture.restart_when {
-                RestartWhen::SnapshotsStarted => Awaits::Snapshots,
-                RestartWhen::ImageAvailable => Awaits::Image,
-            },
-            volumes: capture.expected_volumes.len(),
-        })
+        let awaits = match capture.restart_when {
+            RestartWhen::SnapshotsStarted => Awaits::Snapshots,
+            RestartWhen::ImageAvailable => Awaits::Image,
+        };
+        Some(Record::plan(
+            self.instance_id()?,
+            capture.id.clone(),
+            String::new(),
+            capture.start_time.as_ref()?.0,
+            (StopSpec::default().timeout_seconds, capture.max_downtime_seconds),
+            awaits,
+            capture.expected_volumes.len(),
+        ))
     }
 
     /// The machine that the capture is of, or the declared one.

@@ -30,10 +30,10 @@ pub fn settle(
     match outcome {
         Outcome::Done | Outcome::Stopped { previous: InstanceState::Running } => return None,
         Outcome::Stopped { previous } => {
-            answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()))
+            answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()));
         }
         Outcome::Busy { value } => {
-            answer(&mut status, &format!("IncorrectState: the machine carries {value}"))
+            answer(&mut status, &format!("IncorrectState: the machine carries {value}"));
         }
         Outcome::Image(id) => named(&mut status, step, id),
         Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),

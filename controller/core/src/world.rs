@@ -63,6 +63,7 @@ pub struct Attachment {
 
 /// One EC2 instance as `DescribeInstances` showed it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "facts as DescribeInstances gives them, not modes")]
 pub struct Instance {
     /// The instance id.
     pub id: InstanceId,

@@ -11,7 +11,6 @@ use saved_template_api::{
 
 use crate::{
     debt::{IMAGE_MARGIN, Record, later},
-    decide::Question,
     fold::same_volumes,
     needs::{LATER, SOON, Unmet, record},
     refusal::Class,
@@ -24,24 +23,23 @@ use crate::{
 const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
 
 /// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
-pub(crate) fn request(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    let Some(capture) = scene.open_capture().filter(|capture| capture.stop_requested_time.is_some()).cloned()
-    else {
-        return Ok(None);
-    };
+pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
+    let open = scene.open_capture().filter(|capture| capture.stop_requested_time.is_some());
+    let capture = open.cloned()?;
     if capture.reason.is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
-        return Ok(None);
+        return None;
     }
     let (Some(record), Some(instance)) = (scene.record(), scene.instance()) else {
-        return Ok(None);
+        return None;
     };
-    if capture.image_requested_time.is_some() && given_back(scene, &record, instance) {
-        return Ok(Some(without_image(scene, &record)));
+    let settled = capture.debt.is_none() || given_back(scene, &record, instance);
+    if capture.image_requested_time.is_some() && settled {
+        return Some(without_image(scene, &record));
     }
     if instance.state != InstanceState::Stopped {
-        return Ok(None);
+        return None;
     }
-    Ok(Some(ask(scene, &capture, &record, instance)))
+    Some(ask(scene, &capture, &record, instance))
 }
 
 fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {

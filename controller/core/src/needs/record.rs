@@ -60,7 +60,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
-    if !sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= SEEN_FOR) {
+    if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < SEEN_FOR) {
         return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
     }
     let Some(permits) = scene.world.permits.clone() else {

@@ -6,7 +6,6 @@ use saved_template_api::{Reason, spec::StopSpec, status::CaptureStatus};
 
 use crate::{
     debt::{self, Record},
-    decide::Question,
     needs::{SOON, Unmet, image, record},
     refusal::Class,
     scene::{Scene, seconds_between},
@@ -14,28 +13,28 @@ use crate::{
     world::{Instance, InstanceState},
 };
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let open = scene
         .open_capture()
         .filter(|capture| capture.stop_requested_time.is_some() && capture.reason.is_none());
     let (Some(capture), Some(record)) = (open.cloned(), scene.record()) else {
-        return Ok(None);
+        return None;
     };
     if scene.is_gone() && capture.image_requested_time.is_none() {
         let message = format!("{} was terminated before its image was asked for", record.instance);
-        return Ok(Some(image::fail(scene, Reason::InstanceTerminated, &message)));
+        return Some(image::fail(scene, Reason::InstanceTerminated, &message));
     }
     let Some(instance) = scene.instance() else {
         let message = format!("EC2 does not show {}", record.instance);
-        return Ok(capture.debt.is_some().then(|| Unmet::waiting(Reason::Capturing, message, SOON)));
+        return capture.debt.is_some().then(|| Unmet::waiting(Reason::Capturing, message, SOON));
     };
     if capture.image_requested_time.is_some() || capture.debt.is_none() {
-        return Ok(None);
+        return None;
     }
     if let Some(unmet) = answered(scene, &record) {
-        return Ok(Some(unmet));
+        return Some(unmet);
     }
-    Ok(match instance.state {
+    match instance.state {
         InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
         InstanceState::Stopping => stopping(scene, &capture, &record),
         InstanceState::Pending | InstanceState::Unknown => Some(Unmet::waiting(
@@ -48,7 +47,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
             Some(record::withdraw_stop(scene, &record, Reason::NotYetSupported, &message))
         }
         InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
-    })
+    }
 }
 
 /// What EC2's answer to the Stop means, where it is not "in progress".
