@@ -37,8 +37,10 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	.tools/bin/helm lint --strict --set clusterName=check charts/savedtemplate
 	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
 
+# There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
 demo: $(CONTROL_PLANE) $(HELM) ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself
-	cargo run -p saved-template-tests --bin demo -- $(if $(ONCE),--once)
+	cargo build --workspace --bins --examples
+	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
 
 bless: ## Rewrites the generated files (CRDs) from the types
 	BLESS=1 cargo test -p saved-template-api golden

@@ -16,6 +16,7 @@ pub mod logging;
 pub mod metrics;
 mod observe;
 mod prints;
+mod reads;
 mod reconcile;
 mod record;
 mod regions;

@@ -25,6 +25,12 @@ pub(crate) struct Observed {
 /// Reads what the object needs, and decides. Asks EC2 about this one machine only where the decision lacks it.
 pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Observed {
     let key = Key { namespace: subject.namespace.to_owned(), name: subject.name.to_owned() };
+    if let Some(refusal) = ctx.regions.refused(&subject.spec.source.region) {
+        let (world, now) = (World { home: Err(refusal), ..World::unread() }, (ctx.clock)());
+        if let Ok(decision) = decide(subject, &world, now) {
+            return Observed { decision, now };
+        }
+    }
     let home = ctx.regions.desk(&subject.spec.source.region);
     recall(&subject, &home);
     let mut world =
@@ -38,7 +44,7 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
     }
 }
 
-/// R7: what the status says of the debt, this process remembers too; and it hears that Kubernetes answers.
+/// R7: what the status says of the debt, this process remembers too.
 fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
     let Some(capture) = &subject.status.capture else {
         return;
@@ -46,10 +52,7 @@ fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
     let ledger = &home.survey.ledger;
     let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
     match record.filter(|_| capture.stop_requested_time.is_some()) {
-        Some(record) => {
-            ledger.remember(&record);
-            ledger.contact(&capture.id, capture.image_requested_time.is_some() || capture.reason.is_some());
-        }
+        Some(record) => ledger.remember(&record),
         None if capture.completion_time.is_some() => ledger.close(&capture.id),
         None => ledger.forget(&capture.id),
     }
@@ -58,8 +61,17 @@ fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
 async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home: &Arc<Desk<C>>) -> World {
     let mut interests = interest::of(subject, home.survey.cloud.now());
     let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
+    for desk in ctx.regions.all() {
+        let region = desk.cloud.region();
+        if *region != subject.spec.source.region && !interests.contains_key(region) {
+            desk.survey.drop_interest(key);
+        }
+    }
     let views = interests.into_iter().map(|(region, interest)| async move {
-        let view = ctx.regions.desk(&region).survey.read(key, &interest, ABROAD).await;
+        let view = match ctx.regions.refused(&region) {
+            Some(refusal) => Err(refusal),
+            None => ctx.regions.desk(&region).survey.read(key, &interest, ABROAD).await,
+        };
         (region, view)
     });
     let (view, abroad) =

@@ -77,6 +77,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     }
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
+    contact(&object, &status, ctx);
     tell(&object, ctx, &notes).await;
     if let Some(step) = step {
         let home = ctx.regions.desk(&object.spec.source.region);
@@ -115,6 +116,14 @@ async fn holder(client: &Client) -> Result<String> {
         .await?
         .uid()
         .ok_or(Error::Malformed("kube-system uid"))
+}
+
+/// Kubernetes took what was decided: the process that stopped a machine is not alone (R6).
+fn contact<C: Cloud>(object: &SavedTemplate, status: &SavedTemplateStatus, ctx: &Context<C>) {
+    if let Some(capture) = status.capture.as_ref().filter(|capture| capture.debt.is_some()) {
+        let over = capture.image_requested_time.is_some() || capture.reason.is_some();
+        ctx.regions.desk(&object.spec.source.region).survey.ledger.contact(&capture.id, over);
+    }
 }
 
 /// Events. One that cannot be written fails nothing; a terminating namespace refuses them.

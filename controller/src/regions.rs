@@ -1,12 +1,16 @@
 //! The regions of the account: for each one reader and one restart loop, started once.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use saved_template_api::ids::Region;
-use saved_template_core::{cloud::Cloud, world::OptIn};
+use saved_template_core::{
+    cloud::Cloud,
+    refusal::{NOT_ENABLED, Refusal},
+    world::OptIn,
+};
 use tokio::sync::{broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,6 +40,8 @@ pub(crate) struct Regions<C> {
     pub(crate) wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
     desks: Mutex<BTreeMap<Region, Arc<Desk<C>>>>,
+    /// What the account has enabled, once EC2 has told.
+    enabled: Mutex<Option<BTreeSet<Region>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -62,6 +68,7 @@ impl<C: Cloud> Regions<C> {
             wake: broadcast::Sender::new(WAKES),
             leading,
             desks: Mutex::default(),
+            enabled: Mutex::default(),
             tasks: TaskTracker::new(),
             stop,
         })
@@ -88,17 +95,30 @@ impl<C: Cloud> Regions<C> {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
+    pub(crate) fn refused(&self, region: &Region) -> Option<Refusal> {
+        let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_off = enabled.as_ref().is_some_and(|enabled| !enabled.contains(region));
+        let text = || {
+            format!(
+                "{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
+            )
+        };
+        is_off.then(|| Refusal::new("DescribeRegions", NOT_ENABLED, text()))
+    }
+
     /// Starts the loops of the regions named by the flag, else of all that the account has enabled.
     pub(crate) async fn open(&self, named: &[Region]) {
         for region in named {
             self.desk(region);
         }
-        while named.is_empty() && !self.stop.is_cancelled() {
-            let pause = match self.enabled().await {
-                Ok(regions) => {
-                    for region in &regions {
+        while !self.stop.is_cancelled() {
+            let pause = match self.ask().await {
+                Ok(enabled) => {
+                    for region in enabled.iter().filter(|_| named.is_empty()) {
                         self.desk(region);
                     }
+                    *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = Some(enabled);
                     AGAIN
                 }
                 Err(error) => {
@@ -111,7 +131,7 @@ impl<C: Cloud> Regions<C> {
     }
 
     /// Any region can say which ones there are.
-    async fn enabled(&self) -> anyhow::Result<Vec<Region>> {
+    async fn ask(&self) -> anyhow::Result<BTreeSet<Region>> {
         let (cloud, _) = (self.connect)(&Region::parse("us-east-1")?);
         let known = cloud.regions().await?;
         Ok(known

@@ -9,35 +9,28 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::names::{self, tag};
+use saved_template_api::names;
 use saved_template_core::{
-    cloud::{Cloud, Images, Instances, Snapshots},
+    cloud::Cloud,
     debt::Record,
     interest::Interest,
-    refusal::{Class, Refusal},
-    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
+    refusal::Refusal,
+    world::{Absence, Image, Instance, InstanceState, Sighting, View},
 };
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ledger::Ledger, prints};
+use crate::{
+    ledger::Ledger,
+    prints,
+    reads::{self, Asked},
+};
 
 /// An object, by namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) namespace: String,
     pub(crate) name: String,
-}
-
-/// All that anybody wants read of the region.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Asked {
-    instances: BTreeSet<String>,
-    names: BTreeSet<String>,
-    image_names: BTreeSet<String>,
-    volumes: BTreeSet<String>,
-    images: bool,
-    snapshots: bool,
 }
 
 /// One sweep. What was not asked for is an error in the view, never empty.
@@ -220,22 +213,25 @@ impl<C: Cloud> Survey<C> {
         let began = Instant::now();
         let at = self.cloud.now();
         let mut asked = self.asked();
-        let (owing, failed) = match self.owing().await {
+        let (owing, failed) = match reads::owing(&self.cloud, &self.debt_key).await {
             Ok(owing) => (owing, None),
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
-        let (others, failed) = match self.others(&asked, &owing).await {
+        let (others, failed) = match reads::others(&self.cloud, &asked, &owing).await {
             Ok(others) => (others, failed),
             Err(refusal) => (Vec::new(), failed.or(Some(refusal))),
         };
-        let machines = merge(&owing, others);
+        let machines = reads::merge(&owing, others);
         let instances = failed.map_or_else(|| Ok(machines.clone()), Err);
         // What the restart loop needs of a stopped machine is read whether or not an object asks.
         let owed =
             owing.iter().any(|instance| instance.state == InstanceState::Stopped || self.is_claim(instance));
         asked.images |= owed;
         asked.snapshots |= owed;
-        let (images, snapshots) = tokio::join!(self.images(&asked), self.snapshots(&asked));
+        let (images, snapshots) = tokio::join!(
+            reads::images(&self.cloud, &self.cluster, &asked),
+            reads::snapshots(&self.cloud, &self.cluster, &asked),
+        );
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
         let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &owing);
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
@@ -251,75 +247,6 @@ impl<C: Cloud> Survey<C> {
     fn is_claim(&self, instance: &Instance) -> bool {
         let record = instance.tags.get(&self.debt_key).and_then(|value| value.parse::<Record>().ok());
         record.is_some_and(|record| record.awaits == saved_template_core::debt::Awaits::Nothing)
-    }
-
-    /// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption).
-    async fn owing(&self) -> Result<Vec<Instance>, Refusal> {
-        let refusal = match self.cloud.instances(Instances::TagKey(self.debt_key.clone())).await {
-            Ok(instances) => return Ok(instances),
-            Err(refusal) => refusal,
-        };
-        if matches!(refusal.class, Class::Throttle | Class::Denied) {
-            return Err(refusal);
-        }
-        let mut found = Vec::new();
-        for id in self.cloud.tagged(&self.debt_key).await.map_err(|_| refusal)? {
-            match self.cloud.instances(Instances::Ids(vec![id.clone()])).await {
-                Ok(instances) => found.extend(instances),
-                Err(error) => {
-                    tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read");
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    async fn others(&self, asked: &Asked, owing: &[Instance]) -> Result<Vec<Instance>, Refusal> {
-        let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
-        let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
-        let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
-        let by_id = async {
-            if ids.is_empty() { Ok(Vec::new()) } else { self.cloud.instances(Instances::Ids(ids)).await }
-        };
-        let by_name = async {
-            let names: Vec<String> = asked.names.iter().cloned().collect();
-            if names.is_empty() {
-                Ok(Vec::new())
-            } else {
-                self.cloud.instances(Instances::Names(names)).await
-            }
-        };
-        let (mut found, named) = tokio::try_join!(by_id, by_name)?;
-        found.extend(named);
-        Ok(found)
-    }
-
-    async fn images(&self, asked: &Asked) -> Result<Vec<Image>, Refusal> {
-        if !asked.images {
-            return Err(Refusal::new("DescribeImages", "", "not read"));
-        }
-        let mut found = self.cloud.images(Images::Tag(tag::CLUSTER.to_owned(), self.cluster.clone())).await?;
-        let seen: BTreeSet<String> = found.iter().map(|image| image.name.clone()).collect();
-        let names: Vec<String> = asked.image_names.difference(&seen).cloned().collect();
-        if !names.is_empty() {
-            found.extend(self.cloud.images(Images::Names(names)).await?);
-        }
-        Ok(found)
-    }
-
-    async fn snapshots(&self, asked: &Asked) -> Result<Vec<Snapshot>, Refusal> {
-        if !asked.snapshots {
-            return Err(Refusal::new("DescribeSnapshots", "", "not read"));
-        }
-        let mut found =
-            self.cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), self.cluster.clone())).await?;
-        let volumes: Vec<_> = asked.volumes.iter().filter_map(|volume| volume.parse().ok()).collect();
-        if !volumes.is_empty() {
-            let seen: BTreeSet<_> = found.iter().map(|snapshot| snapshot.id.clone()).collect();
-            let others = self.cloud.snapshots(Snapshots::Volumes(volumes)).await?;
-            found.extend(others.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)));
-        }
-        Ok(found)
     }
 
     /// Counts what was seen again, and what was looked for in vain.
@@ -414,13 +341,6 @@ impl<C: Cloud> Survey<C> {
             })
         })
     }
-}
-
-fn merge(owing: &[Instance], others: Vec<Instance>) -> Vec<Instance> {
-    let mut all: BTreeMap<saved_template_api::InstanceId, Instance> =
-        others.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
-    all.extend(owing.iter().map(|instance| (instance.id.clone(), instance.clone())));
-    all.into_values().collect()
 }
 
 fn count(

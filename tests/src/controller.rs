@@ -40,6 +40,11 @@ impl Controller {
         &mut self.process
     }
 
+    /// Where its log goes.
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
     /// What it has logged so far.
     pub fn output(&self) -> String {
         self.process.output()
@@ -74,24 +79,20 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-/// Builds where the running binary was built; a second when nothing changed. A test's build selects tests too, so that
-/// features, and with them every dependency, are those of `cargo test --workspace`.
+/// Builds where the running binary was built; a second when nothing changed. There are no examples: with them selected,
+/// features, and with them every dependency, are those of `cargo test --workspace`. `make demo` builds like this too.
 fn build() -> anyhow::Result<PathBuf> {
     let running = std::env::current_exe()?;
     let mut folder = running.parent().context("no folder")?;
-    let is_test = folder.ends_with("deps");
-    if is_test {
+    if folder.ends_with("deps") {
         folder = folder.parent().context("no folder")?;
     }
     let target = folder.parent().context("no target folder")?;
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo
-        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
         .current_dir(cluster::root())
         .env("CARGO_TARGET_DIR", target);
-    if is_test {
-        cargo.arg("--tests");
-    }
     if folder.ends_with("release") {
         cargo.arg("--release");
     }

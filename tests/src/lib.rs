@@ -1,6 +1,7 @@
 //! The lab that flows and demo run in: a real kube-apiserver, a simulated EC2, and the real controller as a process
 //! that talks to both as it would in a cluster.
 mod controller;
+pub mod demo;
 mod lab;
 mod proxy;
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
+    condition::cut,
     ids::Region,
     status::{
         Consistency, RegionImage, RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState,
@@ -12,6 +13,7 @@ use saved_template_api::{
 
 use crate::{
     debt::Record,
+    needs::record::passed,
     scene::{Scene, pause, seconds_between},
     world::{Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState},
 };
@@ -167,6 +169,9 @@ fn home(scene: &mut Scene<'_>) {
     let shots = scene.snapshots().unwrap_or_default();
     let ours = shots.iter().filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot)));
     let progress = found.map(|image| progress(image, ours));
+    if found.is_none() && known.is_some() {
+        lost(scene, &scene.home().clone(), false);
+    }
     let revision = scene.capture().map(|capture| capture.revision);
     let region = scene.home().clone();
     let (Some(image), Some(row)) = (found, scene.row_mut(&region)) else {
@@ -210,6 +215,9 @@ fn copy(scene: &mut Scene<'_>, region: &Region) {
     });
     let revision = scene.home_row().and_then(|row| row.revision);
     let now = scene.now;
+    if found.is_none() {
+        lost(scene, region, images.iter().any(|image| Some(&image.id) == known.as_ref()));
+    }
     let (Some(image), Some(row)) = (found, scene.row_mut(region)) else {
         return;
     };
@@ -221,6 +229,29 @@ fn copy(scene: &mut Scene<'_>, region: &Region) {
         row.next_attempt_time = Some(Time(crate::debt::later(now, wait)));
     }
 }
+
+/// A pending image that was deregistered under us: absence is believed after several reads.
+fn lost(scene: &mut Scene<'_>, region: &Region, seen: bool) {
+    let view = if region == scene.home() {
+        scene.view()
+    } else {
+        scene.world.abroad.get(region).and_then(|view| view.as_deref().ok())
+    };
+    let name = scene.expected_name(region);
+    let absence = view.and_then(|view| view.absences.get(&name));
+    let gone = !seen
+        && absence.is_some_and(|absence| absence.reads >= 3 && passed(absence.since, GONE_FOR, scene.now));
+    if let Some(row) = scene.row_mut(region)
+        && gone
+        && row.image_id.is_some()
+        && row.state == RegionState::Pending
+    {
+        row.state = RegionState::Missing;
+    }
+}
+
+/// How long a pending image must be absent.
+const GONE_FOR: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
 
 impl Scene<'_> {
     /// §8: a copy is ours if its owner tags and EC2's own fields agree.
@@ -245,13 +276,15 @@ impl Scene<'_> {
 }
 
 fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
+    // A sweep that could not read the snapshots shows no progress: what was seen stays.
+    let before = row.progress_percent.filter(|_| row.image_id.as_ref() == Some(&image.id));
     row.image_id = Some(image.id.clone());
     row.state = state_of(image);
-    row.progress_percent = progress;
+    row.progress_percent = progress.max(before);
     match row.state {
         RegionState::Failed => {
             row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
-            row.message.clone_from(&image.state_reason);
+            row.message = image.state_reason.clone().map(|text| cut(text, 512));
         }
         RegionState::Pending | RegionState::Available => (row.reason, row.message) = (None, None),
         RegionState::Waiting | RegionState::Missing | RegionState::Retained => {}

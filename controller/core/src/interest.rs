@@ -51,13 +51,10 @@ fn abroad(scene: &Scene<'_>, region: &Region, has_image: bool, now: Option<Times
     let row = scene.row(region);
     let state = row.map_or(RegionState::Waiting, |row| row.state);
     let asked = row.is_some_and(|row| row.announced_time.is_some());
-    let revision = scene.subject.spec.revision;
-    let attempts = scene.capture().map_or(1, |capture| capture.attempts);
-    let name = scene.owner().image_name(scene.template_name(), revision, attempts);
-    let copies = row.map_or(0, |row| row.attempts);
-    let name = if copies < 2 { name } else { format!("{name}-c{copies}") };
+    let name = scene.expected_name(region);
     let unsettled = matches!(state, RegionState::Waiting | RegionState::Pending | RegionState::Failed);
-    let named = if has_image { state == RegionState::Waiting && asked } else { scene.capture().is_none() };
+    let looked_for = state == RegionState::Pending || (state == RegionState::Waiting && asked);
+    let named = if has_image { looked_for } else { scene.capture().is_none() };
     Interest {
         image_names: if named { vec![name] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
@@ -83,9 +80,7 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
         let waited = seconds_between(requested.0, now?);
         (waited > UNTAGGED_AFTER.as_secs()).then(|| capture.expected_volumes.clone())
     });
-    let named = !settled
-        && open.is_none_or(|capture| capture.image_requested_time.is_some())
-        && scene.home_row().is_none_or(|row| row.image_id.is_none());
+    let named = !settled && open.is_none_or(|capture| capture.image_requested_time.is_some());
     let owes = open.is_some_and(|capture| capture.debt.is_some());
     Interest {
         instances: if settled && !owes { Vec::new() } else { id.iter().cloned().collect() },

@@ -16,6 +16,7 @@ use saved_template_api::Reason;
 
 use crate::{
     decide::{Finalizer, Question},
+    refusal::NOT_ENABLED,
     scene::Scene,
     step::Step,
 };
@@ -91,6 +92,9 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
         return Ok(Some(unmet));
     }
     if let Err(refusal) = &scene.world.home {
+        if refusal.code == NOT_ENABLED {
+            return Ok(Some(Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone())));
+        }
         let message = format!("cannot read {}: {refusal}", scene.home());
         return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
     }

@@ -39,6 +39,9 @@ pub struct Refusal {
     pub class: Class,
 }
 
+/// Our own code for a region that the account has not enabled: nothing was sent.
+pub const NOT_ENABLED: &str = "RegionNotEnabled";
+
 const THROTTLE: &[&str] = &[
     "RequestLimitExceeded",
     "Throttling",

@@ -8,7 +8,7 @@ use saved_template_api::{
     ids::{AccountId, InstanceId, Region},
     names::{self, Owner, tag},
     spec::{RestartWhen, StopSpec},
-    status::{Announced, CaptureStatus, RegionStatus},
+    status::{Announced, CaptureStatus, RegionRole, RegionStatus},
 };
 
 use crate::{
@@ -170,6 +170,15 @@ impl<'a> Scene<'a> {
         let announced = self.announced(step)?;
         let pause = pause(announced.number, Duration::from_secs(5), longest);
         left(announced.time.0, pause, self.now)
+    }
+
+    /// The name under which the image of a region is, or will be.
+    pub(crate) fn expected_name(&self, region: &Region) -> String {
+        let attempts = self.capture().map_or(1, |capture| capture.attempts);
+        let name = self.owner().image_name(self.template_name(), self.subject.spec.revision, attempts);
+        let copies =
+            self.row(region).filter(|row| row.role == RegionRole::Copy).map_or(0, |row| row.attempts);
+        if copies < 2 { name } else { format!("{name}-c{copies}") }
     }
 
     /// The row of a region, made if it is not there.

@@ -2,7 +2,7 @@
 use saved_template_api::{
     Reason,
     condition::cut,
-    ids::Region,
+    ids::{Region, VolumeId},
     status::{CaptureStatus, CheckResult, PreflightCheck},
 };
 
@@ -316,18 +316,7 @@ fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding>
                 format!("{id} has instance-store volumes: a stop erases their data, and no image holds it")
             })
         }),
-        answer(MULTI_ATTACH, &probe.multi_attach, |volumes| {
-            let ids: Vec<&str> = volumes.iter().map(names_of).collect();
-            if ids.is_empty() {
-                passed("SingleAttach")
-            } else {
-                let text = format!(
-                    "{} may be written by other machines: consistency cannot be claimed",
-                    ids.join(", ")
-                );
-                noted(MULTI_ATTACH, CheckResult::Warning, text)
-            }
-        }),
+        multi_attach(&probe.multi_attach),
         answer("CreateImagePermitted", &probe.create_image, |()| passed("CreateImagePermitted")),
     ];
     match &probe.regions {
@@ -348,8 +337,18 @@ fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding>
     findings
 }
 
-fn names_of(volume: &saved_template_api::ids::VolumeId) -> &str {
-    volume.as_str()
+/// No reason not to save; but where other machines may write, or nobody knows, consistency is not claimed.
+fn multi_attach(volumes: &Result<Vec<VolumeId>, Refusal>) -> Finding {
+    match volumes {
+        Ok(volumes) if volumes.is_empty() => passed("SingleAttach"),
+        Ok(volumes) => {
+            let ids: Vec<&str> = volumes.iter().map(VolumeId::as_str).collect();
+            let text =
+                format!("{} may be written by other machines: consistency cannot be claimed", ids.join(", "));
+            noted(MULTI_ATTACH, CheckResult::Warning, text)
+        }
+        Err(refusal) => noted(MULTI_ATTACH, CheckResult::Unknown, refusal.to_string()),
+    }
 }
 
 fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(T) -> Finding) -> Finding {

@@ -1,0 +1,102 @@
+//! The reads that make up one sweep of a region. Each is complete or an error, never a part.
+use std::collections::{BTreeMap, BTreeSet};
+
+use saved_template_api::{InstanceId, names::tag};
+use saved_template_core::{
+    cloud::{Cloud, Images, Instances, Snapshots},
+    refusal::{Class, Refusal},
+    world::{Image, Instance, Snapshot},
+};
+
+/// All that anybody wants read of the region.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) instances: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
+    pub(crate) image_names: BTreeSet<String>,
+    pub(crate) volumes: BTreeSet<String>,
+    pub(crate) images: bool,
+    pub(crate) snapshots: bool,
+}
+
+/// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption).
+pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> Result<Vec<Instance>, Refusal> {
+    let refusal = match cloud.instances(Instances::TagKey(debt_key.to_owned())).await {
+        Ok(instances) => return Ok(instances),
+        Err(refusal) => refusal,
+    };
+    if matches!(refusal.class, Class::Throttle | Class::Denied) {
+        return Err(refusal);
+    }
+    let mut found = Vec::new();
+    for id in cloud.tagged(debt_key).await.map_err(|_| refusal)? {
+        match cloud.instances(Instances::Ids(vec![id.clone()])).await {
+            Ok(instances) => found.extend(instances),
+            Err(error) => {
+                tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read");
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The machines that somebody else asked for: by id where the restart loop's query did not show them, and by name.
+pub(crate) async fn others<C: Cloud>(
+    cloud: &C,
+    asked: &Asked,
+    owing: &[Instance],
+) -> Result<Vec<Instance>, Refusal> {
+    let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
+    let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
+    let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
+    let by_id =
+        async { if ids.is_empty() { Ok(Vec::new()) } else { cloud.instances(Instances::Ids(ids)).await } };
+    let by_name = async {
+        let names: Vec<String> = asked.names.iter().cloned().collect();
+        if names.is_empty() { Ok(Vec::new()) } else { cloud.instances(Instances::Names(names)).await }
+    };
+    let (mut found, named) = tokio::try_join!(by_id, by_name)?;
+    found.extend(named);
+    Ok(found)
+}
+
+/// The images of this installation, and whoever has a name that somebody asked for.
+pub(crate) async fn images<C: Cloud>(cloud: &C, cluster: &str, asked: &Asked) -> Result<Vec<Image>, Refusal> {
+    if !asked.images {
+        return Err(Refusal::new("DescribeImages", "", "not read"));
+    }
+    let mut found = cloud.images(Images::Tag(tag::CLUSTER.to_owned(), cluster.to_owned())).await?;
+    let seen: BTreeSet<String> = found.iter().map(|image| image.name.clone()).collect();
+    let names: Vec<String> = asked.image_names.difference(&seen).cloned().collect();
+    if !names.is_empty() {
+        found.extend(cloud.images(Images::Names(names)).await?);
+    }
+    Ok(found)
+}
+
+/// The snapshots of this installation, and those of volumes whose barrier is late.
+pub(crate) async fn snapshots<C: Cloud>(
+    cloud: &C,
+    cluster: &str,
+    asked: &Asked,
+) -> Result<Vec<Snapshot>, Refusal> {
+    if !asked.snapshots {
+        return Err(Refusal::new("DescribeSnapshots", "", "not read"));
+    }
+    let mut found = cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), cluster.to_owned())).await?;
+    let volumes: Vec<_> = asked.volumes.iter().filter_map(|volume| volume.parse().ok()).collect();
+    if !volumes.is_empty() {
+        let seen: BTreeSet<_> = found.iter().map(|snapshot| snapshot.id.clone()).collect();
+        let others = cloud.snapshots(Snapshots::Volumes(volumes)).await?;
+        found.extend(others.into_iter().filter(|snapshot| !seen.contains(&snapshot.id)));
+    }
+    Ok(found)
+}
+
+/// One list; the restart loop's own read wins.
+pub(crate) fn merge(owing: &[Instance], others: Vec<Instance>) -> Vec<Instance> {
+    let mut all: BTreeMap<InstanceId, Instance> =
+        others.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
+    all.extend(owing.iter().map(|instance| (instance.id.clone(), instance.clone())));
+    all.into_values().collect()
+}
