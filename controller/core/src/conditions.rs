@@ -166,7 +166,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
     if down > i64::from(capture.max_downtime_seconds) {
         return (
             Reason::DowntimeExceeded,
-            format!("{id} is down for {down} s, longer than maxDowntimeSeconds; it is being started"),
+            format!("{id} is down for longer than maxDowntimeSeconds; it is being started"),
         );
     }
     match scene.instance().map(|instance| instance.state) {
@@ -180,7 +180,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
                 }
             }
         }
-        Some(InstanceState::Stopped) => (Reason::Stopped, format!("{id} is stopped, for {down} s so far")),
+        Some(InstanceState::Stopped) => (Reason::Stopped, format!("{id} is stopped")),
         Some(InstanceState::Pending) => (Reason::Starting, format!("{id} is starting")),
         Some(InstanceState::Running | InstanceState::Stopping | InstanceState::Unknown) | None => {
             (Reason::Stopping, format!("{id} is being stopped"))

@@ -422,7 +422,8 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
         return Some((Due::CaptureFailed, None));
     }
     let barrier = evidence.snapshots.and_then(|snapshots| record.barrier(snapshots));
-    if let Some(since) = barrier.filter(|_| record.awaits == Awaits::Snapshots) {
+    // A second later than the last snapshot, so that the launch is provably after it: EC2 gives launch times in seconds.
+    if let Some(since) = barrier.filter(|last| record.awaits == Awaits::Snapshots && now > *last) {
         return Some((Due::SnapshotsStarted, Some(since)));
     }
     let (images, snapshots) = (evidence.images?, evidence.snapshots?);

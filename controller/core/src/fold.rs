@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
+    Reason,
     condition::cut,
     ids::Region,
     status::{
-        Consistency, RegionImage, RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState,
-        RevisionStatus, SourceStatus,
+        CaptureStatus, Consistency, RegionImage, RegionRole, RegionState, RegionStatus, RevisionImage,
+        RevisionState, RevisionStatus, SourceStatus,
     },
 };
 
@@ -120,7 +121,7 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
 }
 
 /// Whether the volumes attached now are those that the capture expected.
-pub(crate) fn same_volumes(capture: &saved_template_api::status::CaptureStatus, instance: &Instance) -> bool {
+pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool {
     let mut attached: Vec<_> = instance.attachments.iter().filter(|volume| volume.attached).collect();
     attached.sort_by(|a, b| a.volume.cmp(&b.volume));
     let mut expected: Vec<_> = capture.expected_volumes.iter().collect();
@@ -325,6 +326,8 @@ fn barrier(scene: &mut Scene<'_>) {
 fn close(scene: &mut Scene<'_>) {
     let (now, gone, owed) = (scene.time(), scene.is_gone(), owes(scene));
     let home = scene.home_row().map(|row| row.state);
+    let failure = scene.home_row().and_then(failure);
+    let state = scene.instance().map(|instance| instance.state);
     let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
@@ -332,10 +335,42 @@ fn close(scene: &mut Scene<'_>) {
     if !owed {
         capture.debt = None;
     }
+    if home == Some(RegionState::Failed) && capture.reason.is_none() {
+        capture.reason = Some(Reason::ImageFailed.name().to_owned());
+        capture.message = failure;
+    }
+    let unasked = capture.debt.is_none() && capture.image_requested_time.is_none();
+    if unasked && capture.reason.is_none() {
+        let (reason, message) = ended(capture, gone, state);
+        capture.reason = Some(reason.name().to_owned());
+        capture.message = Some(message.to_owned());
+    }
     let imaged = matches!(home, Some(RegionState::Available | RegionState::Failed));
     let lost = gone && capture.image_requested_time.is_none();
     if capture.debt.is_none() && (capture.reason.is_some() || (imaged && !lost)) {
         capture.completion_time = Some(now);
+    }
+}
+
+/// What EC2 says of an image that failed.
+fn failure(row: &RegionStatus) -> Option<String> {
+    let id = row.image_id.as_ref()?;
+    Some(cut(format!("image {id} failed: {}", row.message.as_deref().unwrap_or("no reason given")), 512))
+}
+
+/// Why a capture is over whose machine has settled before its image was asked for.
+fn ended(capture: &mut CaptureStatus, gone: bool, state: Option<InstanceState>) -> (Reason, &'static str) {
+    if gone {
+        (Reason::InstanceTerminated, "the machine was terminated before its image was asked for")
+    } else if capture.source_restored_time.is_some() {
+        (Reason::Failed, "the machine was given back before its image was asked for")
+    } else if state == Some(InstanceState::Running) {
+        // No Stop reached it, and none can any more: nothing was disrupted.
+        capture.stop_requested_time = None;
+        capture.disruptions = capture.disruptions.saturating_sub(1);
+        (Reason::InstanceBusy, "no stop reached the machine")
+    } else {
+        (Reason::NotYetSupported, "the machine was stopped by somebody else, and stays stopped")
     }
 }
 

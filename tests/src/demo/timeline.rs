@@ -46,12 +46,8 @@ impl Timeline {
             notes: BTreeSet::new(),
             objects: BTreeMap::new(),
         };
-        screen::say(
-            "
-Machines, images and the time that they take are the simulated EC2's.
-
-     s  template            what",
-        )?;
+        screen::say("\nMachines, images and the time that they take are the simulated EC2's.\n")?;
+        screen::say("     s  template            what")?;
         for Play { file, .. } in &stage.plays {
             screen::say(&screen::line(0, "", "kubectl", &format!("apply -f {file}")))?;
         }

@@ -179,10 +179,6 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let shown = id.map(|id| id.to_string()).unwrap_or_default();
     if let Some(capture) = open {
         let restored = capture.source_restored_time.is_some();
-        if row.state == RegionState::Failed {
-            let why = row.message.unwrap_or_default();
-            return Some(fail(scene, Reason::ImageFailed, &format!("image {shown} failed: {why}")));
-        }
         if restored && capture.snapshots_started_time.is_none() && scene.snapshots().is_some() {
             let text = format!(
                 "the machine was given back before every volume had its snapshot: {shown} is not served"

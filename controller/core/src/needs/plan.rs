@@ -1,4 +1,5 @@
 //! A new capture: frozen and written down before the machine hears of it.
+use jiff::SignedDuration;
 use saved_template_api::{
     Reason, names,
     spec::{RestartWhen, StopSpec},
@@ -6,7 +7,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record},
+    debt::{Awaits, Record, later},
     decide::Question,
     needs::{SLOWLY, SOON, Unmet, preflight, record},
     scene::{Scene, left},
@@ -40,9 +41,10 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
     if let Some(left) = left(ended, SLOWLY, scene.now) {
+        let again = later(ended, SignedDuration::try_from(SLOWLY).unwrap_or_default());
         let reason =
             capture.reason.as_deref().and_then(|reason| reason.parse().ok()).unwrap_or(Reason::InstanceBusy);
-        let unmet = Unmet::invalid(reason, format!("{message}; tried again in {} s", left.as_secs()));
+        let unmet = Unmet::invalid(reason, format!("{message}; tried again at {again}"));
         return Ok(Some(Unmet { look_again: left, ..unmet }));
     }
     begin(scene, Some(capture))

@@ -8,7 +8,7 @@ use crate::{
     debt::{self, Record},
     needs::{SOON, Unmet, image, record},
     refusal::Class,
-    scene::{Scene, seconds_between},
+    scene::Scene,
     step::STOP,
     world::{Instance, InstanceState},
 };
@@ -123,7 +123,6 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
         );
         return record::give_up(scene, "StopTimedOut", &message);
     }
-    let message =
-        format!("{} is stopping, {} s so far", record.instance, seconds_between(requested, scene.now));
+    let message = format!("{} is stopping", record.instance);
     Some(Unmet::waiting(Reason::Capturing, message, SOON))
 }
