@@ -128,12 +128,14 @@ fn contact<C: Cloud>(object: &SavedTemplate, status: &SavedTemplateStatus, ctx: 
 
 /// Events. One that cannot be written fails nothing; a terminating namespace refuses them.
 async fn tell<C>(object: &SavedTemplate, ctx: &Context<C>, notes: &[Note]) {
-    for Note { warning, reason, message } in notes {
+    for Note { warning, reason, message, about } in notes {
         let event = Event {
             type_: if *warning { EventType::Warning } else { EventType::Normal },
             reason: (*reason).to_owned(),
             note: Some(cut(message.clone(), 1024)),
-            action: "Reconcile".to_owned(),
+            action: about
+                .as_ref()
+                .map_or_else(|| "Reconcile".to_owned(), |region| format!("Reconcile {region}")),
             secondary: None,
         };
         if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {

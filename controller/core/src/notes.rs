@@ -2,6 +2,7 @@
 use saved_template_api::{
     ConditionType, SavedTemplateStatus,
     condition::find,
+    ids::Region,
     status::{CaptureStatus, RegionRole, RegionState},
 };
 
@@ -14,14 +15,16 @@ pub struct Note {
     pub reason: &'static str,
     /// Its text.
     pub message: String,
+    /// What it is about, where one object has several: events that differ only in their text are counted as one.
+    pub about: Option<Region>,
 }
 
 fn normal(reason: &'static str, message: String) -> Note {
-    Note { warning: false, reason, message }
+    Note { warning: false, reason, message, about: None }
 }
 
 fn warning(reason: &'static str, message: String) -> Note {
-    Note { warning: true, reason, message }
+    Note { warning: true, reason, message, about: None }
 }
 
 /// What happened between the status that was read and the one that is written.
@@ -62,6 +65,7 @@ pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec
 fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     for row in &after.regions {
+        let first = notes.len();
         let old = before.regions.iter().find(|old| old.region == row.region);
         let (was, had) = (old.map(|old| old.state), old.and_then(|old| old.image_id.as_ref()));
         let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -103,6 +107,9 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
                 | RegionState::Missing
                 | RegionState::Retained,
             ) => {}
+        }
+        for note in notes.iter_mut().skip(first) {
+            note.about = Some(region.clone());
         }
     }
     notes

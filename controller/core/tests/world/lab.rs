@@ -152,7 +152,7 @@ impl Lab {
     }
 
     /// One effect: a point at which the process may die.
-    fn effect<T>(&mut self, what: String, act: impl FnOnce(&mut Self) -> T) -> Result<T, Dead> {
+    fn effect<T>(&mut self, what: &str, act: impl FnOnce(&mut Self) -> T) -> Result<T, Dead> {
         let number = self.effects.len();
         let here = self.kill.filter(|kill| kill.effect == number);
         self.effects.push(format!("{} {what}", (self.now - START) / 1000));
@@ -165,7 +165,7 @@ impl Lab {
 
     fn send(&mut self, region: &str, request: &Request) -> Result<Result<ec2sim::Reply, Refusal>, Dead> {
         let (now, region) = (self.now, region.to_owned());
-        self.effect(request.action.clone(), |lab| call(&mut lab.sim, now, &region, request))
+        self.effect(&request.action, |lab| call(&mut lab.sim, now, &region, request))
     }
 
     fn view(&self, region: &str, memory: &mut Memory, asked: &interest::Interest) -> View {
@@ -232,7 +232,7 @@ impl Lab {
             return Ok(());
         }
         let Some(object) = self.object.clone() else { return Ok(()) };
-        self.recall(&object, memory);
+        Self::recall(&object, memory);
         let subject = Subject {
             cluster: CLUSTER,
             namespace: "default",
@@ -291,15 +291,14 @@ impl Lab {
         }
     }
 
-    fn recall(&self, object: &Object, memory: &mut Memory) {
+    fn recall(object: &Object, memory: &mut Memory) {
         let Some(capture) = &object.status.capture else { return };
         let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-        match record.filter(|_| capture.stop_requested_time.is_some()) {
-            Some(record) => _ = memory.records.insert(capture.id.clone(), record),
-            None => {
-                memory.records.remove(&capture.id);
-                memory.custody.remove(&capture.id);
-            }
+        if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
+            memory.records.insert(capture.id.clone(), record);
+        } else {
+            memory.records.remove(&capture.id);
+            memory.custody.remove(&capture.id);
         }
     }
 
@@ -311,9 +310,9 @@ impl Lab {
         match finalizer {
             Finalizer::Keep => {}
             Finalizer::Add => {
-                self.effect("finalizer".into(), |lab| lab.object.as_mut().unwrap().finalizer = true)?
+                self.effect("finalizer", |lab| lab.object.as_mut().unwrap().finalizer = true)?;
             }
-            Finalizer::Remove => return self.effect("finalizer off".into(), |lab| lab.object = None),
+            Finalizer::Remove => return self.effect("finalizer off", |lab| lab.object = None),
         }
         if object.deleting && !object.finalizer && finalizer == Finalizer::Keep {
             self.object = None;
@@ -344,7 +343,7 @@ impl Lab {
         object.status = status.clone();
         self.writes += 1;
         let new = object.clone();
-        self.effect("status".into(), |lab| lab.object = Some(new))
+        self.effect("status", |lab| lab.object = Some(new))
     }
 
     fn act(&mut self, step: &Step, memory: &mut Memory) -> Result<Outcome, Dead> {
