@@ -92,3 +92,90 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use saved_template_api::status::Announced;
+
+    use super::*;
+    use crate::{
+        sample::{at, record},
+        step::CopyRequest,
+    };
+
+    fn announced(step: &Step) -> SavedTemplateStatus {
+        let mut row = RegionStatus::waiting("us-east-2".parse().unwrap(), "x86_64".into(), RegionRole::Copy);
+        (row.attempts, row.announced_time) = (1, Some(Time(at(0))));
+        SavedTemplateStatus {
+            regions: vec![row],
+            announced: Some(Announced {
+                number: 1,
+                step: step.name().into(),
+                time: Time(at(0)),
+                request: String::new(),
+                region: None,
+                settled: None,
+            }),
+            ..SavedTemplateStatus::default()
+        }
+    }
+
+    fn copying() -> Step {
+        let request = CopyRequest {
+            source: "ami-0123456789abcdef0".parse().unwrap(),
+            source_region: "us-west-2".parse().unwrap(),
+            name: "quake".into(),
+            description: String::new(),
+            image_tags: [].into(),
+            snapshot_tags: [].into(),
+            token: "t".into(),
+        };
+        Step::CopyImage { region: "us-east-2".parse().unwrap(), request: Box::new(request) }
+    }
+
+    fn refused(code: &str) -> RegionStatus {
+        let step = copying();
+        let outcome = Outcome::Refused(Refusal::new("CopyImage", code, "no"));
+        settle(&announced(&step), &step, &outcome, at(10)).unwrap().regions.remove(0)
+    }
+
+    #[test]
+    fn a_reply_that_teaches_nothing_costs_no_write() {
+        let stop = Step::Stop { record: record() };
+        let done = Outcome::Stopped { previous: InstanceState::Running };
+        assert_eq!(settle(&announced(&stop), &stop, &done, at(10)), None);
+        assert_eq!(settle(&announced(&stop), &stop, &Outcome::Done, at(10)), None);
+    }
+
+    #[test]
+    fn a_stop_that_found_the_machine_stopped_is_written_down() {
+        let stop = Step::Stop { record: record() };
+        let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
+        let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
+        assert_eq!(status.announced.unwrap().settled.unwrap(), "previousState: stopped");
+    }
+
+    #[test]
+    fn a_refused_copy_waits_in_its_own_row_and_a_busy_ec2_counts_no_attempt() {
+        for (code, reason, attempts) in [
+            ("UnauthorizedOperation", "AccessDenied", 1),
+            ("ResourceLimitExceeded", "Throttled", 0),
+            ("RequestLimitExceeded", "Throttled", 0),
+            ("InvalidRequest", "CopyFailed", 1),
+        ] {
+            let row = refused(code);
+            assert_eq!(row.reason.as_deref(), Some(reason), "{code}");
+            assert_eq!(row.attempts, attempts, "{code}");
+            assert!(row.next_attempt_time.is_some() && row.announced_time.is_none(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_copy_whose_outcome_is_unknown_keeps_its_attempt_and_its_announcement() {
+        for code in ["", "InternalError", "IdempotentParameterMismatch"] {
+            let row = refused(code);
+            assert_eq!((row.attempts, row.next_attempt_time), (1, None), "{code}");
+            assert!(row.announced_time.is_some(), "{code}");
+        }
+    }
+}

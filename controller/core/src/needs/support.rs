@@ -92,3 +92,67 @@ fn edited(scene: &Scene<'_>) -> Option<&'static str> {
     ];
     fields.into_iter().find_map(|(field, differs)| differs.then_some(field))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(more: &Value) -> SavedTemplateSpec {
+        let mut spec = json!({"source": {"region": "us-west-2", "instanceName": "quake"}});
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn each_field_that_is_not_built_is_named() {
+        let rows = [
+            (json!({"className": "gpu"}), "spec.className"),
+            (json!({"revision": 2}), "spec.revision"),
+            (json!({"activeRevision": 1}), "spec.activeRevision"),
+            (json!({"revokedRevisions": [1]}), "spec.revokedRevisions"),
+            (json!({"suspend": true}), "spec.suspend"),
+            (
+                json!({"source": {"region": "us-west-2", "imageID": "ami-0123456789abcdef0"}}),
+                "spec.source.imageID",
+            ),
+            (json!({"capture": {"mode": "Reboot"}}), "spec.capture.mode"),
+            (json!({"capture": {"mode": "NoReboot"}}), "spec.capture.mode"),
+            (json!({"capture": {"maxDisruptions": 2}}), "spec.capture.maxDisruptions"),
+            (json!({"capture": {"stop": {"timeoutSeconds": 60}}}), "spec.capture.stop.timeoutSeconds"),
+            (json!({"capture": {"stop": {"onTimeout": "Force"}}}), "spec.capture.stop.onTimeout"),
+            (json!({"capture": {"instanceStore": "Discard"}}), "spec.capture.instanceStore"),
+            (json!({"capture": {"excludeDeviceNames": ["/dev/sdf"]}}), "spec.capture.excludeDeviceNames"),
+            (json!({"encryption": {"mode": "Encrypt"}}), "spec.encryption"),
+            (json!({"regions": [{"name": "us-east-2", "kmsKeyID": "alias/x"}]}), "spec.regions[].kmsKeyID"),
+            (json!({"removedRegionPolicy": "Delete"}), "spec.removedRegionPolicy"),
+            (json!({"sharing": {"visibility": "Public"}}), "spec.sharing"),
+            (json!({"sharing": {"accounts": ["210987654321"]}}), "spec.sharing"),
+            (json!({"publish": {"configMap": {"name": "ids"}}}), "spec.publish"),
+            (json!({"projectName": "quakes"}), "spec.projectName"),
+            (json!({"lifecycle": {"deprecateAfterDays": 30}}), "spec.lifecycle"),
+            (json!({"retention": {"keepLast": 3}}), "spec.retention"),
+            (json!({"deletionPolicy": "Delete"}), "spec.deletionPolicy"),
+        ];
+        for (more, field) in rows {
+            let found = unsupported(&spec(&more));
+            assert!(found.is_some_and(|found| found.starts_with(field)), "{more}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_built_is_not_refused() {
+        let rows = [
+            json!({}),
+            json!({"templateName": "golden/ml", "description": "x", "tags": [{"key": "a", "value": "b"}]}),
+            json!({"capture": {"mode": "Stop", "restartWhen": "ImageAvailable", "maxDowntimeSeconds": 300}}),
+            json!({"regions": [{"name": "us-east-2"}], "deletionPolicy": "Retain"}),
+        ];
+        for more in rows {
+            assert_eq!(unsupported(&spec(&more)), None, "{more}");
+        }
+    }
+}
