@@ -9,6 +9,7 @@
 //! ```
 mod act;
 pub mod args;
+mod context;
 pub mod error;
 mod lease;
 mod ledger;
@@ -24,4 +25,5 @@ mod restart;
 pub mod run;
 mod server;
 mod survey;
+mod tell;
 mod wait;

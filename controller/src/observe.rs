@@ -10,7 +10,7 @@ use saved_template_core::{
     world::{Permits, Probe, World},
 };
 
-use crate::{reconcile::Context, regions::Desk, survey::Key};
+use crate::{context::Context, regions::Desk, survey::Key};
 
 /// A region that does not answer holds up nobody longer than this.
 const HOME: Duration = Duration::from_secs(20);

@@ -1,50 +1,23 @@
 //! The flow: observe → decide → record → act. A reconcile makes at most one change to AWS.
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    core::PartialObjectMeta,
-    runtime::{
-        controller::Action,
-        events::{Event, EventType, Recorder},
-    },
-};
-use saved_template_api::{SavedTemplate, SavedTemplateStatus, condition::cut, names::FINALIZER};
+use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Action};
+use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
     cloud::Cloud,
     decide::{Decision, Finalizer, Subject},
-    notes::Note,
     settle::settle,
 };
-use tokio::sync::OnceCell;
 
 use crate::{
     act::{act, announcing},
+    context::Context,
     error::{Error, Result},
-    metrics::Metrics,
     observe::{Observed, observe},
     record,
-    regions::Regions,
     survey::Key,
+    tell::tell,
 };
-
-/// What every reconcile shares.
-pub(crate) struct Context<C> {
-    pub(crate) client: Client,
-    pub(crate) recorder: Recorder,
-    pub(crate) regions: Arc<Regions<C>>,
-    pub(crate) metrics: Metrics,
-    pub(crate) cluster: String,
-    pub(crate) holder: OnceCell<String>,
-    pub(crate) deadline: Duration,
-    /// The node's clock, where EC2 has not told its own.
-    pub(crate) clock: fn() -> Timestamp,
-}
 
 pub(crate) type Metadata = PartialObjectMeta<SavedTemplate>;
 
@@ -65,7 +38,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         ctx.regions.all().iter().for_each(|desk| desk.survey.drop_interest(&key));
         return Ok(Action::await_change());
     };
-    let holder = ctx.holder.get_or_try_init(|| holder(&ctx.client)).await?;
+    let holder = ctx.holder().await?;
     let before = object.status.clone().unwrap_or_default();
 
     let Observed { decision, now } =
@@ -109,38 +82,11 @@ fn subject<'a>(
     }
 }
 
-/// The uid of `kube-system`: it survives a restore of etcd, and differs in a twin of the cluster.
-async fn holder(client: &Client) -> Result<String> {
-    Api::<Namespace>::all(client.clone())
-        .get("kube-system")
-        .await?
-        .uid()
-        .ok_or(Error::Malformed("kube-system uid"))
-}
-
 /// Kubernetes took what was decided: the process that stopped a machine is not alone (R6).
 fn contact<C: Cloud>(object: &SavedTemplate, status: &SavedTemplateStatus, ctx: &Context<C>) {
     if let Some(capture) = status.capture.as_ref().filter(|capture| capture.debt.is_some()) {
         let over = capture.image_requested_time.is_some() || capture.reason.is_some();
         ctx.regions.desk(&object.spec.source.region).survey.ledger.contact(&capture.id, over);
-    }
-}
-
-/// Events. One that cannot be written fails nothing; a terminating namespace refuses them.
-async fn tell<C>(object: &SavedTemplate, ctx: &Context<C>, notes: &[Note]) {
-    for Note { warning, reason, message, about } in notes {
-        let event = Event {
-            type_: if *warning { EventType::Warning } else { EventType::Normal },
-            reason: (*reason).to_owned(),
-            note: Some(cut(message.clone(), 1024)),
-            action: about
-                .as_ref()
-                .map_or_else(|| "Reconcile".to_owned(), |region| format!("Reconcile {region}")),
-            secondary: None,
-        };
-        if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::debug!(%error, reason, "the event could not be written");
-        }
     }
 }
 

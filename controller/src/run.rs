@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
+    context::Context,
     lease,
     metrics::Metrics,
-    reconcile::{Context, Metadata, error_policy, reconcile},
+    reconcile::{Metadata, error_policy, reconcile},
     regions::Regions,
     server,
     survey::Key,

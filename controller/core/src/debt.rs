@@ -2,15 +2,16 @@
 //!
 //! The record and its rules R0–R8 are those of the capture protocol; each rule is named where it stands.
 //! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
-use std::{collections::BTreeSet, fmt, str::FromStr};
+mod record;
 
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::{ids::InstanceId, names};
+use saved_template_api::ids::InstanceId;
+
+use record::after;
+pub use record::{Awaits, Record, Unreadable, later, stop_timeout};
 
 use crate::world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View};
 
-/// After the plan, Stop may leave for this long.
-const STOP_WITHIN: i64 = 60;
 /// A signed request lives 15 minutes; one more for clocks.
 const STOP_MAY_ARRIVE: SignedDuration = SignedDuration::from_mins(16);
 /// CreateImage leaves this long before `m` at the latest; the restart loop acts this long after it.
@@ -19,196 +20,6 @@ pub const IMAGE_MARGIN: SignedDuration = SignedDuration::from_secs(60);
 const GONE: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
 /// A snapshot of the capture that lacks its tags counts by volume, time and description.
 pub const UNTAGGED_AFTER: SignedDuration = SignedDuration::from_secs(20);
-
-/// What ends the wait of a stopped machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Awaits {
-    /// Every volume has a snapshot: the barrier.
-    Snapshots,
-    /// The image is available.
-    Image,
-    /// A claim that owes nothing: the machine is not stopped under it.
-    Nothing,
-}
-
-impl Awaits {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Snapshots => "snapshots",
-            Self::Image => "image",
-            Self::Nothing => "nothing",
-        }
-    }
-}
-
-/// A restart debt: one tag on the instance that holds all that is needed to give it back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// `i`: the instance; a record on another one is a copied tag.
-    pub instance: InstanceId,
-    /// `c`: the capture, 16 hex, new for each disruption.
-    pub capture: String,
-    /// `o`: first 8 hex of the kube-system namespace's uid; for messages only.
-    pub owner: String,
-    /// `t`: planned.
-    pub planned: Timestamp,
-    /// `s`: the last instant to send `StopInstances`.
-    pub stop_by: Timestamp,
-    /// `m`: no image in sight a minute after this gives the machine back.
-    pub image_by: Timestamp,
-    /// `d`: the machine is started then, whatever else.
-    pub start_by: Timestamp,
-    /// `w`: what ends the wait.
-    pub awaits: Awaits,
-    /// `n`: volumes that must have a snapshot.
-    pub volumes: usize,
-}
-
-/// Why a record could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable;
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a restart record of a version that this controller knows")
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-fn after(time: Timestamp, seconds: i64) -> Timestamp {
-    time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
-}
-
-/// `time` plus `span`, at most the largest time there is.
-pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
-    time.saturating_add(span).unwrap_or(Timestamp::MAX)
-}
-
-/// The stop timeout that a capture has: the declared one, cut so that the image still fits before `d`.
-pub fn stop_timeout(declared_seconds: i32, max_downtime_seconds: i32) -> i64 {
-    i64::from(declared_seconds).min(i64::from(max_downtime_seconds).saturating_sub(240))
-}
-
-impl Record {
-    /// A record for a capture that is planned at `now`.
-    pub fn plan(
-        instance: InstanceId,
-        capture: String,
-        owner: String,
-        now: Timestamp,
-        (stop_timeout_seconds, max_downtime_seconds): (i32, i32),
-        awaits: Awaits,
-        volumes: usize,
-    ) -> Self {
-        let stop_timeout = stop_timeout(stop_timeout_seconds, max_downtime_seconds);
-        Self {
-            instance,
-            capture,
-            owner,
-            planned: now,
-            stop_by: after(now, STOP_WITHIN),
-            image_by: after(now, stop_timeout.saturating_add(180)),
-            start_by: after(now, i64::from(max_downtime_seconds)),
-            awaits,
-            volumes,
-        }
-    }
-
-    /// The record that ends the capture at `now`: the machine is given back a minute later.
-    #[must_use]
-    pub fn aborted(&self, now: Timestamp) -> Self {
-        Self { image_by: self.image_by.min(now), ..self.clone() }
-    }
-
-    /// Whether the tags or the fields of a snapshot make it one of this capture.
-    pub fn holds(&self, snapshot: &Snapshot) -> bool {
-        if let Some(capture) = snapshot.tags.get(names::tag::CAPTURE) {
-            return *capture == self.capture;
-        }
-        let made_for = format!("Created by CreateImage({}) for ", self.instance);
-        snapshot.description.starts_with(&made_for)
-            && snapshot.started.is_some_and(|started| started >= self.planned)
-    }
-
-    /// Whether an image is that of this capture.
-    pub fn made(&self, image: &Image) -> bool {
-        image.tags.get(names::tag::CAPTURE).is_some_and(|capture| *capture == self.capture)
-            && image.source_instance.as_ref().is_none_or(|source| *source == self.instance)
-    }
-
-    /// The barrier: `n` distinct volumes have a snapshot of this capture, taken since the plan.
-    /// Answers when the last of them was started.
-    pub fn barrier(&self, snapshots: &[Snapshot]) -> Option<Timestamp> {
-        let mut volumes = BTreeSet::new();
-        let mut last = self.planned;
-        for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot)) {
-            let taken = matches!(snapshot.state, SnapshotState::Pending | SnapshotState::Completed);
-            if let Some(started) = snapshot.started.filter(|started| taken && *started >= self.planned) {
-                volumes.insert(&snapshot.volume);
-                last = last.max(started);
-            }
-        }
-        (volumes.len() >= self.volumes).then_some(last)
-    }
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "v1 i={} c={} o={} t={} s={} m={} d={} w={} n={}",
-            self.instance,
-            self.capture,
-            self.owner,
-            self.planned.as_second(),
-            self.stop_by.as_second(),
-            self.image_by.as_second(),
-            self.start_by.as_second(),
-            self.awaits.as_str(),
-            self.volumes,
-        )
-    }
-}
-
-impl FromStr for Record {
-    type Err = Unreadable;
-
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let mut words = text.strip_prefix("v1 ").ok_or(Unreadable)?.split(' ');
-        let mut word = |key: &str| {
-            words
-                .next()
-                .and_then(|word| word.strip_prefix(key))
-                .filter(|value| !value.is_empty())
-                .ok_or(Unreadable)
-        };
-        let time = |text: &str| {
-            text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unreadable)
-        };
-        let hex = |text: &str, length: usize| {
-            let good = text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            good.then(|| text.to_owned()).ok_or(Unreadable)
-        };
-        let record = Self {
-            instance: word("i=")?.parse().map_err(|_| Unreadable)?,
-            capture: hex(word("c=")?, 16)?,
-            owner: hex(word("o=")?, 8)?,
-            planned: time(word("t=")?)?,
-            stop_by: time(word("s=")?)?,
-            image_by: time(word("m=")?)?,
-            start_by: time(word("d=")?)?,
-            awaits: match word("w=")? {
-                "snapshots" => Awaits::Snapshots,
-                "image" => Awaits::Image,
-                "nothing" => Awaits::Nothing,
-                _ => return Err(Unreadable),
-            },
-            volumes: word("n=")?.parse().map_err(|_| Unreadable)?,
-        };
-        words.next().is_none().then_some(record).ok_or(Unreadable)
-    }
-}
 
 /// The last instant at which a Stop under the record can arrive.
 pub fn last_arrival(record: &Record) -> Timestamp {

@@ -1,0 +1,37 @@
+//! What every reconcile shares.
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
+use tokio::sync::OnceCell;
+
+use crate::{
+    error::{Error, Result},
+    metrics::Metrics,
+    regions::Regions,
+};
+
+/// The clients and the settings.
+pub(crate) struct Context<C> {
+    pub(crate) client: Client,
+    pub(crate) recorder: Recorder,
+    pub(crate) regions: Arc<Regions<C>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) cluster: String,
+    pub(crate) holder: OnceCell<String>,
+    pub(crate) deadline: Duration,
+    /// The node's clock, where EC2 has not told its own.
+    pub(crate) clock: fn() -> Timestamp,
+}
+
+impl<C> Context<C> {
+    /// The uid of `kube-system`: it survives a restore of etcd, and differs in a twin of the cluster.
+    pub(crate) async fn holder(&self) -> Result<&str> {
+        let ask = async || {
+            let namespaces = Api::<Namespace>::all(self.client.clone());
+            namespaces.get("kube-system").await?.uid().ok_or(Error::Malformed("kube-system uid"))
+        };
+        Ok(self.holder.get_or_try_init(ask).await?)
+    }
+}
