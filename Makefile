@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help build test check demo bless tools test-tools clean-tools
+.PHONY: help binaries build test check demo bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,9 +38,13 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
 
 # There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
-demo: $(CONTROL_PLANE) $(HELM) ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself
-	cargo build --workspace --bins --examples
+demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself
+	@$(MAKE) --no-print-directory -j2 binaries $(CONTROL_PLANE) $(HELM)
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+
+# Beside the Go builds: one crate of the SDK keeps a single core busy for minutes.
+binaries:
+	cargo build --workspace --bins --examples
 
 bless: ## Rewrites the generated files (CRDs) from the types
 	BLESS=1 cargo test -p saved-template-api golden
