@@ -7,7 +7,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt,
+    debt, fold,
     needs::{Unmet, Waits, copies},
     refusal::Class,
     scene::{Scene, seconds_between},
@@ -232,7 +232,7 @@ fn image(scene: &Scene<'_>) -> Row {
     let row = scene.home_row();
     let id = row.and_then(|row| row.image_id.as_ref()).map(ToString::to_string);
     match (row.map(|row| row.state), id) {
-        (Some(RegionState::Available), Some(id)) => {
+        (Some(RegionState::Available), Some(id)) if fold::is_good(scene.capture()) => {
             let reason = if scene.capture().is_some() { Reason::Available } else { Reason::Adopted };
             (True, reason, format!("{id} is available"))
         }
@@ -240,9 +240,12 @@ fn image(scene: &Scene<'_>) -> Row {
             (False, Reason::ImageMissing, format!("{id} is disabled or gone"))
         }
         (Some(RegionState::Failed), Some(id)) => (False, Reason::ImageFailed, format!("{id} failed")),
-        (Some(RegionState::Pending | RegionState::Waiting | RegionState::Retained), Some(id)) => {
-            (False, Reason::Pending, format!("{id} is pending"))
-        }
+        (
+            Some(
+                RegionState::Available | RegionState::Pending | RegionState::Waiting | RegionState::Retained,
+            ),
+            Some(id),
+        ) => (False, Reason::Pending, format!("{id} is pending")),
         (_, None) if scene.capture().is_some_and(|capture| capture.image_requested_time.is_some()) => {
             (False, Reason::Pending, "the image is asked for".into())
         }

@@ -104,3 +104,6 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
 
 /// How often an object that lacks nothing is looked at without a reason; the drift sweep wakes it before.
 const RARELY: Duration = Duration::from_hours(2);
+
+#[cfg(test)]
+mod tests;

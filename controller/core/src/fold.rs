@@ -1,6 +1,8 @@
 //! What was seen, put into the status: the facts, before any need is asked.
 mod images;
 
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
     condition::cut,
@@ -18,7 +20,12 @@ pub(crate) fn observe(scene: &mut Scene<'_>) {
     if let Some(instance) = scene.instance() {
         source(scene, instance);
         follow(scene);
+        remember(scene, instance);
         times(scene, instance);
+    } else if scene.is_gone()
+        && let Some(source) = scene.status.source.as_mut()
+    {
+        source.state = Some(InstanceState::Terminated.as_str().to_owned());
     }
     images(scene);
 }
@@ -64,6 +71,38 @@ fn follow(scene: &mut Scene<'_>) {
         && tagged.image_by < record.image_by
     {
         capture.debt = Some(tagged.to_string());
+    }
+}
+
+/// What a status restored from a backup has forgotten: the machine was stopped under the record, its image asked for.
+/// Within the minute that a Stop may leave in, a machine that does not run was stopped by somebody else.
+fn remember(scene: &mut Scene<'_>, instance: &Instance) {
+    let Some(record) = scene.record() else { return };
+    let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
+    let covered = tagged.is_some_and(|tagged| tagged.capture == record.capture);
+    let stopped = match instance.state {
+        InstanceState::Stopping | InstanceState::Stopped => {
+            !crate::debt::stopped_by_somebody(&record, instance)
+        }
+        InstanceState::Running | InstanceState::Pending => {
+            instance.launch_time.is_some_and(|launch| launch > record.planned)
+        }
+        InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Unknown => false,
+    };
+    let images = scene.images().unwrap_or_default();
+    let made = images.iter().find(|image| scene.owns(&image.tags) && record.made(image));
+    let asked = made.map(|image| image.created.unwrap_or(scene.now));
+    let was_stopped = asked.is_some() || (covered && stopped && scene.now > record.stop_by);
+    let Some(capture) = scene.status.capture.as_mut() else { return };
+    if capture.completion_time.is_some() || capture.reason.is_some() {
+        return;
+    }
+    if was_stopped && capture.stop_requested_time.is_none() {
+        capture.stop_requested_time = Some(Time(record.planned));
+        capture.disruptions = capture.disruptions.saturating_add(1);
+    }
+    if capture.image_requested_time.is_none() {
+        capture.image_requested_time = asked.map(Time);
     }
 }
 
@@ -128,7 +167,7 @@ fn barrier(scene: &mut Scene<'_>) {
     let reached = scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots));
     let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
     let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
-    let holds = reached.is_some_and(|last| launched.is_none_or(|launched| last < launched));
+    let holds = reached.is_some_and(|last| !restored || launched.is_some_and(|launched| last < launched));
     let now = scene.time();
     if let Some(capture) = scene.status.capture.as_mut() {
         let waits = capture.image_requested_time.is_some() && capture.snapshots_started_time.is_none();
@@ -138,12 +177,16 @@ fn barrier(scene: &mut Scene<'_>) {
     }
 }
 
+/// Snapshots show late; after this long the machine has been given back without them.
+const SHOWN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
 /// Drops the status's copy of the debt once the machine has settled, and ends the capture.
 fn close(scene: &mut Scene<'_>) {
     let (now, gone, owed) = (scene.time(), scene.is_gone(), owes(scene));
-    let home = scene.home_row().map(|row| row.state);
-    let failure = scene.home_row().and_then(failure);
+    let row = scene.home_row().cloned();
+    let home = row.as_ref().map(|row| row.state);
     let state = scene.instance().map(|instance| instance.state);
+    let shots_are_read = scene.snapshots().is_some();
     let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
@@ -151,27 +194,53 @@ fn close(scene: &mut Scene<'_>) {
     if !owed {
         capture.debt = None;
     }
-    if home == Some(RegionState::Failed) && capture.reason.is_none() {
-        capture.reason = Some(Reason::ImageFailed.name().to_owned());
-        capture.message = failure;
-    }
-    let unasked = capture.debt.is_none() && capture.image_requested_time.is_none();
-    if unasked && capture.reason.is_none() {
+    let is_available = home == Some(RegionState::Available);
+    let over = capture
+        .source_restored_time
+        .as_ref()
+        .map_or(capture.debt.is_none() && is_available, |back| now.0.duration_since(back.0) >= SHOWN_WITHIN);
+    if capture.reason.is_some() {
+        // It has failed already.
+    } else if home == Some(RegionState::Failed) {
+        let why = row.as_ref().map(failure).unwrap_or_default();
+        fail(capture, Reason::ImageFailed, &why);
+    } else if capture.debt.is_none() && capture.image_requested_time.is_none() {
         let (reason, message) = ended(capture, gone, state);
-        capture.reason = Some(reason.name().to_owned());
-        capture.message = Some(message.to_owned());
+        fail(capture, reason, message);
+    } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
+        && capture.snapshots_started_time.is_none()
+        && over
+        && shots_are_read
+    {
+        let text = "the machine was given back before every volume had its snapshot: the image is not served";
+        fail(capture, Reason::DowntimeExceeded, text);
     }
-    let imaged = matches!(home, Some(RegionState::Available | RegionState::Failed));
-    let lost = gone && capture.image_requested_time.is_none();
-    if capture.debt.is_none() && (capture.reason.is_some() || (imaged && !lost)) {
+    let is_over = match home {
+        _ if capture.reason.is_some() => true,
+        Some(RegionState::Available) => capture.snapshots_started_time.is_some() && shots_are_read,
+        Some(RegionState::Failed | RegionState::Missing) => true,
+        Some(RegionState::Waiting | RegionState::Pending | RegionState::Retained) | None => false,
+    };
+    if capture.debt.is_none() && is_over {
         capture.completion_time = Some(now);
     }
 }
 
+/// The attempt has no image that could be served. What EC2 made of it stays.
+pub(crate) fn fail(capture: &mut CaptureStatus, reason: Reason, message: &str) {
+    capture.reason = Some(reason.name().to_owned());
+    capture.message = Some(cut(message.to_owned(), 512));
+}
+
+/// Whether the image of a capture may be served: it has not failed, and every volume's snapshot began in time.
+pub(crate) fn is_good(capture: Option<&CaptureStatus>) -> bool {
+    capture.is_none_or(|capture| capture.reason.is_none() && capture.snapshots_started_time.is_some())
+}
+
 /// What EC2 says of an image that failed.
-fn failure(row: &RegionStatus) -> Option<String> {
-    let id = row.image_id.as_ref()?;
-    Some(cut(format!("image {id} failed: {}", row.message.as_deref().unwrap_or("no reason given")), 512))
+fn failure(row: &RegionStatus) -> String {
+    let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("image {id} failed: {}", row.message.as_deref().unwrap_or("no reason given"))
 }
 
 /// Why a capture is over whose machine has settled before its image was asked for.

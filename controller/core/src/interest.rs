@@ -11,7 +11,7 @@ use crate::{
     cloud::FRESH,
     debt::UNTAGGED_AFTER,
     decide::Subject,
-    needs::{LATER, SOON, plan},
+    needs::{LATER, SOON},
     scene::{Scene, seconds_between},
     world::World,
 };
@@ -67,13 +67,11 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     let spec = scene.subject.spec;
     let open = scene.open_capture();
     let id = scene.instance_id();
-    let settled = scene.home_row().is_some_and(|row| {
-        row.role == RegionRole::Home && matches!(row.state, RegionState::Available | RegionState::Missing)
-    });
-    let attempts = scene
-        .capture()
-        .map_or_else(|| plan::seen_attempts(scene).saturating_add(1), |capture| capture.attempts);
-    let name = scene.owner().image_name(scene.template_name(), spec.revision, attempts);
+    let settled = open.is_none()
+        && scene.home_row().is_some_and(|row| {
+            row.role == RegionRole::Home && matches!(row.state, RegionState::Available | RegionState::Missing)
+        });
+    let name = scene.expected_name(scene.home());
     let late = open.and_then(|capture| {
         let requested =
             capture.image_requested_time.as_ref().filter(|_| capture.snapshots_started_time.is_none())?;
@@ -82,13 +80,14 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     });
     let named = !settled && open.is_none_or(|capture| capture.image_requested_time.is_some());
     let owes = open.is_some_and(|capture| capture.debt.is_some());
+    // Until a capture begins it is the declared source that is looked for, not the machine of an earlier look.
+    let declared = !settled && open.is_none();
+    let ids = id.iter().filter(|_| !settled);
+    let declared_ids =
+        spec.source.instance_id.iter().filter(|wanted| declared && Some(*wanted) != id.as_ref());
     Interest {
-        instances: if settled && !owes { Vec::new() } else { id.iter().cloned().collect() },
-        names: if id.is_none() && !settled {
-            spec.source.instance_name.iter().cloned().collect()
-        } else {
-            Vec::new()
-        },
+        instances: ids.chain(declared_ids).cloned().collect(),
+        names: spec.source.instance_name.iter().filter(|_| declared).cloned().collect(),
         image_names: if named { vec![name] } else { Vec::new() },
         snapshots: open.is_some_and(|capture| capture.image_requested_time.is_some()),
         volumes: late.unwrap_or_default(),
@@ -119,3 +118,82 @@ fn aged(
 pub const ALONE: Duration = Duration::from_secs(30);
 
 const _: () = assert!(FRESH.as_secs() < ALONE.as_secs());
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus};
+
+    use super::*;
+    use crate::sample::{OWNER, at, imaging, plain, planned, spec, stopping, subject};
+
+    fn asked(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, region: &str, seconds: i64) -> Interest {
+        of(subject(spec, status), Some(at(seconds))).remove(&region.parse().unwrap()).unwrap()
+    }
+
+    fn home(status: &SavedTemplateStatus, seconds: i64) -> Interest {
+        asked(&plain(), status, "us-west-2", seconds)
+    }
+
+    fn finished() -> SavedTemplateStatus {
+        let mut status = imaging();
+        let capture = status.capture.as_mut().unwrap();
+        (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+        capture.snapshots_started_time = Some(Time(at(45)));
+        let row = &mut status.regions[0];
+        (row.state, row.image_id) = (RegionState::Available, Some("ami-0123456789abcdef0".parse().unwrap()));
+        status
+    }
+
+    #[test]
+    fn before_a_capture_the_declared_machine_is_looked_for_and_every_name_must_be_free() {
+        let mut old = planned();
+        old.capture = None;
+        for status in [SavedTemplateStatus::default(), old] {
+            let home = home(&status, 0);
+            assert_eq!(home.names, ["earthquake-analysis"]);
+            assert!(home.instances.is_empty(), "the machine of an earlier look is not the declared one");
+            assert_eq!(home.image_names, [OWNER.image_name(OWNER.name, 1, 1)]);
+            assert!(!asked(&plain(), &status, "us-east-2", 0).image_names.is_empty());
+        }
+        let by_id = spec(r#"{"source": {"region": "us-west-2", "instanceID": "i-0fedcba9876543210"}}"#);
+        let ids = asked(&by_id, &SavedTemplateStatus::default(), "us-west-2", 0).instances;
+        assert_eq!(ids, ["i-0fedcba9876543210".parse().unwrap()]);
+    }
+
+    #[test]
+    fn while_a_machine_is_owed_it_is_read_every_few_seconds_and_by_id() {
+        for status in [planned(), stopping(), imaging()] {
+            let home = home(&status, 50);
+            assert_eq!(home.instances, ["i-0123456789abcdef0".parse().unwrap()]);
+            assert_eq!(home.cadence, Some(SOON));
+            assert!(home.names.is_empty());
+        }
+    }
+
+    #[test]
+    fn snapshots_are_read_once_the_image_is_asked_for_and_by_volume_once_they_are_late() {
+        assert!(!home(&stopping(), 40).snapshots);
+        let young = home(&imaging(), 50);
+        assert!(young.snapshots && young.volumes.is_empty() && !young.image_names.is_empty());
+        assert_eq!(home(&imaging(), 41 + 21).volumes.len(), 2);
+    }
+
+    #[test]
+    fn a_failed_capture_looks_for_the_declared_machine_again() {
+        let mut status = finished();
+        status.regions[0].state = RegionState::Waiting;
+        status.regions[0].image_id = None;
+        status.capture.as_mut().unwrap().reason = Some("InstanceBusy".into());
+        assert_eq!(home(&status, 900).names, ["earthquake-analysis"]);
+    }
+
+    #[test]
+    fn a_finished_capture_wants_nothing_but_the_drift_sweep_and_its_copies_still_do() {
+        let status = finished();
+        let home = home(&status, 900);
+        assert_eq!(home, Interest::default());
+        let copy = asked(&plain(), &status, "us-east-2", 900);
+        assert_eq!(copy.cadence, Some(LATER));
+    }
+}

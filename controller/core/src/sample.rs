@@ -1,10 +1,21 @@
 //! Samples for the tables of this crate's tests.
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::names;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    SavedTemplateSpec, SavedTemplateStatus,
+    names::{self, Owner},
+    status::{CaptureStatus, RegionRole, RegionStatus, SourceStatus},
+};
 
 use crate::{
     debt::{Awaits, Record},
-    world::{Attachment, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState},
+    decide::Subject,
+    world::{
+        Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting, Snapshot,
+        SnapshotState, Started, View, World,
+    },
 };
 
 pub(crate) const CAPTURE: &str = "0123456789abcdef";
@@ -91,5 +102,137 @@ pub(crate) fn image(capture: &str, state: ImageState) -> Image {
         source_region: None,
         snapshots: vec![],
         tags: [(names::tag::CAPTURE.to_owned(), capture.to_owned())].into(),
+    }
+}
+
+pub(crate) const HOLDER: &str = "0a1b2c3d-1111-2222-3333-444455556666";
+pub(crate) const OWNER: Owner<'_> = Owner { cluster: "lab", namespace: "geo", name: "quake" };
+
+pub(crate) fn spec(json: &str) -> SavedTemplateSpec {
+    serde_json::from_str(json).unwrap()
+}
+
+/// A template of the sample machine, by name, with one copy.
+pub(crate) fn plain() -> SavedTemplateSpec {
+    spec(
+        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "regions": [{"name": "us-east-2"}]}"#,
+    )
+}
+
+pub(crate) fn subject<'a>(spec: &'a SavedTemplateSpec, status: &'a SavedTemplateStatus) -> Subject<'a> {
+    Subject {
+        cluster: OWNER.cluster,
+        namespace: OWNER.namespace,
+        name: OWNER.name,
+        holder: HOLDER,
+        generation: 3,
+        deleting: false,
+        finalizer: true,
+        spec,
+        status,
+    }
+}
+
+/// A status whose capture was planned at 0 under the sample record.
+pub(crate) fn planned() -> SavedTemplateStatus {
+    let record = record();
+    let capture = CaptureStatus {
+        id: CAPTURE.into(),
+        revision: 1,
+        attempts: 1,
+        max_downtime_seconds: 1800,
+        expected_volumes: running().attachments.into_iter().map(|volume| volume.volume).collect(),
+        debt: Some(record.to_string()),
+        launch_time: Some(Time(at(-9000))),
+        start_time: Some(Time(at(0))),
+        ..CaptureStatus::default()
+    };
+    let row = |region: &str, role| RegionStatus::waiting(region.parse().unwrap(), "x86_64".into(), role);
+    SavedTemplateStatus {
+        latest_revision: Some(1),
+        source: Some(SourceStatus {
+            account_id: Some("123456789012".parse().unwrap()),
+            instance_id: Some(record.instance),
+            architecture: Some("x86_64".into()),
+            ..SourceStatus::default()
+        }),
+        regions: vec![row("us-west-2", RegionRole::Home), row("us-east-2", RegionRole::Copy)],
+        capture: Some(capture),
+        ..SavedTemplateStatus::default()
+    }
+}
+
+/// The same, with the Stop announced at 10.
+pub(crate) fn stopping() -> SavedTemplateStatus {
+    let mut status = planned();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.stop_requested_time, capture.disruptions) = (Some(Time(at(10))), 1);
+    status
+}
+
+/// The same, with the machine seen stopped at 40 and the image asked for at 41.
+pub(crate) fn imaging() -> SavedTemplateStatus {
+    let mut status = stopping();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.source_stopped_time, capture.image_requested_time) = (Some(Time(at(40))), Some(Time(at(41))));
+    status
+}
+
+/// The machine with the sample record on it.
+pub(crate) fn tagged(machine: Instance) -> Instance {
+    let mut machine = machine;
+    machine.tags.insert(names::debt_key(OWNER.cluster), record().to_string());
+    machine
+}
+
+pub(crate) fn owned(image: Image) -> Image {
+    let mut image = image;
+    image.name = OWNER.image_name(OWNER.name, 1, 1);
+    for (key, value) in [
+        (names::tag::CLUSTER, OWNER.cluster),
+        (names::tag::NAMESPACE, OWNER.namespace),
+        (names::tag::NAME, OWNER.name),
+        (names::tag::REVISION, "1"),
+        (names::tag::ROLE, "home"),
+        (names::tag::HOLDER, HOLDER),
+    ] {
+        image.tags.insert(key.into(), value.into());
+    }
+    image
+}
+
+/// Everything readable, every question answered well, the record seen for long.
+pub(crate) fn world(
+    began: Timestamp,
+    instances: Vec<Instance>,
+    images: Vec<Image>,
+    snapshots: Vec<Snapshot>,
+) -> World {
+    let key = names::debt_key(OWNER.cluster);
+    let seen = instances.iter().filter_map(|one| Some((one.id.clone(), one.tags.get(&key)?.clone())));
+    let sightings = seen.map(|seen| (seen, Sighting { first: at(-100), last: began })).collect();
+    let view = View {
+        began,
+        instances: Ok(instances),
+        images: Ok(images),
+        snapshots: Ok(snapshots),
+        sightings,
+        absences: [].into(),
+    };
+    let abroad = View { instances: Ok(vec![]), images: Ok(vec![]), snapshots: Ok(vec![]), ..view.clone() };
+    let enabled = |region: &str| (region.parse().unwrap(), OptIn::Enabled);
+    World {
+        home: Ok(Arc::new(view)),
+        abroad: [("us-east-2".parse().unwrap(), Ok(Arc::new(abroad)))].into(),
+        probe: Some(Probe {
+            stop_protected: Ok(false),
+            instance_store: Ok(false),
+            regions: Ok([enabled("us-west-2"), enabled("us-east-2")].into()),
+            create_image: Ok(()),
+            multi_attach: Ok(vec![]),
+        }),
+        permits: Some(Permits { stop: Ok(()), start: Ok(()) }),
+        started: Some(Started { previous: InstanceState::Stopped, launch_time_before: Some(at(-9000)) }),
+        start_refused: None,
     }
 }

@@ -14,8 +14,10 @@ use saved_template_api::{
 use crate::{
     debt::{self, Awaits, Record},
     decide::Subject,
-    step::Step,
-    world::{Image, Instance, Snapshot, Tags, View, World},
+    needs::stop::PREVIOUS_STATE,
+    refusal::Refusal,
+    step::{CREATE_IMAGE, STOP, Step},
+    world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
 };
 
 /// What the needs read and change.
@@ -81,10 +83,11 @@ impl<'a> Scene<'a> {
         ))
     }
 
-    /// The machine that the capture is of, or the declared one.
+    /// The machine that the capture is of; before one, the declared machine, if it is declared by id.
     pub(crate) fn instance_id(&self) -> Option<InstanceId> {
-        let source = self.status.source.as_ref().and_then(|source| source.instance_id.clone());
-        source.or_else(|| self.subject.spec.source.instance_id.clone())
+        let captured = self.capture().and(self.status.source.as_ref());
+        let captured = captured.and_then(|source| source.instance_id.clone());
+        captured.or_else(|| self.subject.spec.source.instance_id.clone())
     }
 
     pub(crate) fn account(&self) -> Option<&AccountId> {
@@ -101,11 +104,23 @@ impl<'a> Scene<'a> {
     pub(crate) fn is_gone(&self) -> bool {
         match (self.instance(), self.instance_id(), self.view()) {
             (Some(instance), ..) => instance.state.is_gone(),
-            (None, Some(id), Some(view)) => {
-                view.instances.is_ok() && debt::is_gone(view.absences.get(id.as_str()).copied(), self.now)
+            (None, Some(id), Some(view))
+                if view.instances.is_ok()
+                    && debt::is_gone(view.absences.get(id.as_str()).copied(), self.now) =>
+            {
+                true
             }
-            (None, ..) => false,
+            (None, ..) => self.was_gone(),
         }
+    }
+
+    /// Whether the machine of the capture was seen to be gone: EC2 shows it for an hour, the status for ever.
+    fn was_gone(&self) -> bool {
+        let state =
+            self.capture().and(self.status.source.as_ref()).and_then(|source| source.state.as_deref());
+        [InstanceState::ShuttingDown, InstanceState::Terminated]
+            .iter()
+            .any(|gone| state == Some(gone.as_str()))
     }
 
     pub(crate) fn view(&self) -> Option<&'a View> {
@@ -141,6 +156,14 @@ impl<'a> Scene<'a> {
         self.view().is_some_and(|view| view.began > time.0)
     }
 
+    /// Since when an absence counts: before it was last asked for, or accepted, an image proves nothing by being absent.
+    pub(crate) fn absent_since(&self, absence: Absence, region: &Region) -> Timestamp {
+        let accepted = self.row(region).and_then(|row| row.announced_time.as_ref());
+        let asked = self.announced(CREATE_IMAGE).filter(|_| region == self.home());
+        let times = accepted.into_iter().chain(asked.map(|announced| &announced.time));
+        times.map(|time| time.0).fold(absence.since, Timestamp::max)
+    }
+
     /// The announcement, if it is of this step.
     pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
         self.status.announced.as_ref().filter(|announced| announced.step == step)
@@ -151,10 +174,12 @@ impl<'a> Scene<'a> {
         self.status.announced.as_ref().is_none_or(|announced| self.read_after(&announced.time))
     }
 
-    /// Writes down what is about to be done: the number of the try, so that the status always differs.
+    /// Writes down what is about to be done: the number of the try and its time, so that the status always differs.
     pub(crate) fn announce(&mut self, step: &Step) {
         let request = request_text(step);
-        let same = |last: &Announced| last.step == step.name() && last.request == request;
+        // A Stop that was definitely refused leaves nothing under way: the next one is the first again (R6).
+        let over = |last: &Announced| last.step == STOP && was_refused(last);
+        let same = |last: &Announced| last.step == step.name() && last.request == request && !over(last);
         let number = match &self.status.announced {
             Some(last) if same(last) => last.number.saturating_add(1),
             Some(_) | None => 1,
@@ -172,10 +197,16 @@ impl<'a> Scene<'a> {
         left(announced.time.0, pause, self.now)
     }
 
+    /// Revision and attempt of the image: those of the capture, else those of the image that was adopted.
+    pub(crate) fn edition(&self) -> (i32, i32) {
+        let adopted = || (self.subject.spec.revision, self.home_row().map_or(1, |row| row.attempts.max(1)));
+        self.capture().map_or_else(adopted, |capture| (capture.revision, capture.attempts))
+    }
+
     /// The name under which the image of a region is, or will be.
     pub(crate) fn expected_name(&self, region: &Region) -> String {
-        let attempts = self.capture().map_or(1, |capture| capture.attempts);
-        let name = self.owner().image_name(self.template_name(), self.subject.spec.revision, attempts);
+        let (revision, attempt) = self.edition();
+        let name = self.owner().image_name(self.template_name(), revision, attempt);
         let copies =
             self.row(region).filter(|row| row.role == RegionRole::Copy).map_or(0, |row| row.attempts);
         if copies < 2 { name } else { format!("{name}-c{copies}") }
@@ -195,9 +226,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Tags of an image or snapshot at birth: whose it is, of which capture, and the user's own.
-    pub(crate) fn tags(&self, capture: &CaptureStatus, role: &str, region: &Region) -> Tags {
+    pub(crate) fn tags(&self, capture: &CaptureStatus, instance: &str, role: &str, region: &Region) -> Tags {
         let text = str::to_owned;
-        let instance = self.instance_id().map(|id| id.to_string()).unwrap_or_default();
         let ours = [
             (tag::CLUSTER, text(self.subject.cluster)),
             (tag::NAMESPACE, text(self.subject.namespace)),
@@ -206,7 +236,7 @@ impl<'a> Scene<'a> {
             (tag::ATTEMPT, capture.attempts.to_string()),
             (tag::CAPTURE, capture.id.clone()),
             (tag::SOURCE, names::source_digest(&self.subject.spec.source)),
-            (tag::SOURCE_INSTANCE, instance),
+            (tag::SOURCE_INSTANCE, text(instance)),
             (tag::ROLE, text(role)),
             (tag::REGION, region.to_string()),
             (tag::HOLDER, text(self.subject.holder)),
@@ -222,6 +252,14 @@ impl<'a> Scene<'a> {
             && is(tag::NAMESPACE, self.subject.namespace)
             && is(tag::NAME, self.subject.name)
     }
+}
+
+/// Whether EC2 answered, and did nothing.
+fn was_refused(announced: &Announced) -> bool {
+    let answer = announced.settled.as_deref().and_then(|text| text.split_once(": "));
+    answer.is_some_and(|(code, message)| {
+        code != PREVIOUS_STATE && Refusal::new("", code, message).is_definite()
+    })
 }
 
 fn request_text(step: &Step) -> String {

@@ -35,7 +35,7 @@ pub fn settle(
         Outcome::Busy { value } => {
             answer(&mut status, &format!("IncorrectState: the machine carries {value}"));
         }
-        Outcome::Image(id) => named(&mut status, step, id),
+        Outcome::Image(id) => named(&mut status, step, id, now),
         Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),
     }
     (status != *before).then_some(status)
@@ -55,13 +55,20 @@ fn row_of<'s>(status: &'s mut SavedTemplateStatus, step: &Step) -> Option<&'s mu
     })
 }
 
-fn named(status: &mut SavedTemplateStatus, step: &Step, id: &ImageId) {
+/// The image is on its way: what was absent until now proves nothing.
+fn named(status: &mut SavedTemplateStatus, step: &Step, id: &ImageId, now: Timestamp) {
     if let Some(row) = row_of(status, step) {
         row.image_id = Some(id.clone());
         row.state = RegionState::Pending;
+        (row.announced_time, row.next_attempt_time) = (Some(Time(now)), None);
         (row.progress_percent, row.reason, row.message) = (Some(0), None, None);
     }
 }
+
+/// What passes counts no attempt, and so its pause does not grow.
+const BUSY: Duration = Duration::from_mins(1);
+/// A copy of ours that has the name shows by itself; somebody else's stays.
+const TAKEN: Duration = Duration::from_mins(5);
 
 fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
     let code = if refusal.code.is_empty() { "RequestTimeout" } else { &refusal.code };
@@ -72,15 +79,16 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     }
     let Some(row) = row_of(status, step) else { return };
     let definite = refusal.is_definite();
-    let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
-    let wait = SignedDuration::try_from(wait).unwrap_or_default();
-    let word = match refusal.class {
-        Class::Throttle | Class::Wait => "Throttled",
-        Class::Denied => "AccessDenied",
-        Class::NameTaken => "NameConflict",
+    let growing = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
+    let (word, wait) = match refusal.class {
+        Class::Throttle | Class::Wait => ("Throttled", BUSY),
+        Class::Denied => ("AccessDenied", growing),
+        Class::NameTaken => ("NameConflict", TAKEN),
         Class::Unknown | Class::Late | Class::TokenUsed => return,
-        Class::Capacity | Class::NotFound | Class::Caller => "CopyFailed",
+        Class::Capacity | Class::NotFound => ("CopyFailed", BUSY),
+        Class::Caller => ("CopyFailed", growing),
     };
+    let wait = SignedDuration::try_from(wait).unwrap_or_default();
     row.reason = Some(word.to_owned());
     row.message = Some(cut(refusal.to_string(), 512));
     row.next_attempt_time = Some(Time(later(now, wait)));

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
+    Reason,
     condition::cut,
     ids::{ImageId, Region},
     names::tag,
@@ -14,6 +15,7 @@ use saved_template_api::{
 
 use crate::{
     debt::later,
+    fold::is_good,
     needs::record::passed,
     scene::{Scene, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
@@ -57,9 +59,10 @@ pub(super) fn home(scene: &mut Scene<'_>) {
             record.as_ref().is_some_and(|record| scene.owns(&image.tags) && record.made(image) && mine(image))
         }
     });
-    let shots = scene.snapshots().unwrap_or_default();
-    let ours = shots.iter().filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot)));
-    let progress = found.map(|image| progress(image, ours));
+    let shots = scene.snapshots();
+    let held = |shot: &&Snapshot| record.as_ref().is_some_and(|record| record.holds(shot));
+    let held: Vec<_> = shots.unwrap_or_default().iter().filter(held).collect();
+    let progress = found.map(|image| progress(image, held.iter().copied()));
     if found.is_none() && known.is_some() {
         lost(scene, &scene.home().clone(), false);
     }
@@ -70,12 +73,11 @@ pub(super) fn home(scene: &mut Scene<'_>) {
     };
     row.revision = row.revision.or(revision);
     show(row, image, progress);
-    let held: Vec<_> =
-        shots.iter().filter(|shot| record.as_ref().is_some_and(|record| record.holds(shot))).collect();
-    let of_the_barrier = image.snapshots.iter().all(|id| held.iter().any(|shot| shot.id == *id));
-    if let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none()) {
-        let all = image.snapshots.len() == capture.expected_volumes.len() && of_the_barrier;
-        if image.state == ImageState::Available && capture.consistency == Consistency::Stopped && !all {
+    let open = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
+    let claimed = open.filter(|capture| capture.consistency == Consistency::Stopped);
+    if let Some(capture) = claimed.filter(|_| image.state == ImageState::Available && shots.is_some()) {
+        let of_the_barrier = image.snapshots.iter().all(|id| held.iter().any(|shot| shot.id == *id));
+        if image.snapshots.len() != capture.expected_volumes.len() || !of_the_barrier {
             capture.consistency = Consistency::Unknown;
         }
     }
@@ -91,9 +93,10 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
     let known = scene.row(region).and_then(|row| row.image_id.clone());
     let found = images
         .iter()
-        .filter(|image| match &known {
-            Some(id) => image.id == *id,
-            None => scene.is_copy(image, &source, region) && image.state != ImageState::Failed,
+        .filter(|image| {
+            let current = image.state != ImageState::Failed || image.name == scene.expected_name(region);
+            let ours = || scene.is_copy(image, &source, region) && current;
+            known.as_ref().map_or_else(ours, |id| image.id == *id)
         })
         .min_by_key(|image| image.created);
     let view = scene.world.abroad.get(region).and_then(|view| view.as_ref().ok());
@@ -129,15 +132,17 @@ fn lost(scene: &mut Scene<'_>, region: &Region, seen: bool) {
         scene.world.abroad.get(region).and_then(|view| view.as_deref().ok())
     };
     let name = scene.expected_name(region);
-    let absence = view.and_then(|view| view.absences.get(&name));
+    let absence = view.and_then(|view| view.absences.get(&name)).filter(|absence| absence.reads >= 3);
     let gone = !seen
-        && absence.is_some_and(|absence| absence.reads >= 3 && passed(absence.since, GONE_FOR, scene.now));
+        && absence.is_some_and(|absence| passed(scene.absent_since(*absence, region), GONE_FOR, scene.now));
     if let Some(row) = scene.row_mut(region)
         && gone
         && row.image_id.is_some()
         && row.state == RegionState::Pending
     {
         row.state = RegionState::Missing;
+        row.reason = Some(Reason::ImageMissing.name().to_owned());
+        row.message = Some("it was deregistered while it was pending".to_owned());
     }
 }
 
@@ -152,11 +157,7 @@ impl Scene<'_> {
             && tagged_here.is_some_and(|tag| tag == region.as_str())
             && image.source_image.as_ref() == Some(source)
             && image.source_region.as_ref() == Some(self.home())
-            && image.name.starts_with(&self.owner().image_name(
-                self.template_name(),
-                self.subject.spec.revision,
-                1,
-            ))
+            && image.name.starts_with(&self.owner().image_name(self.template_name(), self.edition().0, 1))
             && image.state != ImageState::Deregistered
     }
 }
@@ -172,8 +173,14 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
             row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
             row.message = image.state_reason.clone().map(|text| cut(text, 512));
         }
-        RegionState::Pending | RegionState::Available => (row.reason, row.message) = (None, None),
-        RegionState::Waiting | RegionState::Missing | RegionState::Retained => {}
+        RegionState::Pending | RegionState::Available => {
+            (row.reason, row.message, row.next_attempt_time) = (None, None, None);
+        }
+        RegionState::Missing => {
+            row.reason = Some(Reason::ImageDisabled.name().to_owned());
+            row.message = Some(format!("{} is disabled: aws ec2 enable-image --image-id {0}", image.id));
+        }
+        RegionState::Waiting | RegionState::Retained => {}
     }
 }
 
@@ -199,7 +206,7 @@ pub(super) fn served(scene: &mut Scene<'_>) {
         let image = images?.iter().find(|image| Some(&image.id) == row.image_id.as_ref())?;
         image.created.map(Time)
     };
-    let failed = scene.capture().is_some_and(|capture| capture.reason.is_some());
+    let good = is_good(scene.capture());
     for row in scene.status.regions.clone() {
         let (RegionState::Available, Some(id), Some(revision)) =
             (row.state, row.image_id.clone(), row.revision)
@@ -207,7 +214,7 @@ pub(super) fn served(scene: &mut Scene<'_>) {
             continue;
         };
         let old = scene.status.images.iter().find(|old| old.region == row.region).cloned();
-        if failed || old.as_ref().is_some_and(|old| old.image_id == id) {
+        if !good || old.as_ref().is_some_and(|old| old.image_id == id) {
             continue;
         }
         let created_time = created(scene, &row);
@@ -229,12 +236,13 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
     };
     let state = match scene.home_row().map(|row| row.state) {
         _ if scene.capture().is_some_and(|capture| capture.reason.is_some()) => RevisionState::Failed,
-        Some(RegionState::Available) => RevisionState::Available,
+        Some(RegionState::Available) if is_good(scene.capture()) => RevisionState::Available,
         Some(RegionState::Failed) => RevisionState::Failed,
         Some(RegionState::Missing) => RevisionState::Missing,
-        Some(RegionState::Waiting | RegionState::Pending | RegionState::Retained) | None => {
-            RevisionState::Capturing
-        }
+        Some(
+            RegionState::Available | RegionState::Waiting | RegionState::Pending | RegionState::Retained,
+        )
+        | None => RevisionState::Capturing,
     };
     let consistency = scene.capture().map_or(Consistency::Adopted, |capture| capture.consistency);
     let images =

@@ -51,6 +51,7 @@ pub(crate) fn fold(scene: &mut Scene<'_>) {
     let mut row = RegionStatus::waiting(region.clone(), architecture, RegionRole::Home);
     row.revision = Some(revision);
     row.image_id = Some(image.id.clone());
+    row.attempts = image.tags.get(tag::ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(1);
     row.state =
         if image.state == ImageState::Available { RegionState::Available } else { RegionState::Pending };
     scene.status.regions.retain(|old| old.region != region);

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
     ids::{ImageId, Region},
@@ -10,16 +11,19 @@ use saved_template_api::{
 };
 
 use crate::{
+    debt::later,
     needs::{LATER, Unmet, record::passed},
-    scene::{Scene, left, pause},
+    scene::Scene,
     step::{CopyRequest, Step},
+    world::Image,
 };
 
 /// How long a token is trusted; later only absence lets the same copy be asked for again.
 const TOKEN_TRUSTED: SignedDuration = SignedDuration::from_mins(10);
 /// Absence is believed after this many reads over this long.
 const ABSENT: (u32, SignedDuration) = (3, SignedDuration::from_secs(120));
-const LONGEST: Duration = Duration::from_mins(5);
+const SHORTEST: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let home = scene.home_row()?.clone();
@@ -32,12 +36,12 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         };
         match row.state {
             RegionState::Available | RegionState::Pending | RegionState::Retained => {}
-            RegionState::Waiting | RegionState::Failed | RegionState::Missing => {
-                match next(scene, &row, &source) {
-                    Next::Ask => return Some(ask(scene, &row, &source)),
-                    Next::Wait(wait) => soonest = soonest.min(wait),
-                }
-            }
+            // Somebody disabled it, and may enable it again: no second one is made.
+            RegionState::Missing if row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {}
+            RegionState::Waiting | RegionState::Failed | RegionState::Missing => match next(scene, &row) {
+                Next::Ask => return Some(ask(scene, &row, &source)),
+                Next::Wait(wait) => soonest = soonest.min(wait),
+            },
         }
     }
     unfinished(scene, &wanted).map(|(ready, message)| Unmet::waiting(ready, message, soonest))
@@ -49,7 +53,7 @@ enum Next {
 }
 
 /// Whether the row's copy may be asked for now.
-fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
+fn next(scene: &Scene<'_>, row: &RegionStatus) -> Next {
     let Some(view) = scene.world.abroad.get(&row.region).and_then(|view| view.as_ref().ok()) else {
         return Next::Wait(LATER);
     };
@@ -66,18 +70,13 @@ fn next(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Next {
     if view.began <= announced.0 {
         return Next::Wait(Duration::from_secs(2));
     }
-    let tries = scene.status.announced.as_ref().map_or(1, |last| last.number);
-    if let Some(wait) = left(announced.0, pause(tries, Duration::from_secs(15), LONGEST), scene.now) {
-        return Next::Wait(wait);
-    }
     if !passed(announced.0, TOKEN_TRUSTED, scene.now) {
         return Next::Ask;
     }
     let (reads, span) = ABSENT;
-    let name = request(scene, row, source).map(|request| request.name).unwrap_or_default();
     let absent = view
         .absences
-        .get(&name)
+        .get(&scene.expected_name(&row.region))
         .is_some_and(|absence| absence.reads >= reads && passed(absence.since, span, scene.now));
     if absent { Next::Ask } else { Next::Wait(LATER) }
 }
@@ -93,16 +92,17 @@ fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
     let Some(request) = request(scene, &fresh, source) else {
         return Unmet::waiting(Reason::Copying, "the capture of the image is not known", LATER);
     };
-    let now = scene.time();
     let revision = scene.home_row().and_then(|home| home.revision);
+    let now = scene.now;
+    let first = row.announced_time.as_ref().filter(|_| repeats).map_or(now, |first| first.0);
+    // Should the outcome stay unknown, the next try waits as long again as since the first.
+    let wait = now.duration_since(first).clamp(SHORTEST, LONGEST);
     if let Some(row) = scene.row_mut(&fresh.region) {
         row.attempts = attempts;
         row.revision = revision;
         (row.image_id, row.progress_percent) = (None, None);
-        (row.state, row.next_attempt_time) = (RegionState::Waiting, None);
-        if !repeats {
-            row.announced_time = Some(now);
-        }
+        row.state = RegionState::Waiting;
+        (row.announced_time, row.next_attempt_time) = (Some(Time(first)), Some(Time(later(now, wait))));
     }
     let region = fresh.region;
     let message = format!("copying {source} to {region}");
@@ -112,7 +112,9 @@ fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
 /// The request of a row's attempt: the same, token included, however often it is sent.
 pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Option<CopyRequest> {
     let capture = frozen(scene)?;
-    let tags = scene.tags(&capture, "copy", &row.region);
+    let adopted = home_image(scene).and_then(|image| image.source_instance.clone());
+    let instance = scene.instance_id().or(adopted).map(|id| id.to_string()).unwrap_or_default();
+    let tags = scene.tags(&capture, &instance, "copy", &row.region);
     let base = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
     let name = if row.attempts < 2 { base } else { format!("{base}-c{}", row.attempts) };
     let request = CopyRequest {
@@ -129,13 +131,17 @@ pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -
     Some(CopyRequest { token, ..request })
 }
 
+fn home_image<'a>(scene: &Scene<'a>) -> Option<&'a Image> {
+    let id = scene.home_row()?.image_id.clone()?;
+    scene.images()?.iter().find(|image| image.id == id)
+}
+
 /// What the copies repeat: the capture, or what the adopted image says of it.
 fn frozen(scene: &Scene<'_>) -> Option<CaptureStatus> {
     if let Some(capture) = scene.capture() {
         return Some(capture.clone());
     }
-    let id = scene.home_row()?.image_id.clone()?;
-    let image = scene.images()?.iter().find(|image| image.id == id)?;
+    let image = home_image(scene)?;
     let tag = |key: &str| image.tags.get(key).cloned().unwrap_or_default();
     Some(CaptureStatus {
         id: tag(names::tag::CAPTURE),

@@ -4,14 +4,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
-    ids::ImageId,
     spec::RestartWhen,
     status::{Announced, CaptureStatus, RegionState},
 };
 
 use crate::{
     debt::{IMAGE_MARGIN, Record, later},
-    fold::same_volumes,
+    fold::{self, same_volumes},
     needs::{LATER, SOON, Unmet, record},
     refusal::Class,
     scene::Scene,
@@ -29,17 +28,14 @@ pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
     if capture.reason.is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
         return None;
     }
-    let (Some(record), Some(instance)) = (scene.record(), scene.instance()) else {
-        return None;
-    };
-    let settled = capture.debt.is_none() || given_back(scene, &record, instance);
-    if capture.image_requested_time.is_some() && settled {
+    let record = scene.record()?;
+    let instance = scene.instance();
+    let back = instance.is_some_and(|instance| given_back(scene, &record, instance));
+    if capture.image_requested_time.is_some() && (capture.debt.is_none() || back) {
         return Some(without_image(scene, &record));
     }
-    if instance.state != InstanceState::Stopped {
-        return None;
-    }
-    Some(ask(scene, &capture, &record, instance))
+    let stopped = instance.filter(|instance| instance.state == InstanceState::Stopped)?;
+    Some(ask(scene, &capture, &record, stopped))
 }
 
 fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {
@@ -50,8 +46,13 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
     if later(scene.now, IMAGE_MARGIN) > record.image_by {
         return wait("too late to ask for the image: the machine is given back");
     }
-    if scene.tagged_value() != Some(record.to_string().as_str()) {
-        return wait("the restart record is not on the machine: it is written again first");
+    match scene.tagged_value() {
+        Some(value) if value == record.to_string() => {}
+        Some(value) if value.parse::<Record>().is_ok_and(|tagged| tagged.capture == record.capture) => {
+            let message = "the restart record on the machine is an older one";
+            return record::rewrite(scene, record.clone(), Reason::Capturing, message);
+        }
+        Some(_) | None => return wait("the restart record is not on the machine: it is written again first"),
     }
     if !scene.is_fresh() || scene.pause_left(CREATE_IMAGE, Duration::from_secs(30)).is_some() {
         return wait("the machine is stopped; waiting for EC2 to show the image");
@@ -70,7 +71,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
 
 /// The request whose snapshots are the barrier.
 pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance: &Instance) -> ImageRequest {
-    let tags = scene.tags(capture, "home", scene.home());
+    let tags = scene.tags(capture, instance.id.as_str(), "home", scene.home());
     ImageRequest {
         instance: instance.id.clone(),
         name: scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts),
@@ -89,13 +90,8 @@ fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Insta
     let rewritten = Record { volumes: volumes.len(), ..record.clone() };
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.expected_volumes = volumes;
-        capture.debt = Some(rewritten.to_string());
     }
-    if rewritten == *record {
-        return Unmet::waiting(Reason::Capturing, "other volumes are attached than before", Duration::ZERO);
-    }
-    let step = Step::Tag { record: rewritten, receipt: None, replaces: None };
-    Unmet::acting(scene, Reason::Capturing, "the machine has other volumes than before", step)
+    record::rewrite(scene, rewritten, Reason::Capturing, "the machine has other volumes than before")
 }
 
 /// What EC2's answer to the last try means, where it is not "try again".
@@ -129,8 +125,7 @@ fn code_word(code: &str) -> &'static str {
 
 /// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.
 fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
-    let capture = scene.capture()?;
-    let name = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
+    let name = scene.expected_name(scene.home());
     let foreign: Option<&Image> = scene
         .images()?
         .iter()
@@ -141,7 +136,7 @@ fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         return record::give_up(scene, Reason::NameConflict.name(), &text);
     }
     let absence = scene.view()?.absences.get(&name)?;
-    let nobody = scene.now.duration_since(absence.since) >= TAKEN_BY_NOBODY;
+    let nobody = scene.now.duration_since(scene.absent_since(*absence, scene.home())) >= TAKEN_BY_NOBODY;
     if nobody {
         let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
         return record::give_up(scene, Reason::NameConflict.name(), &text);
@@ -165,44 +160,36 @@ fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
 /// The attempt has no image that could be served. Its image and snapshots stay.
 pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
-        capture.reason = Some(reason.name().to_owned());
-        capture.message = Some(saved_template_api::condition::cut(message.to_owned(), 512));
+        fold::fail(capture, reason, message);
     }
-    Unmet::waiting(Reason::Failed, message, Duration::ZERO)
+    Unmet::waiting(Reason::Failed, message, SOON)
 }
 
 /// The image is available. A pending image is waited for without a limit: EC2 may take 24 hours.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let row = scene.home_row().cloned()?;
-    let open = scene.open_capture().filter(|capture| capture.reason.is_none()).cloned();
-    let id: Option<ImageId> = row.image_id;
-    let shown = id.map(|id| id.to_string()).unwrap_or_default();
-    if let Some(capture) = open {
-        let restored = capture.source_restored_time.is_some();
-        if restored && capture.snapshots_started_time.is_none() && scene.snapshots().is_some() {
-            let text = format!(
-                "the machine was given back before every volume had its snapshot: {shown} is not served"
-            );
-            return Some(fail(scene, Reason::DowntimeExceeded, &text));
-        }
-    }
+    let shown = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     match row.state {
-        RegionState::Available => None,
+        RegionState::Available if fold::is_good(scene.capture()) => None,
         RegionState::Missing => {
             let text = format!("{shown} is disabled or gone; it is not made again by itself");
             Some(Unmet::stalled(Reason::ImageMissing, text))
         }
-        RegionState::Waiting | RegionState::Pending | RegionState::Failed | RegionState::Retained => {
+        RegionState::Failed => {
+            let why = row.message.unwrap_or_default();
+            let text = format!(
+                "{shown} failed ({why}) and is not made again by itself: deregister it, and apply the template again"
+            );
+            Some(Unmet::stalled(Reason::Failed, text))
+        }
+        RegionState::Waiting | RegionState::Pending | RegionState::Available | RegionState::Retained => {
             let waits_for_image =
                 scene.capture().is_some_and(|capture| capture.restart_when == RestartWhen::ImageAvailable);
             let restored = scene.capture().is_none_or(|capture| capture.source_restored_time.is_some());
             let soon = if restored || waits_for_image { LATER } else { SOON };
             let percent = row.progress_percent.unwrap_or(0);
-            Some(Unmet::waiting(
-                Reason::WaitingForImage,
-                format!("image {shown} is pending, {percent}% or more"),
-                soon,
-            ))
+            let message = format!("image {shown} is pending, {percent}% or more");
+            Some(Unmet::waiting(Reason::WaitingForImage, message, soon))
         }
     }
 }

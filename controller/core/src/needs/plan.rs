@@ -1,7 +1,7 @@
 //! A new capture: frozen and written down before the machine hears of it.
 use jiff::SignedDuration;
 use saved_template_api::{
-    Reason, names,
+    ConditionType, Reason, names,
     spec::{RestartWhen, StopSpec},
     status::{CaptureStatus, Consistency, RegionState},
 };
@@ -42,8 +42,9 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
     if let Some(left) = left(ended, SLOWLY, scene.now) {
         let again = later(ended, SignedDuration::try_from(SLOWLY).unwrap_or_default());
-        let reason =
-            capture.reason.as_deref().and_then(|reason| reason.parse().ok()).unwrap_or(Reason::InstanceBusy);
+        let why = capture.reason.as_deref().and_then(|reason| reason.parse().ok());
+        let told = |reason: &Reason| ConditionType::Validated.reasons_otherwise().contains(reason);
+        let reason = why.filter(told).unwrap_or(Reason::InstanceBusy);
         let unmet = Unmet::invalid(reason, format!("{message}; tried again at {again}"));
         return Ok(Some(Unmet { look_again: left, ..unmet }));
     }

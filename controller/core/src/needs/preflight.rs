@@ -368,3 +368,6 @@ fn refused(check: &str, refusal: &Refusal) -> Finding {
         Class::TokenUsed | Class::Caller => failed(check, Reason::InstanceNotSupported, refusal.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,11 @@ use saved_template_api::{Reason, condition::cut, names, status::CaptureStatus};
 use crate::{
     debt::Record,
     decide::Question,
-    needs::{SOON, Unmet, plan},
+    fold::fail,
+    needs::{SOON, Unmet, plan, support},
     refusal::{Class, Refusal},
     scene::{Scene, seconds_between},
-    step::{RETAG, STOP, Step, TAG, UNTAG},
+    step::{RETAG, Step, TAG, UNTAG},
     world::{Instance, InstanceState},
 };
 
@@ -19,6 +20,8 @@ const SEEN_FOR: i64 = 5;
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
 const IAM_LAG: i64 = 45;
 const PAUSE: Duration = Duration::from_secs(20);
+/// A record of another installation on a running machine is dead this long after its `d`.
+const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
     let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned() else {
@@ -38,28 +41,38 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
 fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Result<Unmet, Question> {
     let text = record.to_string();
     let waiting = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
+    if let Some(message) = support::refusal(scene) {
+        return Ok(end(scene, Reason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message)));
+    }
     let Some(instance) = scene.instance() else {
         return Ok(waiting("EC2 does not show the machine"));
     };
-    if scene.now > record.stop_by {
+    let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
+    if scene.now > record.stop_by && as_planned {
         return Ok(plan::again(scene, capture, instance));
     }
     match scene.tagged_value() {
         Some(value) if value == text => {}
-        Some(value) if value.parse::<Record>().is_ok_and(|other| other.capture == record.capture) => {
-            return Ok(waiting("an older value of the restart record is on the machine"));
-        }
         Some(_) => {
             let message = "another restart record of this installation is on the machine: it is paid first";
             return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
         }
-        None => return Ok(tag(scene, record)),
+        None if as_planned => return Ok(tag(scene, record)),
+        None => {}
     }
     if let Some(key) = foreign_record(scene, instance) {
         let message = format!("another installation is saving {}: it carries the tag {key}", instance.id);
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
+    if instance.state != InstanceState::Running || !as_planned {
+        let message = format!(
+            "{} is {}: somebody stopped or restarted it since the plan",
+            instance.id,
+            instance.state.as_str()
+        );
+        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
+    }
     if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < SEEN_FOR) {
         return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
     }
@@ -68,16 +81,6 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     };
     if let Err(refusal) = permits.start.and(permits.stop) {
         return Ok(not_permitted(scene, record, &refusal));
-    }
-    if instance.state != InstanceState::Running
-        || instance.launch_time != capture.launch_time.as_ref().map(|at| at.0)
-    {
-        let message = format!(
-            "{} was {} or restarted by somebody since the plan",
-            instance.id,
-            instance.state.as_str()
-        );
-        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     Ok(stop(scene, record))
 }
@@ -132,11 +135,16 @@ pub(crate) fn receipt(scene: &Scene<'_>, record: &Record) -> (String, String) {
     (scene.owner().receipt_key(), value)
 }
 
-/// A live-looking record of another installation.
+/// A live record of another installation: its machine does not run, or its limit has not long passed (§4).
 pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
     let ours = scene.debt_key();
-    let mut keys = instance.tags.keys();
-    keys.find(|key| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours).cloned()
+    let live = |value: &str| {
+        let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, scene.now));
+        instance.state != InstanceState::Running || !over
+    };
+    let mut foreign =
+        instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours);
+    foreign.find(|(_, value)| live(value)).map(|(key, _)| key.clone())
 }
 
 fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {
@@ -191,8 +199,7 @@ pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, reason: Reas
         capture.stop_requested_time = None;
         capture.source_stopped_time = None;
         capture.disruptions = capture.disruptions.saturating_sub(1);
-        capture.reason = Some(reason.name().to_owned());
-        capture.message = Some(cut(message.to_owned(), 512));
+        fail(capture, reason, message);
     }
     withdraw(scene, record)
 }
@@ -214,23 +221,25 @@ fn withdraw(scene: &mut Scene<'_>, record: &Record) -> Unmet {
 /// The restart loop gives the machine back a minute after the `m` that is written here.
 fn abort(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     let message = scene.capture().and_then(|capture| capture.message.clone()).unwrap_or_default();
-    let waiting = Unmet::waiting(Reason::RestoringSource, message.clone(), SOON);
-    let is_aborted = record.image_by <= scene.now;
+    let launched = scene.instance().and_then(|instance| instance.launch_time);
+    if launched.is_some_and(|launched| launched > record.planned) {
+        return Unmet::waiting(Reason::RestoringSource, message, SOON);
+    }
+    rewrite(scene, record.aborted(scene.now), Reason::RestoringSource, &message)
+}
+
+/// The record becomes this one, in the status and on the machine: written until it is seen there.
+pub(crate) fn rewrite(scene: &mut Scene<'_>, record: Record, ready: Reason, message: &str) -> Unmet {
     let text = record.to_string();
     let written = scene.tagged_value() == Some(text.as_str());
-    if is_aborted
-        && (written
-            || scene.pause_left(RETAG, PAUSE).is_some()
-            || scene.announced(STOP).is_none() && !scene.is_fresh())
-    {
-        return waiting;
-    }
-    let aborted = record.aborted(scene.now);
+    let known = scene.capture().is_some_and(|capture| capture.debt.as_ref() == Some(&text));
     if let Some(capture) = scene.status.capture.as_mut() {
-        capture.debt = Some(aborted.to_string());
+        capture.debt = Some(text);
     }
-    let step = Step::Tag { record: aborted, receipt: None, replaces: None };
-    Unmet::acting(scene, Reason::RestoringSource, message, step)
+    if written || (known && (scene.pause_left(RETAG, PAUSE).is_some() || !scene.is_fresh())) {
+        return Unmet::waiting(ready, message, SOON);
+    }
+    Unmet::acting(scene, ready, message, Step::Tag { record, receipt: None, replaces: None })
 }
 
 /// Whether a span has passed since `since`.

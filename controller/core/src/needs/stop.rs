@@ -43,16 +43,26 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             SOON,
         )),
         InstanceState::Stopped if debt::stopped_by_somebody(&record, instance) => {
-            let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
-            Some(record::withdraw_stop(scene, &record, Reason::NotYetSupported, &message))
+            Some(somebodys(scene, &capture, &record, instance))
         }
         InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
     }
 }
 
-/// What EC2's answer to the Stop means, where it is not "in progress".
+/// Somebody else's stop: ours disrupted nothing, unless the machine was stopped or ran again under the record before.
+fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {
+    let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
+    let launched_again = instance.launch_time.is_some_and(|launch| launch > record.planned);
+    if capture.source_stopped_time.is_some() || launched_again {
+        return image::fail(scene, Reason::Failed, &message);
+    }
+    record::withdraw_stop(scene, record, Reason::NotYetSupported, &message)
+}
+
+/// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
+/// an answer proves nothing: that one may still arrive.
 fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
-    let announced = scene.announced(STOP)?.clone();
+    let announced = scene.announced(STOP).filter(|announced| announced.number == 1)?.clone();
     let (code, message) = announced.settled.as_deref()?.split_once(": ")?;
     if code == PREVIOUS_STATE {
         let text = format!(
@@ -60,8 +70,7 @@ fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
              yet supported by this version: start it, and the save goes on",
             record.instance
         );
-        return (announced.number == 1)
-            .then(|| record::withdraw_stop(scene, record, Reason::NotYetSupported, &text));
+        return Some(record::withdraw_stop(scene, record, Reason::NotYetSupported, &text));
     }
     let text = format!("EC2 refused StopInstances: {code}: {message}");
     let too_late = scene.now > record.stop_by;
@@ -104,10 +113,6 @@ fn still_running(
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.now <= record.stop_by && covered && as_planned {
         return record::stop(scene, record);
-    }
-    if scene.now > debt::last_arrival(record) && scene.tagged_value().is_none() {
-        let message = format!("no stop reached {}", instance.id);
-        return record::withdraw_stop(scene, record, Reason::InstanceBusy, &message);
     }
     waiting
 }

@@ -5,17 +5,30 @@ use saved_template_api::{
         CaptureMode, CaptureSpec, DeletionPolicy, Encryption, Lifecycle, OnStopTimeout, Publish,
         RemovedRegionPolicy, Retention, SavedTemplateSpec, Sharing, Source, StopSpec,
     },
+    status::RegionState,
 };
 
-use crate::{needs::Unmet, scene::Scene};
+use crate::{
+    needs::{LATER, Unmet, Waits},
+    scene::Scene,
+};
 
-/// The first field with a value that this version cannot honour.
+/// The first field with a value that this version cannot honour. A capture that has begun goes on as it was frozen.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+    if scene.open_capture().is_some() {
+        return None;
+    }
+    let unmet = Unmet::invalid(Reason::NotYetSupported, refusal(scene)?);
+    let in_flight = scene.status.regions.iter().any(|row| row.state == RegionState::Pending);
+    Some(if in_flight { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet })
+}
+
+/// What cannot be honoured, and what to do.
+pub(crate) fn refusal(scene: &Scene<'_>) -> Option<String> {
     let field = unsupported(scene.subject.spec).or_else(|| edited(scene))?;
-    let message = format!(
+    Some(format!(
         "{field} is not yet supported by this version: nothing was done; take it out, or undo the change, to go on"
-    );
-    Some(Unmet::invalid(Reason::NotYetSupported, message))
+    ))
 }
 
 /// What differs from the schema's default in a field that is not built. Destructured whole: a new field is noticed here.

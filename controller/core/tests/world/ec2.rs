@@ -176,6 +176,17 @@ pub(crate) fn on_instance(action: &str, id: &str) -> Request {
     Request::new(action).with("InstanceId.1", id)
 }
 
+/// `previousState` of the one machine that a reply is about.
+pub(crate) fn previous(reply: &Reply) -> InstanceState {
+    match reply.texts("name").last().copied().unwrap() {
+        "running" => InstanceState::Running,
+        "stopping" => InstanceState::Stopping,
+        "stopped" => InstanceState::Stopped,
+        "pending" => InstanceState::Pending,
+        other => panic!("{other}"),
+    }
+}
+
 pub(crate) fn image_id(reply: &Reply) -> ImageId {
     reply.text("imageId").unwrap().parse().unwrap()
 }

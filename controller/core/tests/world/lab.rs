@@ -10,20 +10,21 @@ use std::{
 use ec2sim::{ACCOUNT, Config, InstanceSeed, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
 use saved_template_api::{
-    InstanceId, SavedTemplateSpec, SavedTemplateStatus,
-    names::{debt_key, tag},
+    ConditionType, InstanceId, SavedTemplateSpec, SavedTemplateStatus, condition::find, names::debt_key,
 };
 use saved_template_core::{
-    debt::{Copy, Evidence, Record, Verdict, judge},
+    debt::Record,
     decide::{Decision, Finalizer, Question, Subject, decide, needs_world},
     interest,
     refusal::Refusal,
     settle::settle,
-    step::{Outcome, Step},
-    world::{Absence, OptIn, Permits, Probe, Sighting, Started, View, World},
+    world::{Absence, OptIn, Permits, Probe, Sighting, Started, World},
 };
 
-use crate::ec2::{self, HOME, call};
+use crate::{
+    ec2::{self, HOME, call},
+    sight::Haze,
+};
 
 pub(crate) const CLUSTER: &str = "lab";
 pub(crate) const START: i64 = 1_795_000_000_000;
@@ -39,14 +40,17 @@ pub(crate) struct Kill {
     pub(crate) after: bool,
 }
 
+/// What a process knows and loses.
 #[derive(Debug, Default, Clone)]
-struct Memory {
-    sightings: BTreeMap<(InstanceId, String), Sighting>,
-    absences: BTreeMap<String, Absence>,
-    records: BTreeMap<String, Record>,
-    started: BTreeMap<String, Started>,
-    custody: BTreeMap<String, (i64, bool)>,
-    acted: BTreeMap<String, i64>,
+pub(crate) struct Memory {
+    pub(crate) sightings: BTreeMap<(InstanceId, String), Sighting>,
+    pub(crate) absences: BTreeMap<String, Absence>,
+    pub(crate) records: BTreeMap<String, Record>,
+    pub(crate) started: BTreeMap<String, Started>,
+    pub(crate) refused: BTreeMap<String, Refusal>,
+    pub(crate) custody: BTreeMap<String, (i64, bool)>,
+    pub(crate) acted: BTreeMap<String, i64>,
+    pub(crate) due: BTreeMap<String, i64>,
     look_at: i64,
 }
 
@@ -67,7 +71,16 @@ pub(crate) struct Lab {
     pub(crate) api_is_up: bool,
     pub(crate) effects: Vec<String>,
     pub(crate) writes: usize,
-    pub(crate) kill: Option<Kill>,
+    /// Every status that was ever written, the oldest first.
+    pub(crate) statuses: Vec<SavedTemplateStatus>,
+    pub(crate) kill: Vec<Kill>,
+    /// Seconds until a process that died is back; none: never.
+    pub(crate) back_after: Option<i64>,
+    /// A replica without the lease and without Kubernetes: its restart loop alone.
+    pub(crate) standby: Option<Memory>,
+    /// Regions that do not answer.
+    pub(crate) dark: BTreeSet<String>,
+    pub(crate) haze: Haze,
     process: Option<Memory>,
     born: i64,
 }
@@ -102,30 +115,48 @@ impl Lab {
             api_is_up: true,
             effects: Vec::new(),
             writes: 0,
-            kill: None,
+            statuses: Vec::new(),
+            kill: Vec::new(),
+            back_after: Some(5),
+            standby: None,
+            dark: BTreeSet::new(),
+            haze: Haze::new(0, 0),
             process: Some(Memory::default()),
             born: START,
         }
     }
 
-    fn time(&self) -> Timestamp {
+    pub(crate) fn time(&self) -> Timestamp {
         Timestamp::from_second(self.now.div_euclid(1000)).unwrap()
     }
 
-    /// A second passes. A process that died is back five seconds later, knowing nothing.
+    /// A second passes. A process that died is back some seconds later, knowing nothing.
     pub(crate) fn tick(&mut self) {
         self.now += 1000;
         self.sim.advance(self.now);
+        self.haze.keep(&self.sim);
+        if let Some(mut standby) = self.standby.take() {
+            if (self.now - START) % 15_000 == 0 {
+                self.restart(&mut standby, false).unwrap();
+            }
+            self.standby = Some(standby);
+        }
         if self.process.is_none() && self.now >= self.born {
             self.process = Some(Memory::default());
         }
         let Some(mut memory) = self.process.take() else { return };
-        let lived = self.restart(&mut memory).and_then(|()| self.reconcile(&mut memory));
+        let lived = self.restart(&mut memory, true).and_then(|()| self.reconcile(&mut memory));
         if lived.is_ok() {
             self.process = Some(memory);
         } else {
-            self.born = self.now + 5000;
+            self.born = self.back_after.map_or(i64::MAX, |seconds| self.now + seconds * 1000);
         }
+        self.check();
+    }
+
+    /// The process ends and is back at once, knowing nothing.
+    pub(crate) fn reboot(&mut self) {
+        self.process = Some(Memory::default());
     }
 
     pub(crate) fn run(&mut self, seconds: i64) {
@@ -143,18 +174,13 @@ impl Lab {
             self.tick();
         }
         let object = self.object.as_ref().map(|object| format!("{:#?}", object.status));
-        panic!(
-            "not {what} after {seconds} s; kill {:?}\n{}\n{}",
-            self.kill,
-            self.effects.join("\n"),
-            object.unwrap_or_default()
-        );
+        panic!("not {what} after {seconds} s\n{}\n{}", self.story(), object.unwrap_or_default());
     }
 
     /// One effect: a point at which the process may die.
     fn effect<T>(&mut self, what: &str, act: impl FnOnce(&mut Self) -> T) -> Result<T, Dead> {
         let number = self.effects.len();
-        let here = self.kill.filter(|kill| kill.effect == number);
+        let here = self.kill.iter().find(|kill| kill.effect == number).copied();
         self.effects.push(format!("{} {what}", (self.now - START) / 1000));
         if here.is_some_and(|kill| !kill.after) {
             return Err(Dead);
@@ -163,68 +189,13 @@ impl Lab {
         if here.is_some() { Err(Dead) } else { Ok(done) }
     }
 
-    fn send(&mut self, region: &str, request: &Request) -> Result<Result<ec2sim::Reply, Refusal>, Dead> {
+    pub(crate) fn send(
+        &mut self,
+        region: &str,
+        request: &Request,
+    ) -> Result<Result<ec2sim::Reply, Refusal>, Dead> {
         let (now, region) = (self.now, region.to_owned());
         self.effect(&request.action, |lab| call(&mut lab.sim, now, &region, request))
-    }
-
-    fn view(&self, region: &str, memory: &mut Memory, asked: &interest::Interest) -> View {
-        let began = self.time();
-        let place = self.sim.place(ACCOUNT, region);
-        let instances = place.map(ec2::instances).unwrap_or_default();
-        let images: Vec<_> = place.map(ec2::images).unwrap_or_default();
-        let key = debt_key(CLUSTER);
-        if region == HOME {
-            let values =
-                instances.iter().filter_map(|one| Some((one.id.clone(), one.tags.get(&key)?.clone())));
-            let before = std::mem::take(&mut memory.sightings);
-            memory.sightings = values
-                .map(|seen| {
-                    let first = before.get(&seen).map_or(began, |sighting| sighting.first);
-                    (seen, Sighting { first, last: began })
-                })
-                .collect();
-        }
-        for name in &asked.image_names {
-            let what = format!("{region}/{name}");
-            if images.iter().any(|image| image.name == *name) {
-                memory.absences.remove(&what);
-            } else {
-                let absence = memory.absences.entry(what).or_insert(Absence { since: began, reads: 0 });
-                absence.reads += 1;
-            }
-        }
-        let here = format!("{region}/");
-        let absences = memory
-            .absences
-            .iter()
-            .filter_map(|(what, absence)| Some((what.strip_prefix(&here)?.to_owned(), *absence)))
-            .collect();
-        let unread = || Refusal::new("DescribeSnapshots", "", "not read");
-        let owed = instances.iter().any(|one| one.tags.contains_key(&key));
-        // What nobody asked for is not read: a decision that waits for it would wait for ever.
-        let machine = |one: &saved_template_core::world::Instance| {
-            one.tags.contains_key(&key)
-                || asked.instances.contains(&one.id)
-                || one.tags.get("Name").is_some_and(|name| asked.names.contains(name))
-                || memory.records.values().any(|record| record.instance == one.id)
-        };
-        let named = |image: &saved_template_core::world::Image| {
-            image.tags.get(tag::CLUSTER).is_some_and(|cluster| cluster == CLUSTER)
-                || asked.image_names.contains(&image.name)
-        };
-        View {
-            began,
-            instances: Ok(instances.into_iter().filter(machine).collect()),
-            images: Ok(images.into_iter().filter(named).collect()),
-            snapshots: if asked.snapshots || owed {
-                Ok(place.map(ec2::snapshots).unwrap_or_default())
-            } else {
-                Err(unread())
-            },
-            sightings: memory.sightings.clone(),
-            absences,
-        }
     }
 
     fn reconcile(&mut self, memory: &mut Memory) -> Result<(), Dead> {
@@ -249,14 +220,23 @@ impl Lab {
         if needs_world(&subject) {
             let mut asked = interest::of(subject, Some(now));
             let here = asked.remove(&ec2::region(HOME)).unwrap();
-            world.home = Ok(Arc::new(self.view(HOME, memory, &here)));
+            let silent = || Refusal::new("DescribeInstances", "", "no answer");
+            let dark = self.dark.clone();
+            let mut look = |lab: &mut Self, region: &str, asked: &interest::Interest| {
+                if dark.contains(region) {
+                    return Err(silent());
+                }
+                Ok(Arc::new(lab.view(region, memory, asked)))
+            };
+            world.home = look(self, HOME, &here);
             for (region, interest) in &asked {
-                let view = self.view(region.as_str(), memory, interest);
-                world.abroad.insert(region.clone(), Ok(Arc::new(view)));
+                let view = look(self, region.as_str(), interest);
+                world.abroad.insert(region.clone(), view);
             }
         }
         if let Some(capture) = &object.status.capture {
             world.started = memory.started.get(&capture.id).copied();
+            world.start_refused = memory.refused.get(&capture.id).cloned();
         }
         let decision = loop {
             match decide(subject, &world, now) {
@@ -264,7 +244,26 @@ impl Lab {
                 Err(question) => self.answer(&question, &mut world),
             }
         };
+        Self::comes_to_rest(subject, &world, now, &decision);
         self.carry_out(object, decision, memory)
+    }
+
+    /// Decided again with what was written and the same world: the same step never, and soon nothing new.
+    fn comes_to_rest(subject: Subject<'_>, world: &World, now: Timestamp, first: &Decision) {
+        let (mut before, mut decision) = (subject.status.clone(), first.clone());
+        for _ in 0..4 {
+            if decision.status == before && decision.step.is_none() {
+                return;
+            }
+            before = decision.status.clone();
+            let Ok(next) = decide(Subject { status: &before, ..subject }, world, now) else { return };
+            if decision.step.is_some() {
+                assert_ne!(next.step, decision.step, "asked for twice with one read");
+                return;
+            }
+            decision = next;
+        }
+        panic!("a decision does not come to rest: {:?}", decision.status);
     }
 
     fn answer(&mut self, question: &Question, world: &mut World) {
@@ -327,7 +326,9 @@ impl Lab {
             }
         }
         let waits = i64::try_from(look_again.as_secs()).unwrap().max(1) * 1000;
-        memory.look_at = self.now + waits.min(2000);
+        // Changes wake the object; at rest it is looked at now and then.
+        let moving = step.is_some() || find(&status.conditions, ConditionType::Reconciling).is_some();
+        memory.look_at = self.now + waits.min(if moving { 2000 } else { 15_000 });
         let Some(step) = step else { return Ok(()) };
         let outcome = self.act(&step, memory)?;
         if let Some(settled) = settle(&status, &step, &outcome, self.time()) {
@@ -340,111 +341,12 @@ impl Lab {
         if object.status == *status {
             return Ok(());
         }
+        crate::oracle::transitions(&object.status, status);
         object.status = status.clone();
         self.writes += 1;
+        self.statuses.push(status.clone());
         let new = object.clone();
         self.effect("status", |lab| lab.object = Some(new))
-    }
-
-    fn act(&mut self, step: &Step, memory: &mut Memory) -> Result<Outcome, Dead> {
-        let key = debt_key(CLUSTER);
-        let refused =
-            |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
-        Ok(match step {
-            Step::Tag { record, receipt, .. } => {
-                let mut tags = BTreeMap::from([(key, record.to_string())]);
-                tags.extend(receipt.clone());
-                refused(self.send(HOME, &ec2::tag(record.instance.as_str(), &tags))?)
-            }
-            Step::Untag { record } => {
-                memory.records.remove(&record.capture);
-                refused(self.send(HOME, &ec2::untag(record.instance.as_str(), &key, &record.to_string()))?)
-            }
-            Step::Stop { record } => {
-                memory.records.insert(record.capture.clone(), record.clone());
-                memory.custody.insert(record.capture.clone(), (self.now, false));
-                let before = ec2::state(self.instance().state);
-                match self.send(HOME, &ec2::on_instance("StopInstances", record.instance.as_str()))? {
-                    Ok(_) => Outcome::Stopped { previous: before },
-                    Err(refusal) => Outcome::Refused(refusal),
-                }
-            }
-            Step::CreateImage(request) => match self.send(HOME, &ec2::create_image(request))? {
-                Ok(reply) => Outcome::Image(ec2::image_id(&reply)),
-                Err(refusal) => Outcome::Refused(refusal),
-            },
-            Step::CopyImage { region, request } => {
-                match self.send(region.as_str(), &ec2::copy_image(request))? {
-                    Ok(reply) => Outcome::Image(ec2::image_id(&reply)),
-                    Err(refusal) => Outcome::Refused(refusal),
-                }
-            }
-        })
-    }
-
-    /// Every record, tagged or remembered, is judged and paid.
-    fn restart(&mut self, memory: &mut Memory) -> Result<(), Dead> {
-        let asked = interest::Interest { snapshots: true, ..interest::Interest::default() };
-        let view = self.view(HOME, memory, &asked);
-        let (now, key) = (self.time(), debt_key(CLUSTER));
-        let alone: Vec<String> = memory
-            .custody
-            .iter()
-            .filter(|(_, (contact, over))| !over && self.now - contact >= 30_000)
-            .map(|(capture, _)| capture.clone())
-            .collect();
-        for capture in alone {
-            let Some(record) = memory.records.get(&capture).cloned() else { continue };
-            let aborted = record.aborted(now);
-            let tags = BTreeMap::from([(key.clone(), aborted.to_string())]);
-            if self.send(HOME, &ec2::tag(record.instance.as_str(), &tags))?.is_ok() {
-                memory.records.insert(capture.clone(), aborted);
-                memory.custody.insert(capture, (self.now, true));
-            }
-        }
-        let mut debts = Vec::new();
-        let mut tagged = BTreeSet::new();
-        for instance in view.instances.as_deref().unwrap_or_default() {
-            if let Some(record) = instance.tags.get(&key).and_then(|value| value.parse::<Record>().ok()) {
-                tagged.insert(instance.id.clone());
-                debts.push((record, Copy::Tag, instance.clone()));
-            }
-        }
-        for record in memory.records.values().filter(|record| !tagged.contains(&record.instance)) {
-            let instance =
-                view.instances.as_deref().unwrap_or_default().iter().find(|one| one.id == record.instance);
-            debts.extend(instance.map(|instance| (record.clone(), Copy::Remembered, instance.clone())));
-        }
-        for (record, copy, instance) in debts {
-            if memory.acted.get(&record.capture).is_some_and(|at| self.now - at < 5000) {
-                continue;
-            }
-            let id = record.instance.to_string();
-            let verdict = judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now);
-            match verdict {
-                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => continue,
-                Verdict::Void => _ = memory.records.remove(&record.capture),
-                Verdict::Start { .. } => {
-                    let before =
-                        Started { previous: instance.state, launch_time_before: instance.launch_time };
-                    if self.send(HOME, &ec2::on_instance("StartInstances", &id))?.is_ok() {
-                        memory.started.entry(record.capture.clone()).or_insert(before);
-                    }
-                }
-                Verdict::Remove(_) if copy == Copy::Remembered => _ = memory.records.remove(&record.capture),
-                Verdict::Remove(_) => {
-                    if self.send(HOME, &ec2::untag(&id, &key, &record.to_string()))?.is_ok() {
-                        memory.records.remove(&record.capture);
-                    }
-                }
-                Verdict::Rewrite => {
-                    let tags = BTreeMap::from([(key.clone(), record.to_string())]);
-                    _ = self.send(HOME, &ec2::tag(&id, &tags))?;
-                }
-            }
-            memory.acted.insert(record.capture.clone(), self.now);
-        }
-        Ok(())
     }
 
     pub(crate) fn instance(&self) -> &ec2sim::Instance {

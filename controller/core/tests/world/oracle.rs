@@ -1,0 +1,72 @@
+//! What must be true after every second, whatever happened: read from the object and from the simulator's truth.
+use ec2sim::InstanceState;
+use saved_template_api::{
+    ConditionType, SavedTemplateStatus,
+    condition::{MAX_MESSAGE_BYTES, find},
+    status::Consistency,
+};
+
+use crate::{
+    ec2::HOME,
+    lab::{Lab, START},
+};
+
+/// A time of transition moves only with the status of its condition.
+pub(crate) fn transitions(before: &SavedTemplateStatus, after: &SavedTemplateStatus) {
+    for old in &before.conditions {
+        if let Some(new) = after.conditions.iter().find(|new| new.type_ == old.type_) {
+            let moved = old.last_transition_time != new.last_transition_time;
+            assert!(!moved || old.status != new.status, "{old:?} {new:?}");
+        }
+    }
+}
+
+impl Lab {
+    /// Asserts what always holds.
+    pub(crate) fn check(&self) {
+        let Some(object) = &self.object else { return };
+        let status = &object.status;
+        if status.observed_generation.is_none_or(|generation| generation == -1) {
+            return;
+        }
+        let is = |kind| find(&status.conditions, kind).is_some_and(|condition| condition.status == "True");
+        let (ready, reconciling, stalled) =
+            (is(ConditionType::Ready), is(ConditionType::Reconciling), is(ConditionType::Stalled));
+        assert!(!(reconciling && stalled), "both moving and stuck: {:?}", status.conditions);
+        assert_ne!(ready, reconciling || stalled, "neither ready nor under way: {:?}", status.conditions);
+        for condition in &status.conditions {
+            assert!(condition.message.len() <= MAX_MESSAGE_BYTES, "{condition:?}");
+            assert!(condition.observed_generation.is_some(), "{condition:?}");
+        }
+        let capture = status.capture.as_ref();
+        let owed = capture.is_some_and(|capture| capture.debt.is_some());
+        assert!(!(ready && owed), "Ready while a machine is owed\n{}", self.story());
+        assert!(!(stalled && owed), "Stalled while a machine is owed: {:?}\n{}", status, self.story());
+        let claims = capture.is_some_and(|capture| capture.consistency == Consistency::Stopped);
+        let home = self.sim.place(ec2sim::ACCOUNT, HOME).unwrap();
+        if claims {
+            let at_rest = home.snapshots.values().all(|snapshot| snapshot.is_at_rest);
+            assert!(at_rest, "a lie about consistency\n{}", self.story());
+        }
+        for served in &status.images {
+            let place = self.sim.place(ec2sim::ACCOUNT, served.region.as_str()).unwrap();
+            let image = &place.images[served.image_id.as_str()];
+            assert_eq!(image.state, ec2sim::ImageState::Available, "a pending image is served");
+        }
+    }
+
+    /// What happened, for whoever reads a failure.
+    pub(crate) fn story(&self) -> String {
+        let second = (self.now - START) / 1000;
+        format!("second {second}, killed at {:?}\n{}", self.kill, self.effects.join("\n"))
+    }
+}
+
+pub(crate) fn is_settled(lab: &Lab) -> bool {
+    lab.is_ready() || lab.condition("Stalled").0 == "True"
+}
+
+pub(crate) fn assert_given_back(lab: &Lab, what: &str) {
+    assert_eq!(lab.instance().state, InstanceState::Running, "{what}\n{}", lab.story());
+    assert!(!lab.owes(), "{what}\n{}", lab.story());
+}

@@ -1,0 +1,117 @@
+//! What a sweep shows: what was asked for and no more, perhaps as it was some seconds ago.
+use std::collections::{BTreeMap, VecDeque};
+
+use ec2sim::{ACCOUNT, Place, Sim};
+use saved_template_api::names::{debt_key, tag};
+use saved_template_core::{
+    debt::Record,
+    interest::Interest,
+    refusal::Refusal,
+    world::{Absence, Image, Instance, Sighting, View},
+};
+
+use crate::{
+    ec2::{self, HOME},
+    lab::{CLUSTER, Lab, Memory},
+};
+
+/// EC2's answers are up to `lag` seconds old, each list by its own whim.
+#[derive(Debug)]
+pub(crate) struct Haze {
+    lag: usize,
+    chance: u64,
+    past: VecDeque<BTreeMap<String, Place>>,
+}
+
+impl Haze {
+    pub(crate) fn new(lag: usize, seed: u64) -> Self {
+        Self { lag, chance: seed, past: VecDeque::new() }
+    }
+
+    pub(crate) fn keep(&mut self, sim: &Sim) {
+        if self.lag > 0 {
+            let places = sim.places().iter().map(|(key, place)| (key.region.clone(), place.clone()));
+            self.past.push_front(places.collect());
+            self.past.truncate(self.lag + 1);
+        }
+    }
+
+    fn place(&mut self, sim: &Sim, region: &str) -> Option<Place> {
+        if self.past.is_empty() {
+            return sim.place(ACCOUNT, region).cloned();
+        }
+        let age = usize::try_from(draw(&mut self.chance)).unwrap() % self.past.len();
+        self.past[age].get(region).cloned()
+    }
+}
+
+/// The next number of a sequence that its seed decides.
+pub(crate) fn draw(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+impl Lab {
+    pub(crate) fn view(&mut self, region: &str, memory: &mut Memory, asked: &Interest) -> View {
+        let began = self.time();
+        let key = debt_key(CLUSTER);
+        let instances = self.haze.place(&self.sim, region).as_ref().map(ec2::instances).unwrap_or_default();
+        if region == HOME {
+            let values =
+                instances.iter().filter_map(|one| Some((one.id.clone(), one.tags.get(&key)?.clone())));
+            let before = std::mem::take(&mut memory.sightings);
+            memory.sightings = values
+                .map(|seen| {
+                    let first = before.get(&seen).map_or(began, |sighting| sighting.first);
+                    (seen, Sighting { first, last: began })
+                })
+                .collect();
+        }
+        let owed = instances.iter().any(|one| one.tags.contains_key(&key));
+        // What nobody asked for is not read: a decision that waits for it would wait for ever.
+        let wanted = |one: &Instance| {
+            let recorded = one.tags.get(&key).and_then(|value| value.parse::<Record>().ok());
+            recorded.is_some()
+                || asked.instances.contains(&one.id)
+                || one.tags.get("Name").is_some_and(|name| asked.names.contains(name))
+                || memory.records.values().any(|record| record.instance == one.id)
+        };
+        let instances: Vec<Instance> = instances.into_iter().filter(wanted).collect();
+        let images = self.haze.place(&self.sim, region).as_ref().map(ec2::images).unwrap_or_default();
+        let named = |image: &Image| {
+            image.tags.get(tag::CLUSTER).is_some_and(|cluster| cluster == CLUSTER)
+                || asked.image_names.contains(&image.name)
+        };
+        let images: Vec<Image> = images.into_iter().filter(named).collect();
+        let ids =
+            asked.instances.iter().map(|id| (id.to_string(), instances.iter().any(|one| one.id == *id)));
+        let wanted_names = asked
+            .image_names
+            .iter()
+            .map(|name| (name.clone(), images.iter().any(|image| image.name == *name)));
+        let looked: Vec<(String, bool)> = ids.chain(wanted_names).collect();
+        let here = format!("{region}/");
+        memory.absences.retain(|what, _| {
+            what.strip_prefix(&here).is_none_or(|what| looked.iter().any(|(asked, _)| asked == what))
+        });
+        for (what, found) in looked {
+            let what = format!("{region}/{what}");
+            if found {
+                memory.absences.remove(&what);
+            } else {
+                let absence = memory.absences.entry(what).or_insert(Absence { since: began, reads: 0 });
+                absence.reads += 1;
+            }
+        }
+        let absences = memory.absences.iter();
+        let absences =
+            absences.filter_map(|(what, seen)| Some((what.strip_prefix(&here)?.to_owned(), *seen)));
+        let snapshots = if asked.snapshots || owed {
+            Ok(self.haze.place(&self.sim, region).as_ref().map(ec2::snapshots).unwrap_or_default())
+        } else {
+            Err(Refusal::new("DescribeSnapshots", "", "not read"))
+        };
+        let (sightings, absences) = (memory.sightings.clone(), absences.collect());
+        View { began, instances: Ok(instances), images: Ok(images), snapshots, sightings, absences }
+    }
+}
