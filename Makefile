@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help binaries build test check demo bless tools test-tools clean-tools
+.PHONY: help binaries build test check demo features conditions bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,9 +38,15 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
 
 # There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
-demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself
+demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself, TOUR=1 goes on after the first save
 	@$(MAKE) --no-print-directory -j2 binaries $(CONTROL_PLANE) $(HELM)
-	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once)
+	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once) $(if $(TOUR),--tour)
+
+features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
+	@exec $(or $(CARGO_TARGET_DIR),target)/debug/features
+
+conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md from what their objects said
+	@exec $(or $(CARGO_TARGET_DIR),target)/debug/conditions
 
 # Beside the Go builds: one crate of the SDK keeps a single core busy for minutes.
 binaries:

@@ -31,10 +31,10 @@ pub(crate) async fn act<C: Cloud>(
                     .await,
             )
         }
-        Step::Stop { record } => {
+        Step::Stop { record, force } => {
             ledger.remember(record);
             ledger.take_custody(&record.capture);
-            match home.cloud.stop(&record.instance, announced).await {
+            match home.cloud.stop(&record.instance, *force, announced).await {
                 Ok(previous) => Outcome::Stopped { previous },
                 Err(refusal) => Outcome::Refused(refusal),
             }
@@ -45,6 +45,33 @@ pub(crate) async fn act<C: Cloud>(
             let outcome = image(desk.cloud.copy_image(request, announced).await);
             desk.survey.poke();
             outcome
+        }
+        Step::TagImages { region, resources, tags } => {
+            let desk = regions.desk(region);
+            upkeep(&desk, desk.cloud.tag_resources(resources, tags.clone(), announced).await)
+        }
+        Step::UntagImages { region, resources, keys } => {
+            let desk = regions.desk(region);
+            upkeep(&desk, desk.cloud.untag_resources(resources, keys, announced).await)
+        }
+        Step::SetDescription { region, image, description } => {
+            let desk = regions.desk(region);
+            upkeep(&desk, desk.cloud.set_description(image, description, announced).await)
+        }
+        Step::Deregister { region, image } => {
+            let desk = regions.desk(region);
+            let result = desk.cloud.deregister(image, announced).await;
+            for (snapshot, why) in result.iter().flatten() {
+                tracing::warn!(%image, %snapshot, why, "snapshot was not deleted with its image: it is deleted by itself");
+            }
+            upkeep(&desk, result.map(|_| ()))
+        }
+        Step::DeleteSnapshot { region, snapshot } => {
+            let desk = regions.desk(region);
+            upkeep(&desk, desk.cloud.delete_snapshot(snapshot, announced).await)
+        }
+        Step::RemoveReceipt { instance, key, value } => {
+            done(home.cloud.untag(instance, key, value, announced).await)
         }
     };
     home.survey.poke();
@@ -86,6 +113,12 @@ async fn tag<C: Cloud>(
 fn is_anothers(value: &str, record: &Record, replaces: Option<&str>) -> bool {
     let there = value.parse::<Record>().ok();
     !there.is_some_and(|there| there.capture == record.capture || Some(there.capture.as_str()) == replaces)
+}
+
+/// A change of what is there in one region: the next sweep shows it.
+fn upkeep<C: Cloud>(desk: &Desk<C>, result: Result<(), Refusal>) -> Outcome {
+    desk.survey.poke();
+    done(result)
 }
 
 fn done(result: Result<(), Refusal>) -> Outcome {

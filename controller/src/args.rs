@@ -1,8 +1,44 @@
 //! The command line; each flag has an environment name. Nothing else reads the environment.
-use std::{net::SocketAddr, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use saved_template_api::ids::Region;
+
+/// What the program is asked for: the controller, unless a subcommand is named.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Run the controller.
+    Run(Box<Args>),
+    /// Print the IAM policy.
+    IamPolicy(IamPolicy),
+}
+
+impl Request {
+    /// Reads a command line whose first word is the program.
+    pub fn parse_from(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let policy = IamPolicy::command();
+        let name = policy.get_name().to_owned();
+        let command = Args::command().subcommand(policy).subcommand_negates_reqs(true);
+        let matches = command.try_get_matches_from(line)?;
+        match matches.subcommand_matches(&name) {
+            Some(matches) => IamPolicy::from_arg_matches(matches).map(Self::IamPolicy),
+            None => Args::from_arg_matches(&matches).map(|args| Self::Run(Box::new(args))),
+        }
+    }
+}
+
+/// Prints the IAM policy that the controller's role needs, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "iam-policy")]
+pub struct IamPolicy {
+    /// Name that owns the images, as the controller is given it.
+    #[arg(long, env = "SAVEDTEMPLATE_CLUSTER_NAME", value_parser = cluster_name)]
+    pub cluster_name: String,
+
+    /// Stop and save only machines that are tagged savedtemplate.dev/allow=true; change only images of this cluster.
+    #[arg(long)]
+    pub strict: bool,
+}
 
 /// Saves running EC2 machines as AMIs: stops each safely, images it, gives it back, copies the image.
 #[derive(Debug, Clone, Parser)]
@@ -11,6 +47,15 @@ pub struct Args {
     /// Name that owns the images: one per installation, the same for the successor of a cluster (DNS label, ≤ 63).
     #[arg(long, env = "SAVEDTEMPLATE_CLUSTER_NAME", value_parser = cluster_name)]
     pub cluster_name: String,
+
+    /// Cluster name whose images become those of this installation: that cluster must be gone.
+    #[arg(long, env = "SAVEDTEMPLATE_ADOPT_FROM", value_parser = cluster_name)]
+    pub adopt_from: Option<String>,
+
+    /// Uid of the kube-system namespace of a cluster of the same name whose images become those of this one: that
+    /// cluster must be gone.
+    #[arg(long, env = "SAVEDTEMPLATE_TAKE_OVER")]
+    pub take_over: Option<String>,
 
     /// Regions whose machines are given back (comma-separated). Default: every region enabled for the account.
     #[arg(long, env = "SAVEDTEMPLATE_REGIONS", value_delimiter = ',', value_parser = region)]
@@ -94,4 +139,37 @@ fn cluster_name(text: &str) -> Result<String, String> {
 
 fn region(text: &str) -> Result<Region, String> {
     Region::parse(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Request, clap::Error> {
+        Request::parse_from(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn without_a_subcommand_the_controller_runs() {
+        let request = parse("controller --cluster-name lab --regions us-west-2,eu-west-1").unwrap();
+        let Request::Run(args) = request else { panic!("{request:?}") };
+        assert_eq!((args.cluster_name.as_str(), args.regions.len(), args.concurrency), ("lab", 2, 32));
+    }
+
+    #[test]
+    fn the_policy_is_plain_unless_it_is_asked_to_be_strict() {
+        for (line, strict) in [("", false), (" --strict", true)] {
+            let request = parse(&format!("controller iam-policy --cluster-name lab{line}")).unwrap();
+            let Request::IamPolicy(asked) = request else { panic!("{request:?}") };
+            assert_eq!(asked, IamPolicy { cluster_name: "lab".into(), strict });
+        }
+    }
+
+    #[test]
+    fn a_cluster_name_is_a_dns_label_wherever_it_is_given() {
+        for line in ["controller --cluster-name Lab", "controller iam-policy --cluster-name la_b"] {
+            assert_eq!(parse(line).unwrap_err().kind(), clap::error::ErrorKind::ValueValidation, "{line}");
+        }
+        assert!(parse("controller --strict --cluster-name lab").is_err());
+    }
 }

@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use tokio::sync::OnceCell;
 
+use saved_template_core::decide::Heritage;
+
 use crate::{
+    claims::Claims,
     error::{Error, Result},
     metrics::Metrics,
     regions::Regions,
@@ -19,6 +22,8 @@ pub(crate) struct Context<C> {
     pub(crate) regions: Arc<Regions<C>>,
     pub(crate) metrics: Metrics,
     pub(crate) cluster: String,
+    pub(crate) heritage: Heritage,
+    pub(crate) claims: Claims,
     pub(crate) holder: OnceCell<String>,
     pub(crate) deadline: Duration,
     /// The node's clock, where EC2 has not told its own.

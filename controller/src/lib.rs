@@ -9,6 +9,7 @@
 //! ```
 mod act;
 pub mod args;
+mod claims;
 mod context;
 pub mod error;
 mod lease;

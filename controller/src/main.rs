@@ -1,10 +1,19 @@
 //! `savedtemplate-controller`.
-use clap::Parser;
-use saved_template_controller::{args::Args, logging, run};
+use std::io::Write;
+
+use saved_template_controller::{args::Request, logging, run};
+use saved_template_ec2::iam;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    logging::start(&args)?;
-    run::run(args).await
+    match Request::parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit()) {
+        Request::Run(args) => {
+            logging::start(&args)?;
+            run::run(*args).await
+        }
+        Request::IamPolicy(asked) => {
+            let policy = iam::policy(&asked.cluster_name, asked.strict);
+            Ok(writeln!(std::io::stdout(), "{policy:#}")?)
+        }
+    }
 }

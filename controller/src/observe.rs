@@ -2,8 +2,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use saved_template_api::names::tag;
 use saved_template_core::{
-    cloud::{Cloud, DryRun},
+    cloud::{Cloud, DryRun, Images, Snapshots},
     debt::Record,
     decide::{Decision, Question, Subject, decide, needs_world},
     interest,
@@ -39,7 +40,7 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
         match decide(subject, &world, now) {
             Ok(decision) => return Observed { decision, now },
-            Err(question) => answer(question, &home, &mut world).await,
+            Err(question) => answer(question, &key, ctx, &home, &mut world).await,
         }
     }
 }
@@ -84,18 +85,64 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
     World { home: view, abroad, started, start_refused, ..World::unread() }
 }
 
-async fn answer<C: Cloud>(question: Question, home: &Desk<C>, world: &mut World) {
+async fn answer<C: Cloud>(
+    question: Question,
+    key: &Key,
+    ctx: &Context<C>,
+    home: &Desk<C>,
+    world: &mut World,
+) {
     let cloud = &home.cloud;
     match question {
         Question::Probe { instance, instance_type, volumes, request } => {
-            let (stop_protected, instance_store, regions, create_image, multi_attach) = tokio::join!(
-                cloud.stop_protected(&instance),
-                cloud.instance_store(&instance_type),
-                cloud.regions(),
-                cloud.dry_run(DryRun::CreateImage(request)),
-                cloud.multi_attach(&volumes),
+            let namesakes = [(tag::NAMESPACE, &key.namespace), (tag::NAME, &key.name)];
+            let namesakes = namesakes.map(|(key, value)| (key.to_owned(), value.clone())).into();
+            let (machine, account, disks, images) = tokio::join!(
+                async {
+                    tokio::join!(
+                        cloud.stop_protected(&instance),
+                        cloud.shutdown_terminates(&instance),
+                        cloud.scheduled_events(&instance)
+                    )
+                },
+                async {
+                    tokio::join!(
+                        cloud.instance_store(&instance_type),
+                        cloud.regions(),
+                        cloud.dry_run(DryRun::CreateImage(request))
+                    )
+                },
+                async {
+                    tokio::join!(
+                        cloud.volumes(&volumes),
+                        cloud.snapshots(Snapshots::Volumes(volumes.clone()))
+                    )
+                },
+                async {
+                    tokio::join!(
+                        cloud.images(Images::PendingOf(instance.clone())),
+                        cloud.images(Images::Tags(namesakes))
+                    )
+                },
             );
-            world.probe = Some(Probe { stop_protected, instance_store, regions, create_image, multi_attach });
+            let (stop_protected, shutdown_terminates, events) = machine;
+            let (instance_store, regions, create_image) = account;
+            let ((volumes, snapshots), (pending_images, namesakes)) = (disks, images);
+            world.probe = Some(Probe {
+                stop_protected,
+                shutdown_terminates,
+                events,
+                instance_store,
+                regions,
+                create_image,
+                volumes,
+                snapshots,
+                pending_images,
+                namesakes,
+            });
+        }
+        Question::Claim(instance) => {
+            world.claim = Some(ctx.claims.claim(key, cloud.region(), &instance).await);
         }
         Question::Permits(instance) => {
             let (stop, start) = tokio::join!(

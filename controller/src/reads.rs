@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saved_template_api::{InstanceId, names::tag};
 use saved_template_core::{
     cloud::{Cloud, Images, Instances, Snapshots},
+    own::Estate,
     refusal::{Class, Refusal},
     world::{Image, Instance, Snapshot},
 };
@@ -13,7 +14,10 @@ use saved_template_core::{
 pub(crate) struct Asked {
     pub(crate) instances: BTreeSet<String>,
     pub(crate) names: BTreeSet<String>,
+    pub(crate) image_ids: BTreeSet<String>,
     pub(crate) image_names: BTreeSet<String>,
+    /// Objects of which nothing is expected to be left, by the key of their absence.
+    pub(crate) emptied: BTreeMap<String, Estate>,
     pub(crate) volumes: BTreeSet<String>,
     pub(crate) images: bool,
     pub(crate) snapshots: bool,
@@ -60,16 +64,28 @@ pub(crate) async fn others<C: Cloud>(
     Ok(found)
 }
 
-/// The images of this installation, and whoever has a name that somebody asked for.
-pub(crate) async fn images<C: Cloud>(cloud: &C, cluster: &str, asked: &Asked) -> Result<Vec<Image>, Refusal> {
+/// The images of this installation, whoever has a name that somebody asked for, and known ones that lost their tags.
+pub(crate) async fn images<C: Cloud>(
+    cloud: &C,
+    owners: &[String],
+    asked: &Asked,
+) -> Result<Vec<Image>, Refusal> {
     if !asked.images {
         return Err(Refusal::new("DescribeImages", "", "not read"));
     }
-    let mut found = cloud.images(Images::Tag(tag::CLUSTER.to_owned(), cluster.to_owned())).await?;
+    let mut found = cloud.images(Images::Tag(tag::CLUSTER.to_owned(), owners.to_vec())).await?;
+    let seen: BTreeSet<&str> = found.iter().map(|image| image.id.as_str()).collect();
+    let unseen = asked.image_ids.iter().filter(|id| !seen.contains(id.as_str()));
+    let ids: Vec<_> = unseen.filter_map(|id| id.parse().ok()).collect();
+    if !ids.is_empty() {
+        found.extend(cloud.images(Images::Ids(ids)).await?);
+    }
     let seen: BTreeSet<String> = found.iter().map(|image| image.name.clone()).collect();
     let names: Vec<String> = asked.image_names.difference(&seen).cloned().collect();
     if !names.is_empty() {
-        found.extend(cloud.images(Images::Names(names)).await?);
+        let others = cloud.images(Images::Names(names)).await?;
+        let known: BTreeSet<_> = found.iter().map(|image| image.id.clone()).collect();
+        found.extend(others.into_iter().filter(|image| !known.contains(&image.id)));
     }
     Ok(found)
 }
@@ -77,13 +93,13 @@ pub(crate) async fn images<C: Cloud>(cloud: &C, cluster: &str, asked: &Asked) ->
 /// The snapshots of this installation, and those of volumes whose barrier is late.
 pub(crate) async fn snapshots<C: Cloud>(
     cloud: &C,
-    cluster: &str,
+    owners: &[String],
     asked: &Asked,
 ) -> Result<Vec<Snapshot>, Refusal> {
     if !asked.snapshots {
         return Err(Refusal::new("DescribeSnapshots", "", "not read"));
     }
-    let mut found = cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), cluster.to_owned())).await?;
+    let mut found = cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), owners.to_vec())).await?;
     let volumes: Vec<_> = asked.volumes.iter().filter_map(|volume| volume.parse().ok()).collect();
     if !volumes.is_empty() {
         let seen: BTreeSet<_> = found.iter().map(|snapshot| snapshot.id.clone()).collect();

@@ -41,8 +41,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let holder = ctx.holder().await?;
     let before = object.status.clone().unwrap_or_default();
 
-    let Observed { decision, now } =
-        observe(subject(&object, &key, &before, &ctx.cluster, holder), ctx).await;
+    let Observed { decision, now } = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
     let Decision { status, finalizer, step, notes, look_again } = decision;
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
@@ -51,6 +50,9 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
     contact(&object, &status, ctx);
+    if is_over(&status) && !is_over(&before) {
+        ctx.claims.release(&key, &object.spec.source.region, &status).await;
+    }
     tell(&object, ctx, &notes).await;
     if let Some(step) = step {
         let home = ctx.regions.desk(&object.spec.source.region);
@@ -62,15 +64,16 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     Ok(Action::requeue(look_again))
 }
 
-fn subject<'a>(
+fn subject<'a, C>(
     object: &'a SavedTemplate,
     key: &'a Key,
     status: &'a SavedTemplateStatus,
-    cluster: &'a str,
     holder: &'a str,
+    ctx: &'a Context<C>,
 ) -> Subject<'a> {
     Subject {
-        cluster,
+        cluster: &ctx.cluster,
+        heritage: &ctx.heritage,
         namespace: &key.namespace,
         name: &key.name,
         holder,
@@ -80,6 +83,11 @@ fn subject<'a>(
         spec: &object.spec,
         status,
     }
+}
+
+/// Whether no capture is under way: the machine may be saved by another object.
+fn is_over(status: &SavedTemplateStatus) -> bool {
+    status.capture.as_ref().is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
 }
 
 /// Kubernetes took what was decided: the process that stopped a machine is not alone (R6).

@@ -35,6 +35,7 @@ pub(crate) type Connect<C> = Box<dyn Fn(&Region) -> (C, C) + Send + Sync>;
 pub(crate) struct Regions<C> {
     connect: Connect<C>,
     cluster: String,
+    adopt_from: Option<String>,
     drift: Duration,
     metrics: Metrics,
     pub(crate) wake: broadcast::Sender<Key>,
@@ -63,6 +64,7 @@ impl<C: Cloud> Regions<C> {
         Arc::new(Self {
             connect,
             cluster: args.cluster_name.clone(),
+            adopt_from: args.adopt_from.clone(),
             drift: args.drift(),
             metrics,
             wake: broadcast::Sender::new(WAKES),
@@ -79,9 +81,9 @@ impl<C: Cloud> Regions<C> {
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let desk = desks.entry(region.clone()).or_insert_with(|| {
             let (sweeping, writing) = (self.connect)(region);
-            let survey =
-                Survey::new(sweeping, &self.cluster, self.drift, self.wake.clone(), self.leading.clone());
-            let survey = Arc::new(survey);
+            let (wake, leading) = (self.wake.clone(), self.leading.clone());
+            let from = self.adopt_from.as_deref();
+            let survey = Arc::new(Survey::new(sweeping, &self.cluster, from, self.drift, wake, leading));
             let reading = Arc::clone(&survey);
             let stop = self.stop.clone();
             self.tasks.spawn(async move { reading.run(&stop).await });

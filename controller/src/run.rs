@@ -15,7 +15,7 @@ use kube::{
     },
 };
 use saved_template_api::SavedTemplate;
-use saved_template_core::cloud::Cloud;
+use saved_template_core::{cloud::Cloud, decide::Heritage};
 use saved_template_ec2::{Fleet, Use};
 use tokio::{
     net::TcpListener,
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
+    claims::Claims,
     context::Context,
     lease,
     metrics::Metrics,
@@ -65,6 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         stop.clone(),
     ));
 
+    let claims = Claims::new(client.clone(), &args.namespace);
     let ctx = Arc::new(Context {
         recorder: Recorder::new(
             client.clone(),
@@ -74,6 +76,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         regions: Arc::clone(&regions),
         metrics,
         cluster: args.cluster_name.clone(),
+        heritage: Heritage { holder: args.take_over.clone(), cluster: args.adopt_from.clone() },
+        claims,
         holder: OnceCell::new(),
         deadline: Duration::from_secs(args.reconcile_seconds),
         clock: whole_seconds,

@@ -13,9 +13,9 @@ use saved_template_api::names;
 use saved_template_core::{
     cloud::Cloud,
     debt::Record,
-    interest::Interest,
+    interest::{Interest, everything},
     refusal::Refusal,
-    world::{Absence, Image, Instance, InstanceState, Sighting, View},
+    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
 };
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ impl Sweep {
             && (self.asked.snapshots || !interest.snapshots)
             && all(&self.asked.instances, interest.instances.iter().map(AsRef::as_ref).collect())
             && all(&self.asked.names, interest.names.iter().map(String::as_str).collect())
+            && all(&self.asked.image_ids, interest.images.iter().map(AsRef::as_ref).collect())
             && all(&self.asked.image_names, interest.image_names.iter().map(String::as_str).collect())
             && all(&self.asked.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
             && self.began.elapsed() <= oldest
@@ -73,7 +74,8 @@ struct State {
 pub(crate) struct Survey<C> {
     pub(crate) cloud: C,
     pub(crate) ledger: Ledger,
-    cluster: String,
+    /// The cluster tags whose images are read: ours, and that of the cluster whose heir we are.
+    owners: Vec<String>,
     debt_key: String,
     drift: Duration,
     state: Mutex<State>,
@@ -95,6 +97,7 @@ impl<C: Cloud> Survey<C> {
     pub(crate) fn new(
         cloud: C,
         cluster: &str,
+        heritage: Option<&str>,
         drift: Duration,
         wake: broadcast::Sender<Key>,
         leading: watch::Receiver<bool>,
@@ -102,7 +105,7 @@ impl<C: Cloud> Survey<C> {
         Self {
             cloud,
             ledger: Ledger::default(),
-            cluster: cluster.to_owned(),
+            owners: std::iter::once(cluster).chain(heritage).map(str::to_owned).collect(),
             debt_key: names::debt_key(cluster),
             drift,
             state: Mutex::default(),
@@ -197,7 +200,11 @@ impl<C: Cloud> Survey<C> {
         let state = self.state();
         let mut asked = Asked::default();
         let leading = *self.leading.borrow();
-        for interest in state.interests.values().filter(|_| leading) {
+        for (key, interest) in state.interests.iter().filter(|_| leading) {
+            if let Some(estate) = &interest.emptied {
+                asked.emptied.insert(everything(&key.namespace, &key.name), estate.clone());
+            }
+            asked.image_ids.extend(interest.images.iter().map(ToString::to_string));
             asked.instances.extend(interest.instances.iter().map(ToString::to_string));
             asked.names.extend(interest.names.iter().cloned());
             asked.image_names.extend(interest.image_names.iter().cloned());
@@ -229,11 +236,12 @@ impl<C: Cloud> Survey<C> {
         asked.images |= owed;
         asked.snapshots |= owed;
         let (images, snapshots) = tokio::join!(
-            reads::images(&self.cloud, &self.cluster, &asked),
-            reads::snapshots(&self.cloud, &self.cluster, &asked),
+            reads::images(&self.cloud, &self.owners, &asked),
+            reads::snapshots(&self.cloud, &self.owners, &asked),
         );
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
-        let (sightings, absences) = self.account(&asked, began_at, &instances, &images, &owing);
+        let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };
+        let (sightings, absences) = self.account(&asked, began_at, &seen);
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
         Sweep { view: Arc::new(view), machines, began, asked }
     }
@@ -254,10 +262,9 @@ impl<C: Cloud> Survey<C> {
         &self,
         asked: &Asked,
         began: Timestamp,
-        instances: &Result<Vec<Instance>, Refusal>,
-        images: &Result<Vec<Image>, Refusal>,
-        owing: &[Instance],
+        seen: &Seen<'_>,
     ) -> (BTreeMap<(saved_template_api::InstanceId, String), Sighting>, BTreeMap<String, Absence>) {
+        let Seen { instances, images, snapshots, owing } = *seen;
         let mut state = self.state();
         if let Ok(instances) = instances {
             let values = owing.iter().filter_map(|instance| {
@@ -276,8 +283,19 @@ impl<C: Cloud> Survey<C> {
         if let Ok(images) = images {
             let seen: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
             count(&mut state.absences, &asked.image_names, &seen, began);
+            let seen: BTreeSet<&str> = images.iter().map(|image| image.id.as_str()).collect();
+            count(&mut state.absences, &asked.image_ids, &seen, began);
         }
-        state.absences.retain(|what, _| asked.instances.contains(what) || asked.image_names.contains(what));
+        if let (Ok(images), Ok(snapshots)) = (images, snapshots) {
+            let region = self.cloud.region();
+            let left = asked.emptied.iter().filter(|(_, estate)| estate.is_left(region, images, snapshots));
+            let left: BTreeSet<&str> = left.map(|(key, _)| key.as_str()).collect();
+            count(&mut state.absences, &asked.emptied.keys().cloned().collect(), &left, began);
+        }
+        let sets = [&asked.instances, &asked.image_names, &asked.image_ids];
+        let is_asked =
+            |what: &String| asked.emptied.contains_key(what) || sets.iter().any(|set| set.contains(what));
+        state.absences.retain(|what, _| is_asked(what));
         (state.sightings.clone(), state.absences.clone())
     }
 
@@ -341,6 +359,15 @@ impl<C: Cloud> Survey<C> {
             })
         })
     }
+}
+
+/// What one sweep read.
+#[derive(Clone, Copy)]
+struct Seen<'s> {
+    instances: &'s Result<Vec<Instance>, Refusal>,
+    images: &'s Result<Vec<Image>, Refusal>,
+    snapshots: &'s Result<Vec<Snapshot>, Refusal>,
+    owing: &'s [Instance],
 }
 
 fn count(

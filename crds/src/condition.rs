@@ -222,7 +222,7 @@ pub enum Reason {
     PartiallyReplicated,
     /// Permissions are being changed.
     Sharing,
-    /// The capture failed.
+    /// The last attempt made no image that may be served.
     Failed,
     /// The machine is being given back.
     RestoringSource,
@@ -230,7 +230,7 @@ pub enum Reason {
     Publishing,
     /// The object is being deleted.
     Deleting,
-    /// Somebody else removed the image.
+    /// The image of this revision was there and is gone: somebody else removed it.
     ImageMissing,
     /// An older revision is wanted and has no image.
     RevisionNotFound,
@@ -242,7 +242,7 @@ pub enum Reason {
     RegionMissing,
     /// Nothing stands in the way of a capture.
     PreflightPassed,
-    /// No capture is wanted.
+    /// The revision has its image, or had it: it is not captured again.
     NothingToCapture,
     /// No instance matches.
     InstanceNotFound,
@@ -250,17 +250,17 @@ pub enum Reason {
     InstanceAmbiguous,
     /// The machine is gone.
     InstanceTerminated,
-    /// Somebody else works on the machine.
+    /// The machine is between two states, or somebody else works on it or on its volumes.
     InstanceBusy,
     /// The class does not allow this machine.
     InstanceNotSelected,
     /// The root device is not an EBS volume.
     UnsupportedRootDevice,
-    /// A spot instance cannot be stopped and started like others.
+    /// The machine would be stopped, and is a Spot Instance, which EC2 may not start again.
     SpotInstance,
-    /// An Auto Scaling group would replace the machine.
+    /// An Auto Scaling group would replace the machine while it is down.
     AutoScalingMember,
-    /// The machine is a node of a cluster.
+    /// The machine is a node of a cluster, which would drain it while it is down.
     ClusterNode,
     /// Another AWS service manages the machine.
     ManagedInstance,
@@ -280,7 +280,7 @@ pub enum Reason {
     HeldByOtherCluster,
     /// The restart loop does not cover the account or the region.
     RestartNotCovered,
-    /// Mac, Outposts and Local Zones are not supported.
+    /// The machine is a Mac, on an Outpost or in a Local Zone, or EC2 says that it cannot be imaged.
     InstanceNotSupported,
     /// A device to leave out is unknown, or is the root device.
     DeviceNotFound,
@@ -302,11 +302,11 @@ pub enum Reason {
     ClassNotFound,
     /// The spec asks for something that is not built yet.
     NotYetSupported,
-    /// The machine was never stopped.
+    /// The machine was neither stopped nor rebooted.
     NeverTouched,
     /// The machine runs again.
     Restored,
-    /// The machine was stopped when it was found, and is.
+    /// The machine was stopped when it was found, or by somebody else meanwhile, and stays stopped.
     LeftStopped,
     /// The machine is being stopped.
     Stopping,
@@ -318,17 +318,17 @@ pub enum Reason {
     InsufficientCapacity,
     /// EC2 did not start the machine.
     StartFailed,
-    /// The machine was started because its time was up.
+    /// The machine is down for longer than `maxDowntimeSeconds` and is being started.
     DowntimeExceeded,
     /// The image is available.
     Available,
-    /// The image was not asked for.
+    /// The image was not asked for yet.
     NotRequested,
-    /// EC2 is making it.
+    /// The image was asked for and is not available yet.
     Pending,
     /// EC2 gave up on the image.
     ImageFailed,
-    /// The image is disabled.
+    /// Somebody disabled the image.
     ImageDisabled,
     /// The machine may not be stopped again for this revision.
     DisruptionLimitReached,
@@ -340,13 +340,13 @@ pub enum Reason {
     Throttled,
     /// A copy failed.
     CopyFailed,
-    /// It is as the spec says.
+    /// What the spec lists, and nothing else, is shared or published.
     InSync,
     /// Nothing is to be shared.
     NotShared,
-    /// It is being changed.
+    /// What is shared or published is being changed.
     Updating,
-    /// A quota is used up.
+    /// A quota of the account leaves no room for what is to be shared.
     QuotaExceeded,
     /// Nothing is to be published.
     NothingToPublish,

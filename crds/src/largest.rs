@@ -132,7 +132,7 @@ fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
             original_image_id: Some("ami-0123456789abcdef0".parse()?),
             root_device_type: Some("d".repeat(32)),
         }),
-        capture: Some(capture_status(letter)?),
+        capture: Some(capture_status()?),
         announced: Some(Announced {
             number: i64::MAX,
             step: "s".repeat(64),
@@ -212,7 +212,7 @@ fn revision_status(n: i32) -> Result<RevisionStatus, Malformed> {
     })
 }
 
-fn capture_status(letter: char) -> Result<CaptureStatus, Malformed> {
+fn capture_status() -> Result<CaptureStatus, Malformed> {
     Ok(CaptureStatus {
         id: "0123456789abcdef".to_owned(),
         revision: NUMBER,
@@ -221,8 +221,8 @@ fn capture_status(letter: char) -> Result<CaptureStatus, Malformed> {
         mode: CaptureMode::NoReboot,
         restart_when: RestartWhen::SnapshotsStarted,
         max_downtime_seconds: 86400,
-        description: Some(text(letter, 255)),
-        tags: tags(letter),
+        exclude_device_names: (0..40).map(|n| numbered(n, 32)).collect(),
+        on_stop_timeout: OnStopTimeout::Abort,
         expected_volumes: (0..64).map(|n| format!("vol-{n:017}").parse()).collect::<Result<_, _>>()?,
         debt: Some("d".repeat(256)),
         consistency: Consistency::CrashConsistent,

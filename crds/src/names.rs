@@ -39,6 +39,8 @@ pub mod tag {
     pub const REGION: &str = "savedtemplate.dev/region";
     /// Uid of the holder's `kube-system` namespace.
     pub const HOLDER: &str = "savedtemplate.dev/holder";
+    /// Cluster that made the thing, where it was handed over.
+    pub const ADOPTED_FROM: &str = "savedtemplate.dev/adopted-from";
     /// Set to `true` on an image that stays for good.
     pub const RETAINED: &str = "savedtemplate.dev/retained";
     /// Set to `true` by whoever allows us to stop an instance.

@@ -127,6 +127,9 @@ fn every_example_is_a_template_that_the_rules_take() {
     let mut templates = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap();
         for manifest in serde_yaml::from_multiple::<Value>(&text).unwrap() {
             if manifest["kind"] == "SavedTemplate" {

@@ -1,20 +1,11 @@
 //! Debts and their look-alikes, where a process matters (S55–S62).
 use std::time::Duration;
 
-use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState, Request, When};
+use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState, When};
+use saved_template_api::status::Consistency;
 use saved_template_tests::{Lab, control_plane, is, quick};
 
-use crate::{HOME, assert_saved_once, owes, state, template};
-
-/// A call that somebody else makes.
-fn user(lab: &Lab<'_>, action: &str, params: &[(&str, &str)]) {
-    let mut request = Request::new(action).by("a user");
-    for (key, value) in params {
-        request = request.with(key, *value);
-    }
-    let reply = lab.ec2.call(ACCOUNT, HOME, &request);
-    assert_eq!(reply.status, 200, "{}", reply.body);
-}
+use crate::{HOME, assert_saved_once, owes, state, template, user, with};
 
 fn debt(lab: &Lab<'_>, id: &str) -> (String, String) {
     let sim = lab.ec2.sim();
@@ -80,7 +71,8 @@ async fn s59_a_user_who_stops_the_machine_after_it_came_back_finds_it_stopped() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s60_a_stop_just_before_ours_withdraws_the_record_and_the_machine_stays_stopped() {
+async fn s60_a_stop_just_before_ours_withdraws_the_record_and_the_machine_is_saved_as_it_is_and_stays_stopped()
+ {
     let lab = Lab::quick("debts-s60").await.unwrap();
     let id = lab.machine("theirs");
     // Our Stop is on its way for a second: the user's comes first.
@@ -97,8 +89,9 @@ async fn s60_a_stop_just_before_ours_withdraws_the_record_and_the_machine_stays_
     };
     lab.until("theirs", Duration::from_secs(60), "about to stop", sent).await.unwrap();
     user(&lab, "StopInstances", &[("InstanceId.1", &id)]);
-    let told = |object: &_| is(object, "Validated", "False", Some("NotYetSupported"));
-    lab.until("theirs", Duration::from_secs(60), "told", told).await.unwrap();
+    let object =
+        lab.until("theirs", Duration::from_secs(180), "Ready", |object| is(object, "Ready", "True", None));
+    assert!(is(&object.await.unwrap(), "SourceRestored", "True", Some("LeftStopped")));
     lab.until_ec2(Duration::from_secs(30), "the record is withdrawn", |sim| {
         let tags = &sim.place(ACCOUNT, HOME).unwrap().instances[&id].tags;
         !tags.keys().any(|key| key.starts_with("savedtemplate.dev/restart-owed."))
@@ -107,7 +100,9 @@ async fn s60_a_stop_just_before_ours_withdraws_the_record_and_the_machine_stays_
     .unwrap();
     assert_eq!(state(&lab, &id), InstanceState::Stopped);
     assert_eq!(lab.count("StartInstances"), 0);
-    assert_eq!(lab.count("CreateImage"), 0);
+    assert_eq!(lab.count("CreateImage"), 1);
+    let capture = lab.get("theirs").await.unwrap().unwrap().status.unwrap().capture.unwrap();
+    assert_eq!((capture.disruptions, capture.consistency), (0, Consistency::Stopped));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,4 +156,20 @@ async fn a_machine_whose_record_was_stripped_by_another_tool_comes_back() {
     user(&lab, "DeleteTags", &[("ResourceId.1", &id), ("Tag.1.Key", &key)]);
     lab.ready("stripped").await.unwrap();
     assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s69_with_the_nodes_clock_twenty_minutes_off_and_a_volume_left_out_the_machine_is_saved_as_ever() {
+    for (name, minutes) in [("slow", 20), ("fast", -20)] {
+        let lab = Lab::quick(&format!("debts-s69-{name}")).await.unwrap();
+        lab.ec2.set_offset(minutes * 60_000);
+        let id = lab.machine("skewed");
+        let _controller = lab.controller().unwrap();
+        let more = "  capture: {excludeDeviceNames: [/dev/sdf]}\n";
+        lab.apply(&with("skewed", "skewed", more)).await.unwrap();
+        let object = lab.ready("skewed").await.unwrap();
+        assert_saved_once(&lab, &id, &[HOME]);
+        assert_eq!(lab.ec2.sim().place(ACCOUNT, HOME).unwrap().snapshots.len(), 1);
+        assert_eq!(object.status.unwrap().capture.unwrap().consistency, Consistency::Stopped);
+    }
 }

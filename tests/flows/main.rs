@@ -10,11 +10,15 @@ mod api;
 mod crash;
 mod debts;
 mod deletion;
+mod examples;
+mod iam;
 mod outage;
+mod ownership;
 mod preflight;
 mod save;
+mod whole;
 
-use ec2sim::{ACCOUNT, Image, ImageState, InstanceState};
+use ec2sim::{ACCOUNT, Image, ImageState, InstanceState, Request};
 use saved_template_tests::Lab;
 
 /// The quickstart of `examples/`, in the namespace of the lab.
@@ -33,6 +37,21 @@ fn with(name: &str, instance: &str, more: &str) -> String {
         "apiVersion: savedtemplate.dev/v1alpha1\nkind: SavedTemplate\nmetadata: {{name: {name}}}\nspec:\n  \
          source: {{region: us-west-2, instanceName: {instance}}}\n{more}"
     )
+}
+
+/// A call that somebody else makes, in a region.
+fn user_in(lab: &Lab<'_>, region: &str, action: &str, params: &[(&str, &str)]) {
+    let mut request = Request::new(action).by("a user");
+    for (key, value) in params {
+        request = request.with(key, *value);
+    }
+    let reply = lab.ec2.call(ACCOUNT, region, &request);
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+/// The same, at home.
+fn user(lab: &Lab<'_>, action: &str, params: &[(&str, &str)]) {
+    user_in(lab, HOME, action, params);
 }
 
 const HOME: &str = "us-west-2";

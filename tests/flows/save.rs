@@ -22,6 +22,23 @@ async fn a_machine_is_saved_given_back_and_copied_to_two_regions() {
         assert_eq!(row.image_id.as_str(), images(&lab, region)[0].id);
     }
     assert_eq!(status.images[0].region.as_str(), HOME, "home comes first");
+    let source = status.source.clone().unwrap();
+    {
+        let made = &images(&lab, HOME)[0];
+        let sim = lab.ec2.sim();
+        let place = sim.place(ACCOUNT, HOME).unwrap();
+        assert_eq!(source.instance_id.unwrap().as_str(), id);
+        assert_eq!(
+            source.original_image_id.map(|id| id.to_string()),
+            Some(place.instances[&id].image.clone())
+        );
+        assert_eq!(
+            (made.instance.as_ref(), &made.tags["savedtemplate.dev/source-instance"]),
+            (Some(&id), &id)
+        );
+        let asked = status.capture.clone().unwrap().image_requested_time.unwrap().0.as_millisecond();
+        assert!((asked - made.created_at).abs() < 5000, "{asked} {}", made.created_at);
+    }
     assert_eq!(status.region_summary.as_deref(), Some("3/3"));
     assert_eq!(status.capture.unwrap().consistency, Consistency::Stopped);
     assert_eq!(lab.count("CreateImage") + lab.count("CopyImage"), 3);

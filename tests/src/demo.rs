@@ -5,6 +5,7 @@ mod screen;
 mod stage;
 mod summary;
 mod timeline;
+mod tour;
 mod truth;
 mod writes;
 
@@ -18,8 +19,8 @@ use crate::demo::{stage::Stage, timeline::Timeline};
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// Runs the demo. With `once` it ends when both machines are saved, and fails if anything is not as it should be;
-/// without, it goes on showing what happens until the caller drops it.
-pub async fn run(once: bool) -> anyhow::Result<()> {
+/// without, it goes on showing what happens until the caller drops it. With `tour` it goes on after the first save.
+pub async fn run(once: bool, tour: bool) -> anyhow::Result<()> {
     screen::say(&stage::introduction())?;
     let mut stage = Stage::set().await?;
     let mut timeline = Timeline::begin(&stage).await?;
@@ -36,6 +37,12 @@ pub async fn run(once: bool) -> anyhow::Result<()> {
         let failed: Vec<&str> =
             checks.iter().filter(|check| !check.holds).map(|check| check.what.as_str()).collect();
         ensure!(failed.is_empty(), "these checks do not hold: {}", failed.join("; "));
+    }
+    if tour {
+        let toured = tour::go(&mut stage, &mut timeline).await;
+        toured.map_err(|error| anyhow::anyhow!("{error:#}\n{}", timeline.evidence(&stage)))?;
+    }
+    if once {
         return Ok(());
     }
     screen::say(&stage.invitation()?)?;

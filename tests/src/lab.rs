@@ -12,7 +12,10 @@ use kube::Api;
 use saved_template_api::{SavedTemplate, condition, condition::find};
 use tokio::sync::OnceCell;
 
-use crate::controller::{Controller, pause};
+use crate::{
+    controller::{Controller, pause},
+    witness,
+};
 
 /// What the user agent of the controller's calls contains.
 pub const OUR_CALLS: &str = "aws-sdk-rust";
@@ -63,6 +66,7 @@ impl<'c> Lab<'c> {
         let account = cluster.install_rbac(namespace, &["clusterName=lab", &name]).await?;
         let kubeconfig = cluster.kubeconfig_for(namespace, &account).await?;
         let api = Api::namespaced(cluster.client().await?, namespace);
+        witness::follow(Api::clone(&api));
         let ec2 = Server::start(config)?;
         Ok(Self {
             cluster,
@@ -106,10 +110,37 @@ impl<'c> Lab<'c> {
 
     /// The same, with another way to the API server.
     pub fn controller_through(&self, kubeconfig: &Path, more: &[&str]) -> anyhow::Result<Controller> {
+        self.controller_at(kubeconfig, &self.ec2.url(), more)
+    }
+
+    /// The same, with another EC2.
+    pub fn controller_at(
+        &self,
+        kubeconfig: &Path,
+        endpoint: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Controller> {
+        self.controller_of("lab", kubeconfig, endpoint, more)
+    }
+
+    /// A controller of this lab under another cluster name.
+    pub fn controller_named(&self, cluster: &str, more: &[&str]) -> anyhow::Result<Controller> {
+        self.controller_of(cluster, &self.kubeconfig, &self.ec2.url(), more)
+    }
+
+    /// A controller of an installation: its cluster name, its way to Kubernetes, its EC2.
+    pub fn controller_of(
+        &self,
+        cluster: &str,
+        kubeconfig: &Path,
+        endpoint: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Controller> {
+        let cluster = format!("--cluster-name={cluster}");
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let identity = format!("controller-{number}");
         let mut args = vec![
-            "--cluster-name=lab",
+            &cluster,
             "--http-address=127.0.0.1:0",
             "--lease-seconds=4",
             "--regions=us-west-2,us-east-2,us-west-1",
@@ -122,7 +153,7 @@ impl<'c> Lab<'c> {
         ];
         args.extend(more);
         let log = self.cluster.dir().join(format!("{}-{identity}.log", self.namespace));
-        Controller::start(kubeconfig, &self.ec2.url(), &args, &log)
+        Controller::start(kubeconfig, endpoint, &args, &log)
     }
 
     /// The object as the API server has it; none if it is gone.
@@ -157,6 +188,7 @@ impl<'c> Lab<'c> {
         loop {
             // The API server may be away for a while, in some tests on purpose.
             if let Ok(Some(object)) = self.api.get_opt(name).await {
+                witness::note(&object);
                 if wanted(&object) {
                     return Ok(object);
                 }

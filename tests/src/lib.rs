@@ -1,9 +1,12 @@
 //! The lab that flows and demo run in: a real kube-apiserver, a simulated EC2, and the real controller as a process
 //! that talks to both as it would in a cluster.
+pub mod conditions;
 mod controller;
 pub mod demo;
+pub mod features;
 mod lab;
 mod proxy;
+mod witness;
 
 pub use controller::{Controller, binary};
 pub use lab::{Lab, OUR_CALLS, control_plane, is, message, quick, shown};

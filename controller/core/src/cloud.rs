@@ -4,12 +4,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use saved_template_api::ids::{ImageId, InstanceId, Region, VolumeId};
+use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 
 use crate::{
     refusal::Refusal,
     step::{CopyRequest, ImageRequest},
-    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags},
+    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
 };
 
 /// Which instances to describe.
@@ -26,17 +26,23 @@ pub enum Instances {
 /// Which of the account's own images to describe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Images {
-    /// Those with this tag.
-    Tag(String, String),
+    /// Those whose tag of this key has one of these values.
+    Tag(String, Vec<String>),
+    /// These ids, as a filter: an id that is gone does not fail the call.
+    Ids(Vec<ImageId>),
     /// Those with one of these names.
     Names(Vec<String>),
+    /// Those that have all of these tags.
+    Tags(Vec<(String, String)>),
+    /// Those that are being made of this instance (`source-instance-id`, state `pending`).
+    PendingOf(InstanceId),
 }
 
 /// Which of the account's own snapshots to describe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Snapshots {
-    /// Those with this tag.
-    Tag(String, String),
+    /// Those whose tag of this key has one of these values.
+    Tag(String, Vec<String>),
     /// Those of these volumes.
     Volumes(Vec<VolumeId>),
 }
@@ -85,13 +91,20 @@ pub trait Cloud: Clone + Send + Sync + 'static {
     fn tagged(&self, key: &str) -> impl Future<Output = Result<Vec<InstanceId>, Refusal>> + Send;
     /// `DescribeInstanceAttribute`, `disableApiStop`.
     fn stop_protected(&self, instance: &InstanceId) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    /// `DescribeInstanceAttribute`, `instanceInitiatedShutdownBehavior` is `terminate`.
+    fn shutdown_terminates(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    /// Codes of the instance's scheduled events that are still to come (`DescribeInstanceStatus`).
+    fn scheduled_events(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
     /// `DescribeInstanceTypes`, `InstanceStorageSupported`.
     fn instance_store(&self, instance_type: &str) -> impl Future<Output = Result<bool, Refusal>> + Send;
-    /// Which of these volumes have Multi-Attach (`DescribeVolumes`).
-    fn multi_attach(
-        &self,
-        volumes: &[VolumeId],
-    ) -> impl Future<Output = Result<Vec<VolumeId>, Refusal>> + Send;
+    /// `DescribeVolumes`.
+    fn volumes(&self, volumes: &[VolumeId]) -> impl Future<Output = Result<Vec<Volume>, Refusal>> + Send;
     /// `DescribeRegions` with `AllRegions`.
     fn regions(&self) -> impl Future<Output = Result<BTreeMap<Region, OptIn>, Refusal>> + Send;
     /// Asks with `DryRun`; `Ok` is `DryRunOperation`.
@@ -112,10 +125,11 @@ pub trait Cloud: Clone + Send + Sync + 'static {
         value: &str,
         announced: Announced,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
-    /// `StopInstances`, one attempt; answers `previousState`.
+    /// `StopInstances`, with or without `Force`, one attempt; answers `previousState`.
     fn stop(
         &self,
         instance: &InstanceId,
+        force: bool,
         announced: Announced,
     ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
     /// `StartInstances`; answers `previousState`.
@@ -124,7 +138,7 @@ pub trait Cloud: Clone + Send + Sync + 'static {
         instance: &InstanceId,
         announced: Announced,
     ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
-    /// `CreateImage` with `NoReboot=true`, one attempt.
+    /// `CreateImage`, one attempt.
     fn create_image(
         &self,
         request: &ImageRequest,
@@ -136,4 +150,38 @@ pub trait Cloud: Clone + Send + Sync + 'static {
         request: &CopyRequest,
         announced: Announced,
     ) -> impl Future<Output = Result<ImageId, Refusal>> + Send;
+    /// `CreateTags` on images and snapshots.
+    fn tag_resources(
+        &self,
+        resources: &[String],
+        tags: Tags,
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// `DeleteTags` on images and snapshots, by key; `keys` is never empty (that would delete all).
+    fn untag_resources(
+        &self,
+        resources: &[String],
+        keys: &[String],
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// `ModifyImageAttribute`: the description.
+    fn set_description(
+        &self,
+        image: &ImageId,
+        description: &str,
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// `DeregisterImage` with `DeleteAssociatedSnapshots`; answers the snapshots that were not deleted, and
+    /// EC2's word for why.
+    fn deregister(
+        &self,
+        image: &ImageId,
+        announced: Announced,
+    ) -> impl Future<Output = Result<Vec<(SnapshotId, String)>, Refusal>> + Send;
+    /// `DeleteSnapshot`.
+    fn delete_snapshot(
+        &self,
+        snapshot: &SnapshotId,
+        announced: Announced,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
 }

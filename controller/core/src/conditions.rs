@@ -3,12 +3,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionStatus, ConditionType, Reason,
     condition::{self, find},
-    status::{CaptureStatus, RegionRole, RegionState},
+    spec::{CaptureMode, DeletionPolicy},
+    status::{CaptureStatus, Consistency, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
     debt, fold,
-    needs::{Unmet, Waits, copies},
+    needs::{Unmet, Waits, adopt, copies, deletion, removal},
     refusal::Class,
     scene::{Scene, seconds_between},
     world::InstanceState,
@@ -27,7 +28,7 @@ pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
         (ConditionType::Available, available(scene)),
         (ConditionType::Validated, validated(scene, unmet)),
         (ConditionType::SourceRestored, source(scene)),
-        (ConditionType::ImageAvailable, image(scene)),
+        (ConditionType::ImageAvailable, image(scene, unmet)),
         (ConditionType::Replicated, replicated(scene)),
         (ConditionType::Shared, (True, Reason::NotShared, "shared with nobody".into())),
         (ConditionType::Published, (True, Reason::NothingToPublish, "nothing to publish".into())),
@@ -65,15 +66,27 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     let id = scene.status.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let (revision, summary) =
         (scene.subject.spec.revision, scene.status.region_summary.clone().unwrap_or_default());
-    if let Some(capture) = scene.capture() {
-        let consistency: &str = capture.consistency.into();
-        let text = format!("revision {revision} is {id} (consistency {consistency}), {summary} regions");
+    let served = scene.status.active_revision.filter(|active| *active != revision);
+    let pinned = served
+        .map(|active| format!("; revision {active} is served (spec.activeRevision)"))
+        .unwrap_or_default();
+    let row = scene.home_row().and_then(|row| row.image_id.as_ref()).map(ToString::to_string);
+    let id = row.unwrap_or(id);
+    let entry = scene.status.revisions.iter().find(|entry| entry.revision == revision);
+    let consistency = entry.map_or(Consistency::Adopted, |entry| entry.consistency);
+    if consistency != Consistency::Adopted {
+        let consistency: &str = consistency.into();
+        let text =
+            format!("revision {revision} is {id} (consistency {consistency}), {summary} regions{pinned}");
         return (True, Reason::Saved, text);
     }
     let created = scene.status.images.first().and_then(|image| image.created_time.as_ref());
     let date = created.map(|time| format!(" of {}", time.0)).unwrap_or_default();
-    let text =
-        format!("revision {revision} is the existing {id}{date}, {summary} regions; nothing was captured");
+    let next = scene.status.latest_revision.unwrap_or(revision).saturating_add(1);
+    let text = format!(
+        "revision {revision} is the existing {id}{date}, {summary} regions; nothing was captured: set spec.revision to {next} to \
+         capture the machine anew{pinned}"
+    );
     (True, Reason::Adopted, text)
 }
 
@@ -101,15 +114,17 @@ fn validated(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
         return (False, reason, unmet.message.clone());
     }
     let captured = scene.home_row().is_some_and(|row| row.image_id.is_some());
-    if captured {
+    let no_capture = |unmet: &Unmet| matches!(unmet.ready, Reason::ImageMissing | Reason::RevisionNotFound);
+    if captured || unmet.is_some_and(no_capture) {
         return (
             True,
             Reason::NothingToCapture,
-            format!("revision {} has its image", scene.subject.spec.revision),
+            format!("revision {} is not captured again", scene.subject.spec.revision),
         );
     }
-    if scene.capture().is_some() {
-        return (True, Reason::PreflightPassed, "the machine may be stopped".into());
+    let suspended = unmet.is_some_and(|unmet| unmet.ready == Reason::Suspended);
+    if scene.capture().is_some() || (suspended && !scene.status.preflight.is_empty()) {
+        return (True, Reason::PreflightPassed, "the machine may be saved".into());
     }
     let message = unmet.map_or_else(|| "not checked yet".to_owned(), |unmet| unmet.message.clone());
     (Unknown, Reason::NotChecked, message)
@@ -138,6 +153,17 @@ fn source(scene: &Scene<'_>) -> Row {
 /// Where the machine is on its way down and back.
 pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Reason, String) {
     let id = scene.instance_id().map(|id| id.to_string()).unwrap_or_default();
+    if scene.was_stopped() {
+        return (Reason::LeftStopped, format!("{id} was stopped before, and stays stopped"));
+    }
+    if capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
+        let back = capture.snapshots_started_time.is_some() || capture.completion_time.is_some();
+        return if back {
+            (Reason::Restored, format!("{id} runs again: EC2 rebooted it"))
+        } else {
+            (Reason::Stopping, format!("{id} is being rebooted by EC2"))
+        };
+    }
     let Some(requested) = &capture.stop_requested_time else {
         let left = scene.instance().is_some_and(|instance| instance.state == InstanceState::Stopped);
         return if left && capture.reason.is_some() {
@@ -216,7 +242,11 @@ fn refused(scene: &Scene<'_>, id: &str, refusal: &crate::refusal::Refusal) -> (R
     }
 }
 
-fn image(scene: &Scene<'_>) -> Row {
+fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
+    let has_row = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    if let Some(unmet) = unmet.filter(|unmet| unmet.ready == Reason::ImageMissing && !has_row) {
+        return (False, Reason::ImageMissing, unmet.message.clone());
+    }
     let ended = scene.capture().filter(|capture| capture.reason.is_some());
     if let Some(capture) = ended {
         let message = capture.message.clone().unwrap_or_default();
@@ -237,7 +267,9 @@ fn image(scene: &Scene<'_>) -> Row {
             (True, reason, format!("{id} is available"))
         }
         (Some(RegionState::Missing), Some(id)) => {
-            (False, Reason::ImageMissing, format!("{id} is disabled or gone"))
+            let disabled = row.and_then(|row| row.reason.as_deref()) == Some(Reason::ImageDisabled.name());
+            let message = row.and_then(|row| row.message.clone()).unwrap_or_else(|| format!("{id} is gone"));
+            (False, if disabled { Reason::ImageDisabled } else { Reason::ImageMissing }, message)
         }
         (Some(RegionState::Failed), Some(id)) => (False, Reason::ImageFailed, format!("{id} failed")),
         (
@@ -278,6 +310,34 @@ fn replicated(scene: &Scene<'_>) -> Row {
 }
 
 fn deletion_blocked(scene: &Scene<'_>) -> Option<Row> {
+    not_restored(scene).or_else(|| not_removed(scene))
+}
+
+fn not_removed(scene: &Scene<'_>) -> Option<Row> {
+    let deletes = scene.subject.spec.deletion_policy == DeletionPolicy::Delete;
+    if !scene.subject.deleting || !deletes {
+        return None;
+    }
+    if let Some(message) = adopt::held_by_other(scene) {
+        return Some((True, Reason::OwnedByAnotherCluster, message));
+    }
+    let why =
+        |row: &RegionStatus| Some((removal::why_blocked(row)?, row.message.clone().unwrap_or_default()));
+    let hindered: Vec<(Reason, String)> = scene.status.regions.iter().filter_map(why).collect();
+    let (reason, _) = hindered.first()?;
+    let words: Vec<&str> = hindered.iter().map(|(_, message)| message.as_str()).collect();
+    let text = format!(
+        "{}; to keep what is left and let the object go: {}",
+        words.join("; "),
+        deletion::retain(scene)
+    );
+    Some((True, *reason, text))
+}
+
+fn not_restored(scene: &Scene<'_>) -> Option<Row> {
+    if scene.is_claim() {
+        return None;
+    }
     let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
     let record = scene.record()?;
     let blocks = scene.subject.deleting && scene.now < record.start_by;

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, ids::InstanceId};
+use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, ids::InstanceId, spec::DeletionPolicy};
 
 use crate::{
     conditions, fold, needs, notes,
@@ -23,6 +23,8 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// uid of the `kube-system` namespace: tells twins of a cluster apart.
     pub holder: &'a str,
+    /// What of others' this installation was told to take over.
+    pub heritage: &'a Heritage,
     /// `metadata.generation`.
     pub generation: i64,
     /// Whether it is being deleted.
@@ -33,6 +35,20 @@ pub struct Subject<'a> {
     pub spec: &'a SavedTemplateSpec,
     /// What was written last.
     pub status: &'a SavedTemplateStatus,
+}
+
+/// What of others' this installation was told to take over, by somebody who knows that they are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heritage {
+    /// `--take-over`: the uid of the `kube-system` namespace whose images become ours.
+    pub holder: Option<String>,
+    /// `--adopt-from`: the cluster name whose images become ours.
+    pub cluster: Option<String>,
+}
+
+impl Heritage {
+    /// Nothing was handed over.
+    pub const NONE: &'static Self = &Self { holder: None, cluster: None };
 }
 
 /// Something that only a call about this one machine can answer.
@@ -51,6 +67,8 @@ pub enum Question {
     },
     /// Fill [`World::permits`].
     Permits(InstanceId),
+    /// Fill [`World::claim`]: this object alone, in this installation, saves the machine.
+    Claim(InstanceId),
 }
 
 /// What becomes of our finalizer.
@@ -82,7 +100,8 @@ pub struct Decision {
 /// Whether deciding needs any view of EC2: an object that owes nothing and goes away does not.
 pub fn needs_world(subject: &Subject<'_>) -> bool {
     let owes = subject.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
-    !subject.deleting || (subject.finalizer && owes)
+    let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
+    !subject.deleting || (subject.finalizer && (owes || deletes))
 }
 
 /// Chooses the first unmet need, or asks for what it lacks to do so.
@@ -93,12 +112,14 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     conditions::write(&mut scene, unmet.as_ref());
     let notes = notes::between(subject.status, &scene.status);
     let (finalizer, step, look_again) = match unmet {
-        Some(unmet) => {
-            let add = unmet.step.is_some() && !subject.finalizer;
-            (if add { Finalizer::Add } else { unmet.finalizer }, unmet.step, unmet.look_again)
-        }
-        None => (Finalizer::Keep, None, RARELY),
+        Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
+        None => (Finalizer::Keep, None, if scene.doubts() { needs::LATER } else { RARELY }),
     };
+    // Whoever is to delete images must hear of the deletion, also of those that were adopted.
+    let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
+    let has_image = scene.status.regions.iter().any(|row| row.image_id.is_some());
+    let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
+    let finalizer = if add { Finalizer::Add } else { finalizer };
     Ok(Decision { status: scene.status, finalizer, step, notes, look_again })
 }
 

@@ -1,18 +1,22 @@
 //! What was seen, put into the status: the facts, before any need is asked.
 mod images;
+mod revisions;
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
     condition::cut,
+    spec::CaptureMode,
     status::{CaptureStatus, Consistency, RegionState, RegionStatus, SourceStatus},
 };
 
+pub(crate) use images::NOT_SHOWN;
+
 use crate::{
-    debt::Record,
+    debt::{Awaits, Record},
     scene::{Scene, seconds_between},
-    world::{Instance, InstanceState, Snapshot},
+    world::{Attachment, Instance, InstanceState, Snapshot},
 };
 
 /// Folds the world into the status.
@@ -39,9 +43,9 @@ pub(crate) fn images(scene: &mut Scene<'_>) {
     }
     barrier(scene);
     close(scene);
-    images::served(scene);
-    images::revisions(scene);
-    images::summary(scene);
+    revisions::revisions(scene);
+    revisions::served(scene);
+    revisions::summary(scene);
 }
 
 /// What is known of the machine.
@@ -68,6 +72,7 @@ fn follow(scene: &mut Scene<'_>) {
     };
     if let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.debt.is_some())
         && tagged.capture == record.capture
+        && tagged.stop_by == record.stop_by
         && tagged.image_by < record.image_by
     {
         capture.debt = Some(tagged.to_string());
@@ -92,7 +97,8 @@ fn remember(scene: &mut Scene<'_>, instance: &Instance) {
     let images = scene.images().unwrap_or_default();
     let made = images.iter().find(|image| scene.owns(&image.tags) && record.made(image));
     let asked = made.map(|image| image.created.unwrap_or(scene.now));
-    let was_stopped = asked.is_some() || (covered && stopped && scene.now > record.stop_by);
+    let claims = scene.is_claim();
+    let was_stopped = !claims && (asked.is_some() || (covered && stopped && scene.now > record.stop_by));
     let Some(capture) = scene.status.capture.as_mut() else { return };
     if capture.completion_time.is_some() || capture.reason.is_some() {
         return;
@@ -143,23 +149,36 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
     };
     let shots = scene.snapshots().unwrap_or_default();
     let at_rest = |shot: &Snapshot| shot.started.is_some_and(|at| at >= stopped.0 && at < launched);
-    let multi_attach =
-        scene.status.preflight.iter().any(|row| row.check == crate::needs::preflight::MULTI_ATTACH);
-    started.previous == InstanceState::Stopped
+    !record.is_forced()
+        && started.previous == InstanceState::Stopped
         && started.launch_time_before == Some(planned_launch.0)
         && record.barrier(shots).is_some()
         && shots.iter().filter(|shot| record.holds(shot)).all(at_rest)
         && same_volumes(capture, instance)
-        && !multi_attach
+        && !multi_attach(scene)
+}
+
+/// Where other machines may write to a volume, its snapshot proves nothing.
+fn multi_attach(scene: &Scene<'_>) -> bool {
+    scene.status.preflight.iter().any(|row| row.check == crate::needs::preflight::MULTI_ATTACH)
+}
+
+/// The volumes of the image: those attached, without the devices that are left out.
+pub(crate) fn included<'i>(
+    instance: &'i Instance,
+    excluded: &'i [String],
+) -> impl Iterator<Item = &'i Attachment> {
+    instance.attachments.iter().filter(|volume| !excluded.contains(&volume.device))
 }
 
 /// Whether the volumes attached now are those that the capture expected.
 pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool {
-    let mut attached: Vec<_> = instance.attachments.iter().filter(|volume| volume.attached).collect();
-    attached.sort_by(|a, b| a.volume.cmp(&b.volume));
+    let volumes: Vec<_> = included(instance, &capture.exclude_device_names).collect();
+    let mut attached: Vec<_> = volumes.iter().map(|volume| &volume.volume).collect();
+    attached.sort();
     let mut expected: Vec<_> = capture.expected_volumes.iter().collect();
     expected.sort();
-    attached.len() == instance.attachments.len() && attached.iter().map(|volume| &volume.volume).eq(expected)
+    volumes.iter().all(|volume| volume.attached) && attached == expected
 }
 
 /// The instant from which the machine may run again: every volume has its snapshot.
@@ -167,13 +186,39 @@ fn barrier(scene: &mut Scene<'_>) {
     let reached = scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots));
     let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
     let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
-    let holds = reached.is_some_and(|last| !restored || launched.is_some_and(|launched| last < launched));
-    let now = scene.time();
+    // That a stopped machine stayed stopped is shown by a read that began after the last snapshot.
+    let since = scene.view().filter(|_| scene.was_stopped()).map(|view| view.began);
+    let holds = reached.is_some_and(|last| {
+        since.is_none_or(|began| began > last)
+            && (!restored || launched.is_some_and(|launched| last < launched))
+    });
+    let (now, claim) = (scene.time(), claim(scene));
     if let Some(capture) = scene.status.capture.as_mut() {
         let waits = capture.image_requested_time.is_some() && capture.snapshots_started_time.is_none();
         if holds && waits && capture.completion_time.is_none() {
             capture.snapshots_started_time = Some(now);
+            capture.consistency = claim.unwrap_or(capture.consistency);
         }
+    }
+}
+
+/// What is known of the volumes of a machine that was not stopped for its image, once every snapshot has begun.
+fn claim(scene: &Scene<'_>) -> Option<Consistency> {
+    let (capture, instance) = (scene.open_capture()?, scene.instance()?);
+    if !scene.is_claim() || !same_volumes(capture, instance) {
+        return None;
+    }
+    if scene.was_stopped() {
+        // Stopped before, stopped in a read that began after the last snapshot, and never launched between.
+        let at_rest = instance.state == InstanceState::Stopped
+            && instance.launch_time == capture.launch_time.as_ref().map(|at| at.0)
+            && !multi_attach(scene);
+        return at_rest.then_some(Consistency::Stopped);
+    }
+    match capture.mode {
+        CaptureMode::Reboot => Some(Consistency::Rebooted),
+        CaptureMode::NoReboot => Some(Consistency::CrashConsistent),
+        CaptureMode::Stop => None,
     }
 }
 
@@ -186,7 +231,7 @@ fn close(scene: &mut Scene<'_>) {
     let row = scene.home_row().cloned();
     let home = row.as_ref().map(|row| row.state);
     let state = scene.instance().map(|instance| instance.state);
-    let shots_are_read = scene.snapshots().is_some();
+    let (shots_are_read, claims) = (scene.snapshots().is_some(), scene.is_claim());
     let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
@@ -205,15 +250,21 @@ fn close(scene: &mut Scene<'_>) {
         let why = row.as_ref().map(failure).unwrap_or_default();
         fail(capture, Reason::ImageFailed, &why);
     } else if capture.debt.is_none() && capture.image_requested_time.is_none() {
-        let (reason, message) = ended(capture, gone, state);
+        let (reason, message) = ended(capture, gone, state, claims);
         fail(capture, reason, message);
     } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
         && capture.snapshots_started_time.is_none()
         && over
         && shots_are_read
     {
-        let text = "the machine was given back before every volume had its snapshot: the image is not served";
-        fail(capture, Reason::DowntimeExceeded, text);
+        let (reason, text) = if claims {
+            (Reason::ImageFailed, "its volumes changed while they were read: the image is not served")
+        } else {
+            let text =
+                "the machine was given back before every volume had its snapshot: the image is not served";
+            (Reason::DowntimeExceeded, text)
+        };
+        fail(capture, reason, text);
     }
     let is_over = match home {
         _ if capture.reason.is_some() => true,
@@ -244,8 +295,15 @@ fn failure(row: &RegionStatus) -> String {
 }
 
 /// Why a capture is over whose machine has settled before its image was asked for.
-fn ended(capture: &mut CaptureStatus, gone: bool, state: Option<InstanceState>) -> (Reason, &'static str) {
-    if gone {
+fn ended(
+    capture: &mut CaptureStatus,
+    gone: bool,
+    state: Option<InstanceState>,
+    claims: bool,
+) -> (Reason, &'static str) {
+    if claims && !gone {
+        (Reason::InstanceBusy, "the record on the machine was gone before the image was asked for")
+    } else if gone {
         (Reason::InstanceTerminated, "the machine was terminated before its image was asked for")
     } else if capture.source_restored_time.is_some() {
         (Reason::Failed, "the machine was given back before its image was asked for")
@@ -255,7 +313,7 @@ fn ended(capture: &mut CaptureStatus, gone: bool, state: Option<InstanceState>) 
         capture.disruptions = capture.disruptions.saturating_sub(1);
         (Reason::InstanceBusy, "no stop reached the machine")
     } else {
-        (Reason::NotYetSupported, "the machine was stopped by somebody else, and stays stopped")
+        (Reason::InstanceBusy, "the machine was stopped by somebody else, and stays stopped")
     }
 }
 
@@ -279,6 +337,7 @@ fn owes(scene: &Scene<'_>) -> bool {
     }
     // The tag is gone. Without a Stop nothing is owed; with one, only the machine itself can tell.
     match instance.state {
+        _ if record.awaits == Awaits::Nothing && capture.image_requested_time.is_some() => false,
         _ if capture.stop_requested_time.is_none() => capture.reason.is_none(),
         InstanceState::Running => {
             let launched_again = instance.launch_time.is_some_and(|at| at > record.planned);

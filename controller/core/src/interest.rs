@@ -1,17 +1,23 @@
 //! What one object wants read of EC2, and how often.
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ids::{InstanceId, Region, VolumeId},
-    status::{RegionRole, RegionState},
+    ids::{ImageId, InstanceId, Region, VolumeId},
+    spec::{DeletionPolicy, RestartWhen},
+    status::{RegionState, RegionStatus},
 };
 
 use crate::{
     cloud::FRESH,
     debt::UNTAGGED_AFTER,
     decide::Subject,
+    fold::NOT_SHOWN,
     needs::{LATER, SOON},
+    own::Estate,
     scene::{Scene, seconds_between},
     world::World,
 };
@@ -23,27 +29,65 @@ pub struct Interest {
     pub instances: Vec<InstanceId>,
     /// Instances by their `Name` tag.
     pub names: Vec<String>,
+    /// Images that are known: their absence is counted, tags or none.
+    pub images: Vec<ImageId>,
     /// Image names that must be free, or that an image is looked for by.
     pub image_names: Vec<String>,
     /// Volumes whose snapshots are read without tags, since the barrier is late.
     pub volumes: Vec<VolumeId>,
-    /// Whether snapshots are read: for the barrier, and for progress.
+    /// Whether snapshots are read: for the barrier, for progress, and to keep their tags in line.
     pub snapshots: bool,
+    /// The object that is to have nothing left there: its absence is counted, under [`everything`].
+    pub emptied: Option<Estate>,
     /// How old a view may be; none: the drift sweep is enough.
     pub cadence: Option<Duration>,
+}
+
+/// The key under which the absence of all that an object owns is counted.
+pub fn everything(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
 }
 
 /// What `subject` wants read, by region. Nothing of AWS is named that the status or the spec does not name.
 pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Interest> {
     let world = World::unread();
     let scene = Scene::new(subject, &world, now.unwrap_or(Timestamp::UNIX_EPOCH));
+    let deletes = subject.deleting && subject.spec.deletion_policy == DeletionPolicy::Delete;
     let mut regions = BTreeMap::new();
     regions.insert(scene.home().clone(), home(&scene, now));
     let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
     for region in subject.spec.regions.iter().map(|region| &region.name) {
         regions.insert(region.clone(), abroad(&scene, region, has_image, now));
     }
+    for region in scene.regions_ever() {
+        let row = scene.row(&region);
+        let leaves = row.is_some_and(|row| row.state != RegionState::Retained);
+        if deletes || (leaves && !regions.contains_key(&region)) {
+            let interest = regions.entry(region.clone()).or_default();
+            (interest.snapshots, interest.emptied) = (true, Some(scene.estate.clone()));
+            interest.cadence = Some(if owes(&scene) { SOON } else { Duration::from_secs(5) });
+        }
+    }
+    for (region, interest) in &mut regions {
+        interest.images = known(&scene, region);
+        interest.snapshots |= !interest.images.is_empty();
+    }
     regions
+}
+
+fn owes(scene: &Scene<'_>) -> bool {
+    scene.open_capture().is_some_and(|capture| capture.debt.is_some())
+}
+
+/// Every image in a region that the status names.
+fn known(scene: &Scene<'_>, region: &Region) -> Vec<ImageId> {
+    let status = &scene.status;
+    let of_row = scene.row(region).and_then(|row| row.image_id.clone());
+    let served = status.images.iter().filter(|image| image.region == *region).map(|image| &image.image_id);
+    let older = status.revisions.iter().flat_map(|revision| &revision.images);
+    let older = older.filter(|image| image.region == *region).map(|image| &image.image_id);
+    let all: BTreeSet<ImageId> = of_row.into_iter().chain(served.chain(older).cloned()).collect();
+    all.into_iter().collect()
 }
 
 /// Before a capture the name must be free; once there is an image to copy, the copy is looked for.
@@ -51,27 +95,40 @@ fn abroad(scene: &Scene<'_>, region: &Region, has_image: bool, now: Option<Times
     let row = scene.row(region);
     let state = row.map_or(RegionState::Waiting, |row| row.state);
     let asked = row.is_some_and(|row| row.announced_time.is_some());
-    let name = scene.expected_name(region);
     let unsettled = matches!(state, RegionState::Waiting | RegionState::Pending | RegionState::Failed);
-    let looked_for = state == RegionState::Pending || (state == RegionState::Waiting && asked);
+    let looked_for = state == RegionState::Waiting && asked;
     let named = if has_image { looked_for } else { scene.capture().is_none() };
+    let busy = (unsettled && has_image).then(|| aged(row.and_then(|row| row.announced_time.as_ref()), now));
     Interest {
-        image_names: if named { vec![name] } else { Vec::new() },
+        image_names: if named { vec![scene.expected_name(region)] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
-        cadence: (unsettled && has_image).then(|| aged(row.and_then(|row| row.announced_time.as_ref()), now)),
+        cadence: busy.or(doubted(row)).or(syncing(scene, region)),
         ..Interest::default()
     }
+}
+
+/// An image that was not shown is looked for again soon: one empty reply proves nothing.
+fn doubted(row: Option<&RegionStatus>) -> Option<Duration> {
+    row.filter(|row| row.reason.as_deref() == Some(NOT_SHOWN)).map(|_| LATER)
+}
+
+/// What was just changed in a region is looked at soon.
+fn syncing(scene: &Scene<'_>, region: &Region) -> Option<Duration> {
+    let announced = scene.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region))?;
+    (seconds_between(announced.time.0, scene.now) < 60).then_some(Duration::from_secs(5))
 }
 
 fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     let spec = scene.subject.spec;
     let open = scene.open_capture();
     let id = scene.instance_id();
+    let row = scene.home_row();
     let settled = open.is_none()
-        && scene.home_row().is_some_and(|row| {
-            row.role == RegionRole::Home && matches!(row.state, RegionState::Available | RegionState::Missing)
+        && row.is_some_and(|row| {
+            row.image_id.is_some()
+                && row.revision == Some(scene.revision())
+                && matches!(row.state, RegionState::Available | RegionState::Missing)
         });
-    let name = scene.expected_name(scene.home());
     let late = open.and_then(|capture| {
         let requested =
             capture.image_requested_time.as_ref().filter(|_| capture.snapshots_started_time.is_none())?;
@@ -79,31 +136,32 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
         (waited > UNTAGGED_AFTER.as_secs()).then(|| capture.expected_volumes.clone())
     });
     let named = !settled && open.is_none_or(|capture| capture.image_requested_time.is_some());
-    let owes = open.is_some_and(|capture| capture.debt.is_some());
     // Until a capture begins it is the declared source that is looked for, not the machine of an earlier look.
     let declared = !settled && open.is_none();
-    let ids = id.iter().filter(|_| !settled);
-    let declared_ids =
-        spec.source.instance_id.iter().filter(|wanted| declared && Some(*wanted) != id.as_ref());
+    let receipt = scene.subject.deleting && spec.deletion_policy == DeletionPolicy::Delete;
+    let machine = scene.status.source.as_ref().and_then(|source| source.instance_id.as_ref());
+    let ids = id.iter().filter(|_| !settled).chain(machine.filter(|_| receipt));
+    let declared_ids = spec.source.instance_id.iter().filter(|_| declared);
+    let instances: BTreeSet<InstanceId> = ids.chain(declared_ids).cloned().collect();
     Interest {
-        instances: ids.chain(declared_ids).cloned().collect(),
+        instances: instances.into_iter().collect(),
         names: spec.source.instance_name.iter().filter(|_| declared).cloned().collect(),
-        image_names: if named { vec![name] } else { Vec::new() },
+        image_names: if named { vec![scene.expected_name(scene.home())] } else { Vec::new() },
         snapshots: open.is_some_and(|capture| capture.image_requested_time.is_some()),
         volumes: late.unwrap_or_default(),
         cadence: match open {
-            Some(capture) if owes => {
-                let waits_for_image =
-                    capture.restart_when == saved_template_api::spec::RestartWhen::ImageAvailable;
-                let idle = waits_for_image && capture.snapshots_started_time.is_some();
+            Some(capture) if owes(scene) => {
+                let idle = capture.restart_when == RestartWhen::ImageAvailable
+                    && capture.snapshots_started_time.is_some();
                 Some(if idle { LATER } else { SOON })
             }
             Some(capture) => Some(aged(capture.image_requested_time.as_ref(), now)),
-            None => (!settled).then_some(LATER),
+            None if settled => doubted(row).or(syncing(scene, scene.home())),
+            None => Some(LATER),
         },
+        ..Interest::default()
     }
 }
-
 /// 15 s for a young image, then a twentieth of its age, at most a minute.
 fn aged(
     since: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
@@ -142,6 +200,7 @@ mod tests {
         capture.snapshots_started_time = Some(Time(at(45)));
         let row = &mut status.regions[0];
         (row.state, row.image_id) = (RegionState::Available, Some("ami-0123456789abcdef0".parse().unwrap()));
+        row.revision = Some(1);
         status
     }
 
@@ -192,7 +251,12 @@ mod tests {
     fn a_finished_capture_wants_nothing_but_the_drift_sweep_and_its_copies_still_do() {
         let status = finished();
         let home = home(&status, 900);
-        assert_eq!(home, Interest::default());
+        let kept = Interest {
+            images: vec!["ami-0123456789abcdef0".parse().unwrap()],
+            snapshots: true,
+            ..Interest::default()
+        };
+        assert_eq!(home, kept);
         let copy = asked(&plain(), &status, "us-east-2", 900);
         assert_eq!(copy.cadence, Some(LATER));
     }

@@ -13,6 +13,7 @@ mod fold;
 pub mod interest;
 mod needs;
 pub mod notes;
+pub mod own;
 pub mod refusal;
 mod scene;
 pub mod settle;

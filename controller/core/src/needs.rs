@@ -6,9 +6,12 @@ pub(crate) mod image;
 pub(crate) mod plan;
 pub(crate) mod preflight;
 pub(crate) mod record;
+pub(crate) mod regions;
+pub(crate) mod removal;
 pub(crate) mod source;
 pub(crate) mod stop;
 pub(crate) mod support;
+pub(crate) mod sync;
 
 use std::time::Duration;
 
@@ -107,8 +110,36 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
             return Ok(Some(unmet));
         }
     }
-    if let Some(unmet) = plan::need(scene)? {
-        return Ok(Some(unmet));
+    let plan = plan::need(scene)?;
+    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some() || scene.open_capture().is_some()) {
+        return Ok(plan);
     }
-    Ok([image::need, copies::need, source::need].into_iter().find_map(|need| need(scene)))
+    Ok(rest(scene, plan))
+}
+
+/// What is done around the images that are there: nothing of it while the object is suspended, or is another cluster's.
+fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
+    let mut first = plan.or_else(|| image::need(scene));
+    // What waits, cannot be captured, or is gone for good keeps nothing else from being done.
+    for need in [copies::need, regions::need, sync::need, source::need] {
+        let before = scene.status.clone();
+        let Some(unmet) = need(scene) else { continue };
+        if unmet.step.is_some() {
+            let Some(held) = withheld(scene, &unmet) else { return Some(unmet) };
+            scene.status = before;
+            return Some(held);
+        }
+        let soonest = first.as_ref().map_or(unmet.look_again, |first| first.look_again.min(unmet.look_again));
+        first = Some(Unmet { look_again: soonest, ..first.unwrap_or(unmet) });
+    }
+    first
+}
+
+/// Why a change is not made: somebody else holds what it is about, or the object is suspended.
+fn withheld(scene: &Scene<'_>, unmet: &Unmet) -> Option<Unmet> {
+    if let Some(message) = adopt::held_by_other(scene) {
+        return Some(Unmet::invalid(Reason::HeldByOtherCluster, message));
+    }
+    let message = || format!("spec.suspend is true: this waits until it is false: {}", unmet.message);
+    scene.subject.spec.suspend.then(|| Unmet::stalled(Reason::Suspended, message()))
 }

@@ -1,10 +1,13 @@
 //! Events: what changed between two statuses, in the words of people who watch.
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
-    ConditionType, SavedTemplateStatus,
-    condition::find,
+    ConditionType, Reason, SavedTemplateStatus,
+    condition::{cut, find},
     ids::Region,
     status::{CaptureStatus, RegionRole, RegionState},
 };
+
+use crate::step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, TAG_IMAGES, UNTAG_IMAGES};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +60,38 @@ pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec
         let word = if reason == "StopTimedOut" { "StopTimedOut" } else { "CaptureFailed" };
         notes.push(warning(word, new.message.clone().unwrap_or_default()));
     }
-    notes.extend(rows(before, after));
+    if let Some(active) = after.active_revision.filter(|active| before.active_revision != Some(*active)) {
+        let id = after.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
+        notes.push(normal("RevisionActivated", format!("revision {active} ({id}) is served")));
+    }
+    notes.extend(changes(before, after));
+    let deleting = |ready: &Condition| ready.reason == Reason::Deleting.name();
+    if !find(&after.conditions, ConditionType::Ready).is_some_and(deleting) {
+        notes.extend(rows(before, after));
+    }
     notes.extend(conditions(before, after));
     notes
+}
+
+/// Changes of what was there already.
+fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Option<Note> {
+    let new =
+        after.announced.as_ref().filter(|new| before.announced.as_ref() != Some(*new) && new.number == 1)?;
+    let region = new.region.clone();
+    let place = region.as_ref().map(ToString::to_string).unwrap_or_default();
+    let unchanged = before.observed_generation == after.observed_generation
+        && find(&before.conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True");
+    let note = match new.step.as_str() {
+        TAG_IMAGES | UNTAG_IMAGES | SET_DESCRIPTION if unchanged => {
+            let text =
+                format!("tags or descriptions in {place} were brought back into line: {}", new.request);
+            warning("DriftCorrected", cut(text, 1000))
+        }
+        DEREGISTER => normal("ImageDeregistered", format!("{} in {place}, with its snapshots", new.request)),
+        DELETE_SNAPSHOT => normal("SnapshotDeleted", format!("{} in {place}", new.request)),
+        _ => return None,
+    };
+    Some(Note { about: region, ..note })
 }
 
 fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
@@ -78,7 +110,8 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
                 ));
             }
             (RegionRole::Home, RegionState::Available) if was != Some(RegionState::Available) => {
-                let adopted = after.capture.is_none();
+                let adopted =
+                    after.capture.as_ref().is_none_or(|capture| Some(capture.revision) != row.revision);
                 notes.push(normal(
                     if adopted { "Adopted" } else { "ImageAvailable" },
                     format!("{id} is available in {region}"),
@@ -97,6 +130,12 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
                 if had.is_some() && was != Some(RegionState::Missing) =>
             {
                 notes.push(warning("ImageMissing", format!("{id} in {region} is disabled or gone")));
+            }
+            (RegionRole::Copy, RegionState::Missing)
+                if had.is_some() && was != Some(RegionState::Missing) =>
+            {
+                let message = row.message.clone().unwrap_or_default();
+                notes.push(warning("ImageMissing", format!("the copy in {region}: {message}")));
             }
             (
                 RegionRole::Home | RegionRole::Copy,

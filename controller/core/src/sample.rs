@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use crate::{
     debt::{Awaits, Record},
-    decide::Subject,
+    decide::{Heritage, Subject},
     world::{
         Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting, Snapshot,
         SnapshotState, Started, View, World,
@@ -59,6 +59,9 @@ pub(crate) fn running() -> Instance {
         instance_type: Some("t3.micro".into()),
         image: Some("ami-00000000000000001".parse().unwrap()),
         hibernation: false,
+        lent_address: false,
+        product_codes: false,
+        dedicated_host: false,
         tags: [("Name".to_owned(), "earthquake-analysis".to_owned())].into(),
     }
 }
@@ -125,6 +128,7 @@ pub(crate) fn subject<'a>(spec: &'a SavedTemplateSpec, status: &'a SavedTemplate
         namespace: OWNER.namespace,
         name: OWNER.name,
         holder: HOLDER,
+        heritage: Heritage::NONE,
         generation: 3,
         deleting: false,
         finalizer: true,
@@ -195,6 +199,8 @@ pub(crate) fn owned(image: Image) -> Image {
         (names::tag::REVISION, "1"),
         (names::tag::ROLE, "home"),
         (names::tag::HOLDER, HOLDER),
+        (names::tag::REGION, "us-west-2"),
+        (names::tag::SOURCE_INSTANCE, "i-0123456789abcdef0"),
     ] {
         image.tags.insert(key.into(), value.into());
     }
@@ -229,8 +235,14 @@ pub(crate) fn world(
             instance_store: Ok(false),
             regions: Ok([enabled("us-west-2"), enabled("us-east-2")].into()),
             create_image: Ok(()),
-            multi_attach: Ok(vec![]),
+            volumes: Ok(vec![]),
+            shutdown_terminates: Ok(false),
+            events: Ok(vec![]),
+            snapshots: Ok(vec![]),
+            pending_images: Ok(vec![]),
+            namesakes: Ok(vec![]),
         }),
+        claim: Some(Ok(())),
         permits: Some(Permits { stop: Ok(()), start: Ok(()) }),
         started: Some(Started { previous: InstanceState::Stopped, launch_time_before: Some(at(-9000)) }),
         start_refused: None,

@@ -5,16 +5,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     SavedTemplateStatus,
-    ids::{AccountId, InstanceId, Region},
+    ids::{AccountId, ImageId, InstanceId, Region},
     names::{self, Owner, tag},
-    spec::{RestartWhen, StopSpec},
-    status::{Announced, CaptureStatus, RegionRole, RegionStatus},
+    spec::{CaptureMode, RestartWhen, StopSpec},
+    status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
     debt::{self, Awaits, Record},
     decide::Subject,
     needs::stop::PREVIOUS_STATE,
+    own::Estate,
     refusal::Refusal,
     step::{CREATE_IMAGE, STOP, Step},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
@@ -26,11 +27,12 @@ pub(crate) struct Scene<'a> {
     pub(crate) world: &'a World,
     pub(crate) now: Timestamp,
     pub(crate) status: SavedTemplateStatus,
+    pub(crate) estate: Estate,
 }
 
 impl<'a> Scene<'a> {
     pub(crate) fn new(subject: Subject<'a>, world: &'a World, now: Timestamp) -> Self {
-        Self { subject, world, now, status: subject.status.clone() }
+        Self { subject, world, now, status: subject.status.clone(), estate: Estate::of(&subject) }
     }
 
     pub(crate) fn time(&self) -> Time {
@@ -53,13 +55,31 @@ impl<'a> Scene<'a> {
         names::debt_key(self.subject.cluster)
     }
 
+    /// The revision that is worked on: that of a capture that is not over, else the wanted one.
+    pub(crate) fn revision(&self) -> i32 {
+        self.open_capture().map_or(self.subject.spec.revision, |capture| capture.revision)
+    }
+
+    /// The capture of the revision that is worked on.
     pub(crate) fn capture(&self) -> Option<&CaptureStatus> {
-        self.status.capture.as_ref()
+        let revision = self.revision();
+        self.status.capture.as_ref().filter(|capture| capture.revision == revision)
     }
 
     /// The capture that is not over.
     pub(crate) fn open_capture(&self) -> Option<&CaptureStatus> {
-        self.capture().filter(|capture| capture.completion_time.is_none())
+        self.status.capture.as_ref().filter(|capture| capture.completion_time.is_none())
+    }
+
+    /// Whether the machine of the capture is not stopped for it: mode `Reboot`, `NoReboot`, or it was stopped already.
+    pub(crate) fn is_claim(&self) -> bool {
+        self.capture().is_some_and(|capture| capture.mode != CaptureMode::Stop) || self.was_stopped()
+    }
+
+    /// Whether the machine of the capture was stopped already when it was planned.
+    pub(crate) fn was_stopped(&self) -> bool {
+        let original = self.status.source.as_ref().and_then(|source| source.original_state.as_deref());
+        self.capture().is_some() && original == Some(InstanceState::Stopped.as_str())
     }
 
     /// The record of the capture: the debt while it is open, else what identified it.
@@ -68,10 +88,7 @@ impl<'a> Scene<'a> {
         if let Some(record) = capture.debt.as_ref().and_then(|text| text.parse().ok()) {
             return Some(record);
         }
-        let awaits = match capture.restart_when {
-            RestartWhen::SnapshotsStarted => Awaits::Snapshots,
-            RestartWhen::ImageAvailable => Awaits::Image,
-        };
+        let awaits = if self.is_claim() { Awaits::Nothing } else { awaits(capture.restart_when) };
         Some(Record::plan(
             self.instance_id()?,
             capture.id.clone(),
@@ -184,7 +201,7 @@ impl<'a> Scene<'a> {
             Some(last) if same(last) => last.number.saturating_add(1),
             Some(_) | None => 1,
         };
-        let region = if let Step::CopyImage { region, .. } = step { Some(region.clone()) } else { None };
+        let region = step.region().cloned();
         let time = self.time();
         self.status.announced =
             Some(Announced { number, step: step.name().to_owned(), time, request, region, settled: None });
@@ -199,7 +216,7 @@ impl<'a> Scene<'a> {
 
     /// Revision and attempt of the image: those of the capture, else those of the image that was adopted.
     pub(crate) fn edition(&self) -> (i32, i32) {
-        let adopted = || (self.subject.spec.revision, self.home_row().map_or(1, |row| row.attempts.max(1)));
+        let adopted = || (self.revision(), self.home_row().map_or(1, |row| row.attempts.max(1)));
         self.capture().map_or_else(adopted, |capture| (capture.revision, capture.attempts))
     }
 
@@ -241,16 +258,96 @@ impl<'a> Scene<'a> {
             (tag::REGION, region.to_string()),
             (tag::HOLDER, text(self.subject.holder)),
         ];
-        let users = capture.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
+        let users = self.subject.spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
         users.chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value))).collect()
     }
 
     /// Whether the owner tags of something say that it is of this object.
     pub(crate) fn owns(&self, tags: &Tags) -> bool {
+        self.estate.owns(tags)
+    }
+
+    /// Whether tags name this object, in whatever cluster.
+    pub(crate) fn names_this(&self, tags: &Tags) -> bool {
         let is = |key, value| tags.get(key).is_some_and(|found| found == value);
-        is(tag::CLUSTER, self.subject.cluster)
-            && is(tag::NAMESPACE, self.subject.namespace)
-            && is(tag::NAME, self.subject.name)
+        is(tag::NAMESPACE, self.subject.namespace) && is(tag::NAME, self.subject.name)
+    }
+
+    /// Whether something was another cluster's, whose heir this installation is.
+    pub(crate) fn is_inherited(&self, tags: &Tags) -> bool {
+        let from = self.subject.heritage.cluster.as_ref();
+        from.is_some() && tags.get(tag::CLUSTER) == from
+    }
+
+    /// Whether something that we own is ours to change: no twin of this cluster holds it.
+    pub(crate) fn holds(&self, tags: &Tags) -> bool {
+        let heritage = self.subject.heritage.holder.as_ref();
+        let holder = tags.get(tag::HOLDER);
+        holder.is_none_or(|holder| holder == self.subject.holder || Some(holder) == heritage)
+            || self.is_inherited(tags)
+    }
+
+    /// The view of a region, if it could be read.
+    pub(crate) fn view_of(&self, region: &Region) -> Option<&'a View> {
+        if region == self.home() {
+            return self.view();
+        }
+        self.world.abroad.get(region)?.as_ref().ok().map(std::convert::AsRef::as_ref)
+    }
+
+    /// Home, and the regions of the copies.
+    pub(crate) fn wanted(&self) -> Vec<Region> {
+        let copies = self.subject.spec.regions.iter().map(|region| &region.name);
+        std::iter::once(self.home()).chain(copies).cloned().collect()
+    }
+
+    /// Keys that are about to be put on something of ours: only these are ever taken off.
+    pub(crate) fn applies<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
+        for key in keys {
+            if !self.status.applied_tag_keys.iter().any(|known| known == key) {
+                self.status.applied_tag_keys.push(key.to_owned());
+            }
+        }
+        self.status.applied_tag_keys.truncate(50);
+    }
+
+    /// Every region that this object has, or ever had, an image in, as far as the status tells; home first.
+    pub(crate) fn regions_ever(&self) -> Vec<Region> {
+        let rows = self.status.regions.iter().map(|row| &row.region);
+        let served = self.status.images.iter().map(|image| &image.region);
+        let older = self.status.revisions.iter().flat_map(|revision| &revision.images);
+        let older = older.map(|image| &image.region);
+        let mut all = self.wanted();
+        for region in rows.chain(served).chain(older) {
+            if !all.contains(region) {
+                all.push(region.clone());
+            }
+        }
+        all
+    }
+
+    /// Whether an image that the status names was not shown by the last read.
+    pub(crate) fn doubts(&self) -> bool {
+        let rows = self.status.regions.iter().filter_map(|row| Some((row.image_id.as_ref()?, &row.region)));
+        let older = self.status.revisions.iter().flat_map(|revision| &revision.images);
+        let missing = |row: &RegionStatus| row.state == RegionState::Missing;
+        let older = older.map(|image| (&image.image_id, &image.region));
+        rows.chain(older).any(|(id, region)| {
+            self.absence_of(id, region).is_some() && !self.row(region).is_some_and(missing)
+        })
+    }
+
+    /// How long, and how often, an image that was known by its id has not been seen in a region.
+    pub(crate) fn absence_of(&self, id: &ImageId, region: &Region) -> Option<Absence> {
+        self.view_of(region)?.absences.get(id.as_str()).copied()
+    }
+}
+
+/// What ends the wait of a machine that is stopped for a capture.
+pub(crate) const fn awaits(restart_when: RestartWhen) -> Awaits {
+    match restart_when {
+        RestartWhen::SnapshotsStarted => Awaits::Snapshots,
+        RestartWhen::ImageAvailable => Awaits::Image,
     }
 }
 
@@ -262,11 +359,15 @@ fn was_refused(announced: &Announced) -> bool {
     })
 }
 
-fn request_text(step: &Step) -> String {
+pub(crate) fn request_text(step: &Step) -> String {
     match step {
-        Step::Tag { record, .. } | Step::Untag { record } | Step::Stop { record } => record.to_string(),
+        Step::Tag { record, .. } | Step::Untag { record } | Step::Stop { record, .. } => record.to_string(),
         Step::CreateImage(request) => request.name.clone(),
         Step::CopyImage { request, .. } => request.token.clone(),
+        Step::TagImages { resources, .. } | Step::UntagImages { resources, .. } => resources.join(" "),
+        Step::SetDescription { image, .. } | Step::Deregister { image, .. } => image.to_string(),
+        Step::DeleteSnapshot { snapshot, .. } => snapshot.to_string(),
+        Step::RemoveReceipt { key, value, .. } => format!("{key}={value}"),
     }
 }
 

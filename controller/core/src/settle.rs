@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    SavedTemplateStatus,
+    Reason, SavedTemplateStatus,
     condition::cut,
     ids::{ImageId, Region},
     status::{RegionRole, RegionState, RegionStatus},
@@ -12,7 +12,10 @@ use saved_template_api::{
 
 use crate::{
     debt::later,
-    needs::stop::PREVIOUS_STATE,
+    needs::{
+        removal::IN_USE,
+        stop::{ACCEPTED, PREVIOUS_STATE},
+    },
     refusal::{Class, Refusal},
     scene::pause,
     step::{Outcome, Step},
@@ -28,7 +31,12 @@ pub fn settle(
 ) -> Option<SavedTemplateStatus> {
     let mut status = before.clone();
     match outcome {
-        Outcome::Done | Outcome::Stopped { previous: InstanceState::Running } => return None,
+        Outcome::Done => cleared(&mut status, step),
+        Outcome::Stopped { previous: InstanceState::Running } => return None,
+        // A hard stop finds the machine on its way down.
+        Outcome::Stopped { .. } if matches!(step, Step::Stop { force: true, .. }) => {
+            answer(&mut status, ACCEPTED);
+        }
         Outcome::Stopped { previous } => {
             answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()));
         }
@@ -44,6 +52,14 @@ pub fn settle(
 fn answer(status: &mut SavedTemplateStatus, text: &str) {
     if let Some(announced) = status.announced.as_mut() {
         announced.settled = Some(cut(text.to_owned(), 512));
+    }
+}
+
+/// A change of images that went through: what an earlier refusal said of the region is over.
+fn cleared(status: &mut SavedTemplateStatus, step: &Step) {
+    let Some(region) = step.region() else { return };
+    if let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) {
+        (row.reason, row.message, row.next_attempt_time) = (None, None, None);
     }
 }
 
@@ -74,8 +90,18 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     let code = if refusal.code.is_empty() { "RequestTimeout" } else { &refusal.code };
     let code = if refusal.class == Class::Late { "IncorrectState" } else { code };
     answer(status, &format!("{code}: {}", refusal.message));
-    if !matches!(step, Step::CopyImage { .. }) {
-        return;
+    match step {
+        Step::CopyImage { .. } => {}
+        Step::TagImages { .. }
+        | Step::UntagImages { .. }
+        | Step::SetDescription { .. }
+        | Step::Deregister { .. }
+        | Step::DeleteSnapshot { .. } => return hindered(status, step, refusal, now),
+        Step::Tag { .. }
+        | Step::Untag { .. }
+        | Step::Stop { .. }
+        | Step::CreateImage(_)
+        | Step::RemoveReceipt { .. } => return,
     }
     let Some(row) = row_of(status, step) else { return };
     let definite = refusal.is_definite();
@@ -99,6 +125,23 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
             row.attempts = row.attempts.saturating_sub(1);
         }
     }
+}
+
+/// A change of what is there, or its removal, was refused: the row says why. What passes says nothing.
+fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
+    let reason = match (step, refusal.class) {
+        (_, Class::Denied) => Reason::AccessDenied,
+        (Step::Deregister { .. }, Class::Caller) => Reason::DeregistrationProtected,
+        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.code == IN_USE => return,
+        (Step::DeleteSnapshot { .. }, Class::Caller) => Reason::SnapshotLocked,
+        (_, Class::Caller) => Reason::Failed,
+        _ => return,
+    };
+    let Some(region) = step.region() else { return };
+    let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
+    row.reason = Some(reason.name().to_owned());
+    row.message = Some(cut(refusal.to_string(), 512));
+    row.next_attempt_time = Some(Time(later(now, SignedDuration::from_mins(1))));
 }
 
 #[cfg(test)]
@@ -149,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_teaches_nothing_costs_no_write() {
-        let stop = Step::Stop { record: record() };
+        let stop = Step::Stop { record: record(), force: false };
         let done = Outcome::Stopped { previous: InstanceState::Running };
         assert_eq!(settle(&announced(&stop), &stop, &done, at(10)), None);
         assert_eq!(settle(&announced(&stop), &stop, &Outcome::Done, at(10)), None);
@@ -157,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_stop_that_found_the_machine_stopped_is_written_down() {
-        let stop = Step::Stop { record: record() };
+        let stop = Step::Stop { record: record(), force: false };
         let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
         let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
         assert_eq!(status.announced.unwrap().settled.unwrap(), "previousState: stopped");

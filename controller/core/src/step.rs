@@ -1,7 +1,7 @@
 //! Every change that the controller can make to AWS, as one enum, and what AWS may answer.
 use std::collections::BTreeMap;
 
-use saved_template_api::ids::{ImageId, InstanceId, Region};
+use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     world::{InstanceState, Tags},
 };
 
-/// A `CreateImage` request (always `NoReboot=true`: the machine is stopped already).
+/// A `CreateImage` request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRequest {
     /// The instance.
@@ -23,6 +23,10 @@ pub struct ImageRequest {
     pub image_tags: Tags,
     /// Tags of each snapshot.
     pub snapshot_tags: Tags,
+    /// Whether EC2 reboots the machine for it (`NoReboot=false`); a stopped machine is imaged with `NoReboot=true`.
+    pub reboot: bool,
+    /// Devices that are left out (`NoDevice`).
+    pub excluded_devices: Vec<String>,
 }
 
 /// A `CopyImage` request, sent to the destination region.
@@ -65,6 +69,8 @@ pub enum Step {
     Stop {
         /// The record that covers it.
         record: Record,
+        /// `Force`: the hard way, for a machine that has not stopped in time.
+        force: bool,
     },
     /// `CreateImage`.
     CreateImage(Box<ImageRequest>),
@@ -75,6 +81,56 @@ pub enum Step {
         /// The request, frozen in the status.
         request: Box<CopyRequest>,
     },
+    /// `CreateTags` on images and snapshots of one region.
+    TagImages {
+        /// Where they are.
+        region: Region,
+        /// Ids of images and snapshots, at most 1000.
+        resources: Vec<String>,
+        /// The tags that they get.
+        tags: Tags,
+    },
+    /// `DeleteTags` by key on images and snapshots of one region.
+    UntagImages {
+        /// Where they are.
+        region: Region,
+        /// Ids of images and snapshots, at most 1000.
+        resources: Vec<String>,
+        /// The keys that they lose; never empty.
+        keys: Vec<String>,
+    },
+    /// `ModifyImageAttribute`: the description.
+    SetDescription {
+        /// Where it is.
+        region: Region,
+        /// The image.
+        image: ImageId,
+        /// The text; empty for none.
+        description: String,
+    },
+    /// `DeregisterImage` with `DeleteAssociatedSnapshots`.
+    Deregister {
+        /// Where it is.
+        region: Region,
+        /// The image.
+        image: ImageId,
+    },
+    /// `DeleteSnapshot`.
+    DeleteSnapshot {
+        /// Where it is.
+        region: Region,
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// `DeleteTags` by key *and* exact value: the receipt on the machine.
+    RemoveReceipt {
+        /// The machine.
+        instance: InstanceId,
+        /// The key of the receipt.
+        key: String,
+        /// Its value.
+        value: String,
+    },
 }
 
 impl Step {
@@ -84,9 +140,33 @@ impl Step {
             Self::Tag { receipt: Some(_), .. } => TAG,
             Self::Tag { receipt: None, .. } => RETAG,
             Self::Untag { .. } => UNTAG,
-            Self::Stop { .. } => STOP,
+            Self::Stop { force: false, .. } => STOP,
+            Self::Stop { force: true, .. } => FORCE_STOP,
             Self::CreateImage(_) => CREATE_IMAGE,
             Self::CopyImage { .. } => COPY_IMAGE,
+            Self::TagImages { .. } => TAG_IMAGES,
+            Self::UntagImages { .. } => UNTAG_IMAGES,
+            Self::SetDescription { .. } => SET_DESCRIPTION,
+            Self::Deregister { .. } => DEREGISTER,
+            Self::DeleteSnapshot { .. } => DELETE_SNAPSHOT,
+            Self::RemoveReceipt { .. } => REMOVE_RECEIPT,
+        }
+    }
+
+    /// The region that a change of images is for; none where it is that of the machine.
+    pub const fn region(&self) -> Option<&Region> {
+        match self {
+            Self::CopyImage { region, .. }
+            | Self::TagImages { region, .. }
+            | Self::UntagImages { region, .. }
+            | Self::SetDescription { region, .. }
+            | Self::Deregister { region, .. }
+            | Self::DeleteSnapshot { region, .. } => Some(region),
+            Self::Tag { .. }
+            | Self::Untag { .. }
+            | Self::Stop { .. }
+            | Self::CreateImage(_)
+            | Self::RemoveReceipt { .. } => None,
         }
     }
 }
@@ -103,6 +183,20 @@ pub const STOP: &str = "StopInstances";
 pub const CREATE_IMAGE: &str = "CreateImage";
 /// Announced as: a copy is requested.
 pub const COPY_IMAGE: &str = "CopyImage";
+/// Announced as: a machine that does not stop is stopped the hard way.
+pub const FORCE_STOP: &str = "ForceStopInstances";
+/// Announced as: tags of images and snapshots are brought into line.
+pub const TAG_IMAGES: &str = "TagImages";
+/// Announced as: tags that are no longer wanted are taken off images and snapshots.
+pub const UNTAG_IMAGES: &str = "UntagImages";
+/// Announced as: the description of an image is brought into line.
+pub const SET_DESCRIPTION: &str = "ModifyImageAttribute";
+/// Announced as: an image is deregistered, with its snapshots.
+pub const DEREGISTER: &str = "DeregisterImage";
+/// Announced as: a snapshot that was left is deleted.
+pub const DELETE_SNAPSHOT: &str = "DeleteSnapshot";
+/// Announced as: the receipt is taken off the machine.
+pub const REMOVE_RECEIPT: &str = "RemoveReceipt";
 
 /// What EC2 answered to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]

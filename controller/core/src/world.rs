@@ -101,6 +101,12 @@ pub struct Instance {
     pub image: Option<ImageId>,
     /// Whether hibernation is configured.
     pub hibernation: bool,
+    /// Whether it has a public IPv4 address that EC2 lent it (`IpOwnerId` is `amazon`): a stop loses it.
+    pub lent_address: bool,
+    /// Whether it has product codes (AWS Marketplace).
+    pub product_codes: bool,
+    /// Whether it is bound to a dedicated host, by id or group.
+    pub dedicated_host: bool,
     /// Its tags.
     pub tags: Tags,
 }
@@ -231,19 +237,44 @@ pub enum OptIn {
     NotOptedIn,
 }
 
+/// One volume as `DescribeVolumes` showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The volume id.
+    pub id: VolumeId,
+    /// `MultiAttachEnabled`.
+    pub multi_attach: bool,
+    /// `VolumeType`, such as `gp3` or `st1`.
+    pub kind: String,
+    /// `KmsKeyId`, where it is encrypted.
+    pub key: Option<String>,
+    /// `Operator.Managed`.
+    pub managed: bool,
+}
+
 /// What only calls about one instance can tell before it is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// `disableApiStop`.
     pub stop_protected: Result<bool, Refusal>,
+    /// `instanceInitiatedShutdownBehavior` is `terminate`.
+    pub shutdown_terminates: Result<bool, Refusal>,
+    /// Codes of scheduled events that are still to come.
+    pub events: Result<Vec<String>, Refusal>,
     /// `InstanceStorageSupported` of its type.
     pub instance_store: Result<bool, Refusal>,
     /// The account's regions.
     pub regions: Result<BTreeMap<Region, OptIn>, Refusal>,
     /// `CreateImage` with `DryRun`.
     pub create_image: Result<(), Refusal>,
-    /// Volumes with Multi-Attach.
-    pub multi_attach: Result<Vec<VolumeId>, Refusal>,
+    /// Its volumes.
+    pub volumes: Result<Vec<Volume>, Refusal>,
+    /// Snapshots of its volumes, whoever made them.
+    pub snapshots: Result<Vec<Snapshot>, Refusal>,
+    /// Images that are being made of it, whoever asked for them.
+    pub pending_images: Result<Vec<Image>, Refusal>,
+    /// Images whose tags name this object, in whatever cluster.
+    pub namesakes: Result<Vec<Image>, Refusal>,
 }
 
 /// `StopInstances` and `StartInstances` with `DryRun`, while the record is on the instance.
@@ -275,6 +306,8 @@ pub struct World {
     pub probe: Option<Probe>,
     /// Answer to [`crate::decide::Question::Permits`].
     pub permits: Option<Permits>,
+    /// Answer to [`crate::decide::Question::Claim`]: who else in this installation saves the machine.
+    pub claim: Option<Result<(), String>>,
     /// What this process knows of the start of the current capture.
     pub started: Option<Started>,
     /// Why the restart loop could not start the machine when it last tried.
@@ -290,6 +323,7 @@ impl World {
             abroad: BTreeMap::new(),
             probe: None,
             permits: None,
+            claim: None,
             started: None,
             start_refused: None,
         }

@@ -1,10 +1,10 @@
-//! The writes. Each goes through its fence.
+//! The writes of a save. Each goes through its fence.
 use std::{collections::BTreeMap, sync::Arc};
 
 use aws_sdk_ec2::{
     config::{Builder, Config, retry::RetryConfig},
     operation::create_image::builders::CreateImageFluentBuilder,
-    types::{InstanceStateChange, ResourceType, Tag, TagSpecification},
+    types::{BlockDeviceMapping, InstanceStateChange, ResourceType, Tag, TagSpecification},
 };
 use saved_template_api::ids::{ImageId, InstanceId};
 use saved_template_core::{
@@ -17,12 +17,13 @@ use saved_template_core::{
 use crate::{batch::Answers, convert, errors, fence::Fence, port::Line};
 
 impl Line {
-    fn fence(&self, announced: Announced) -> Fence {
+    pub(crate) fn fence(&self, announced: Announced) -> Fence {
         Fence::new(announced, &self.clock)
     }
 
     pub(crate) async fn stop(
         self: Arc<Self>,
+        force: bool,
         instances: Vec<InstanceId>,
         announced: Announced,
     ) -> Answers<InstanceState> {
@@ -31,6 +32,7 @@ impl Line {
             .client
             .stop_instances()
             .set_instance_ids(Some(texts(instances)))
+            .set_force(force.then_some(true))
             .customize()
             .config_override(one_attempt())
             .interceptor(fence.clone())
@@ -119,8 +121,8 @@ impl Line {
             .instance_id(request.instance.as_str())
             .name(&request.name)
             .set_description(text(&request.description))
-            // The machine is stopped, or is not to be rebooted: EC2 must not power it down later.
-            .no_reboot(true)
+            .no_reboot(!request.reboot)
+            .set_block_device_mappings(without(&request.excluded_devices))
             .set_tag_specifications(specifications(&request.image_tags, &request.snapshot_tags))
     }
 
@@ -175,7 +177,7 @@ impl Line {
 }
 
 /// A retry after a lost reply would meet the effect of the first attempt, and pass its refusal off as the outcome.
-fn one_attempt() -> Builder {
+pub(crate) fn one_attempt() -> Builder {
     Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1))
 }
 
@@ -187,7 +189,7 @@ fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn sdk_tags(tags: &Tags) -> Vec<Tag> {
+pub(crate) fn sdk_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
@@ -201,6 +203,12 @@ fn specifications(image: &Tags, snapshots: &Tags) -> Option<Vec<TagSpecification
     let both = [specification(ResourceType::Image, image), specification(ResourceType::Snapshot, snapshots)];
     let given: Vec<TagSpecification> = both.into_iter().flatten().collect();
     (!given.is_empty()).then_some(given)
+}
+
+/// The devices that an image leaves out; EC2 asks for an empty `NoDevice`.
+fn without(devices: &[String]) -> Option<Vec<BlockDeviceMapping>> {
+    let mapping = |device: &String| BlockDeviceMapping::builder().device_name(device).no_device("").build();
+    (!devices.is_empty()).then(|| devices.iter().map(mapping).collect())
 }
 
 fn previous(changes: &[InstanceStateChange]) -> BTreeMap<InstanceId, InstanceState> {

@@ -3,9 +3,9 @@ use std::{fmt::Display, str::FromStr};
 
 use aws_sdk_ec2::{primitives::DateTime, types};
 use jiff::{Timestamp, civil, tz::TimeZone};
-use saved_template_api::ids::{AccountId, Region};
+use saved_template_api::ids::{AccountId, Region, SnapshotId};
 use saved_template_core::world::{
-    Attachment, Image, ImageState, Instance, InstanceState, OptIn, Snapshot, SnapshotState, Tags,
+    Attachment, Image, ImageState, Instance, InstanceState, OptIn, Snapshot, SnapshotState, Tags, Volume,
 };
 
 /// An id that EC2 answered.
@@ -60,7 +60,7 @@ fn instance(row: &types::Instance, account: &AccountId) -> Option<Instance> {
         root_device: owned(row.root_device_name()),
         ebs_root: row.root_device_type() == Some(&types::DeviceType::Ebs),
         lifecycle: row.instance_lifecycle().map(ToString::to_string),
-        managed: row.operator().and_then(types::OperatorResponse::managed) == Some(true),
+        managed: managed(row.operator()),
         outpost: row.outpost_arn().is_some(),
         zone: owned(row.placement().and_then(types::Placement::availability_zone)),
         architecture: row.architecture().map(ToString::to_string),
@@ -68,6 +68,9 @@ fn instance(row: &types::Instance, account: &AccountId) -> Option<Instance> {
         instance_type: row.instance_type().map(ToString::to_string),
         image: optional(row.image_id()),
         hibernation: row.hibernation_options().and_then(types::HibernationOptions::configured) == Some(true),
+        lent_address: row.network_interfaces().iter().any(lent_address),
+        product_codes: !row.product_codes().is_empty(),
+        dedicated_host: row.placement().is_some_and(dedicated_host),
         tags: tags(row.tags()),
     })
 }
@@ -80,6 +83,24 @@ fn attachment(row: &types::InstanceBlockDeviceMapping) -> Option<Attachment> {
         attached: ebs.status() == Some(&types::AttachmentStatus::Attached),
         since: time(ebs.attach_time()),
     })
+}
+
+fn managed(operator: Option<&types::OperatorResponse>) -> bool {
+    operator.and_then(types::OperatorResponse::managed) == Some(true)
+}
+
+/// EC2 calls itself the owner of an address that it lent; an Elastic IP's owner is an account.
+fn lent_address(interface: &types::InstanceNetworkInterface) -> bool {
+    let secondary =
+        interface.private_ip_addresses().iter().filter_map(types::InstancePrivateIpAddress::association);
+    let mut associations = interface.association().into_iter().chain(secondary);
+    associations.any(|row| row.public_ip().is_some() && row.ip_owner_id() == Some("amazon"))
+}
+
+fn dedicated_host(placement: &types::Placement) -> bool {
+    placement.host_id().is_some()
+        || placement.host_resource_group_arn().is_some()
+        || placement.tenancy() == Some(&types::Tenancy::Host)
 }
 
 /// By name; the code has bits that EC2 keeps for itself.
@@ -171,6 +192,31 @@ fn snapshot_state(state: &str) -> SnapshotState {
         "error" => SnapshotState::Error,
         _ => SnapshotState::Unknown,
     }
+}
+
+/// One volume.
+pub(crate) fn volume(row: &types::Volume) -> Option<Volume> {
+    Some(Volume {
+        id: id(row.volume_id())?,
+        multi_attach: row.multi_attach_enabled() == Some(true),
+        kind: row.volume_type().map(ToString::to_string).unwrap_or_default(),
+        key: owned(row.kms_key_id()),
+        managed: managed(row.operator()),
+    })
+}
+
+/// The code of a scheduled event that is still to come; EC2 shows one that is over for a week, and says so in its
+/// description.
+pub(crate) fn event(row: &types::InstanceStatusEvent) -> Option<String> {
+    let description = row.description().unwrap_or_default();
+    let is_over = ["[Completed]", "[Canceled]"].iter().any(|word| description.contains(word));
+    (!is_over).then(|| row.code().map(ToString::to_string).unwrap_or_default())
+}
+
+/// A snapshot that was not deleted with its image, and EC2's word for why.
+pub(crate) fn kept(row: &types::DeleteSnapshotReturnCode) -> Option<(SnapshotId, String)> {
+    let code = row.return_code().map_or("", types::SnapshotReturnCodes::as_str);
+    (code != "success").then_some((id(row.snapshot_id())?, code.to_owned()))
 }
 
 /// One region: `opted-in`, `opt-in-not-required` or `not-opted-in`.

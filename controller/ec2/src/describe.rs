@@ -9,13 +9,15 @@ use aws_sdk_ec2::{
         describe_snapshots::DescribeSnapshotsOutput, describe_tags::DescribeTagsOutput,
         describe_volumes::DescribeVolumesOutput,
     },
-    types::{AttributeBooleanValue, Filter, InstanceAttributeName, InstanceType, InstanceTypeInfo},
+    types::{
+        AttributeBooleanValue, AttributeValue, Filter, InstanceAttributeName, InstanceType, InstanceTypeInfo,
+    },
 };
 use saved_template_api::ids::{InstanceId, Region, VolumeId};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
     refusal::Refusal,
-    world::{Image, Instance, OptIn, Snapshot},
+    world::{Image, Instance, OptIn, Snapshot, Volume},
 };
 
 use crate::{convert, errors, port::Line};
@@ -60,11 +62,9 @@ impl Line {
 
     pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
-        for filter in match which {
-            Images::Tag(key, value) => filters(&format!("tag:{key}"), [literal(&value)]),
-            Images::Names(names) => filters("name", names.iter().map(|name| literal(name))),
-        } {
-            let call = self.client.describe_images().owners("self").filters(filter).include_disabled(true);
+        for filters in image_filters(which) {
+            let call = self.client.describe_images().owners("self").set_filters(Some(filters));
+            let call = call.include_disabled(true);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
             for page in self.pages("DescribeImages", pages, DescribeImagesOutput::next_token).await? {
                 images.extend(page.images().iter().filter_map(convert::image));
@@ -76,7 +76,7 @@ impl Line {
     pub(crate) async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
         let mut snapshots = Vec::new();
         for filter in match which {
-            Snapshots::Tag(key, value) => filters(&format!("tag:{key}"), [literal(&value)]),
+            Snapshots::Tag(key, values) => tag_filters(&key, &values),
             Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
         } {
             let call = self.client.describe_snapshots().owner_ids("self").filters(filter);
@@ -110,6 +110,27 @@ impl Line {
         value.ok_or_else(|| errors::incomplete("DescribeInstanceAttribute", "disableApiStop"))
     }
 
+    pub(crate) async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+        let attribute = InstanceAttributeName::InstanceInitiatedShutdownBehavior;
+        let call =
+            self.client.describe_instance_attribute().instance_id(instance.as_str()).attribute(attribute);
+        let reply = self.read("DescribeInstanceAttribute", call.send()).await?;
+        let value = reply.instance_initiated_shutdown_behavior().and_then(AttributeValue::value);
+        let value =
+            value.ok_or_else(|| errors::incomplete("DescribeInstanceAttribute", "shutdown behavior"))?;
+        Ok(value == "terminate")
+    }
+
+    /// By id: this operation has no filter for it.
+    pub(crate) async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Refusal> {
+        let call = self.client.describe_instance_status().instance_ids(instance.as_str());
+        let call = call.include_all_instances(true).include_managed_resources(true);
+        let reply = self.read("DescribeInstanceStatus", call.send()).await?;
+        let status = reply.instance_statuses().first();
+        let status = status.ok_or_else(|| errors::incomplete("DescribeInstanceStatus", "status"))?;
+        Ok(status.events().iter().filter_map(convert::event).collect())
+    }
+
     pub(crate) async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
         let call = self.client.describe_instance_types().instance_types(InstanceType::from(instance_type));
         let reply = self.read("DescribeInstanceTypes", call.send()).await?;
@@ -117,18 +138,16 @@ impl Line {
         value.ok_or_else(|| errors::incomplete("DescribeInstanceTypes", "instanceStorageSupported"))
     }
 
-    pub(crate) async fn multi_attach(&self, volumes: &[VolumeId]) -> Result<Vec<VolumeId>, Refusal> {
-        let mut multi = Vec::new();
+    pub(crate) async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
+        let mut found = Vec::new();
         for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
-            let call = self.client.describe_volumes().filters(filter);
+            let call = self.client.describe_volumes().filters(filter).include_managed_resources(true);
             let pages = call.into_paginator().page_size(PAGE).send().try_collect();
             for page in self.pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token).await? {
-                let volumes =
-                    page.volumes().iter().filter(|volume| volume.multi_attach_enabled() == Some(true));
-                multi.extend(volumes.filter_map(|volume| convert::id(volume.volume_id())));
+                found.extend(page.volumes().iter().filter_map(convert::volume));
             }
         }
-        Ok(multi)
+        Ok(found)
     }
 
     pub(crate) async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
@@ -136,6 +155,30 @@ impl Line {
         let reply = self.read("DescribeRegions", call.send()).await?;
         Ok(reply.regions().iter().filter_map(convert::region).collect())
     }
+}
+
+/// The filters of each call; an image has to meet all filters of one.
+fn image_filters(which: Images) -> Vec<Vec<Filter>> {
+    let one_each = |filters: Vec<Filter>| filters.into_iter().map(|filter| vec![filter]).collect();
+    match which {
+        Images::Tag(key, values) => one_each(tag_filters(&key, &values)),
+        Images::Names(names) => one_each(filters("name", names.iter().map(|name| literal(name)))),
+        Images::Ids(ids) => one_each(filters("image-id", ids.iter().map(ToString::to_string))),
+        // Without a filter EC2 would answer all images.
+        Images::Tags(tags) if tags.is_empty() => Vec::new(),
+        Images::Tags(tags) => {
+            vec![tags.into_iter().flat_map(|(key, value)| tag_filters(&key, &[value])).collect()]
+        }
+        Images::PendingOf(instance) => {
+            let source = filters("source-instance-id", [instance.to_string()]);
+            let state = filters("state", ["pending".to_owned()]);
+            vec![source.into_iter().chain(state).collect()]
+        }
+    }
+}
+
+fn tag_filters(key: &str, values: &[String]) -> Vec<Filter> {
+    filters(&format!("tag:{key}"), values.iter().map(|value| literal(value)))
 }
 
 /// One filter for each call: no values, no call.

@@ -15,6 +15,7 @@ mod fleet;
 pub mod iam;
 mod port;
 mod tokens;
+mod upkeep;
 #[cfg(test)]
 mod wire;
 

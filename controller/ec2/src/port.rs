@@ -7,12 +7,12 @@ use aws_sdk_ec2::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use jiff::Timestamp;
-use saved_template_api::ids::{ImageId, InstanceId, Region, VolumeId};
+use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
     refusal::Refusal,
     step::{CopyRequest, ImageRequest},
-    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags},
+    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Ec2 {
     pub(crate) line: Arc<Line>,
-    stops: Batcher<(), InstanceState>,
+    stops: Batcher<bool, InstanceState>,
     starts: Batcher<(), InstanceState>,
     tags: Batcher<Tags, ()>,
     untags: Batcher<(String, String), ()>,
@@ -92,8 +92,8 @@ impl Ec2 {
         let window = Window::DEFAULT;
         Self {
             line,
-            stops: Batcher::new("StopInstances", window, move |(), instances, announced| {
-                Arc::clone(&for_stops).stop(instances, announced)
+            stops: Batcher::new("StopInstances", window, move |force, instances, announced| {
+                Arc::clone(&for_stops).stop(force, instances, announced)
             }),
             starts: Batcher::new("StartInstances", window, move |(), instances, announced| {
                 Arc::clone(&for_starts).start(instances, announced)
@@ -137,12 +137,20 @@ impl Cloud for Ec2 {
         self.line.stop_protected(instance).await
     }
 
+    async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+        self.line.shutdown_terminates(instance).await
+    }
+
+    async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Refusal> {
+        self.line.scheduled_events(instance).await
+    }
+
     async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
         self.line.instance_store(instance_type).await
     }
 
-    async fn multi_attach(&self, volumes: &[VolumeId]) -> Result<Vec<VolumeId>, Refusal> {
-        self.line.multi_attach(volumes).await
+    async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
+        self.line.volumes(volumes).await
     }
 
     async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
@@ -167,8 +175,13 @@ impl Cloud for Ec2 {
         self.untags.submit((key.to_owned(), value.to_owned()), instance.clone(), announced).await
     }
 
-    async fn stop(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Refusal> {
-        self.stops.submit((), instance.clone(), announced).await
+    async fn stop(
+        &self,
+        instance: &InstanceId,
+        force: bool,
+        announced: Announced,
+    ) -> Result<InstanceState, Refusal> {
+        self.stops.submit(force, instance.clone(), announced).await
     }
 
     async fn start(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Refusal> {
@@ -181,6 +194,45 @@ impl Cloud for Ec2 {
 
     async fn copy_image(&self, request: &CopyRequest, announced: Announced) -> Result<ImageId, Refusal> {
         self.line.copy_image(request, announced).await
+    }
+
+    async fn tag_resources(
+        &self,
+        resources: &[String],
+        tags: Tags,
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        self.line.tag_resources(resources, &tags, announced).await
+    }
+
+    async fn untag_resources(
+        &self,
+        resources: &[String],
+        keys: &[String],
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        self.line.untag_resources(resources, keys, announced).await
+    }
+
+    async fn set_description(
+        &self,
+        image: &ImageId,
+        description: &str,
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        self.line.set_description(image, description, announced).await
+    }
+
+    async fn deregister(
+        &self,
+        image: &ImageId,
+        announced: Announced,
+    ) -> Result<Vec<(SnapshotId, String)>, Refusal> {
+        self.line.deregister(image, announced).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Refusal> {
+        self.line.delete_snapshot(snapshot, announced).await
     }
 }
 

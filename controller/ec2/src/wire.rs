@@ -12,12 +12,14 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
-use saved_template_api::ids::{InstanceId, Region};
-use saved_template_core::cloud::Announced;
+use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
+use saved_template_core::{cloud::Announced, world::Tags};
 
 use crate::{Ec2, Fleet, Use};
 
+mod preflight;
 mod reads;
+mod upkeep;
 mod writes;
 
 /// One scripted answer.
@@ -148,6 +150,18 @@ pub(crate) fn region() -> Region {
 
 pub(crate) fn instance() -> InstanceId {
     "i-0123456789abcdef0".parse().unwrap()
+}
+
+pub(crate) fn image() -> ImageId {
+    "ami-0123456789abcdef0".parse().unwrap()
+}
+
+pub(crate) fn snapshot() -> SnapshotId {
+    "snap-0123456789abcdef0".parse().unwrap()
+}
+
+pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Announced so long ago.

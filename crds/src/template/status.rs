@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
-    template::spec::{CaptureMode, RestartWhen, Tag},
+    template::spec::{CaptureMode, OnStopTimeout, RestartWhen},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -477,16 +477,15 @@ pub struct CaptureStatus {
     #[schemars(range(min = 0))]
     pub max_downtime_seconds: i32,
 
-    /// Description that the image gets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 255))]
-    pub description: Option<String>,
-
-    /// Tags of the author that image and snapshots get.
+    /// Devices that are left out of the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 29))]
+    #[schemars(length(max = 40), inner(length(max = 32)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub tags: Vec<Tag>,
+    pub exclude_device_names: Vec<String>,
+
+    /// What happens to a machine that does not stop in time.
+    #[serde(default)]
+    pub on_stop_timeout: OnStopTimeout,
 
     /// Volumes that must have a snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,8 +3,10 @@
 Usage: judge.py URL
 """
 
+import datetime
 import json
 import sys
+import time
 import urllib.request
 
 import boto3
@@ -20,7 +22,10 @@ OPERATIONS = {
     "DescribeImages", "DescribeSnapshots", "DescribeVolumes", "DescribeRegions", "DescribeTags",
     "DescribeSpotInstanceRequests", "StopInstances", "StartInstances", "RebootInstances", "TerminateInstances",
     "ModifyInstanceAttribute", "CreateImage", "CopyImage", "DeregisterImage", "DeleteSnapshot", "CreateTags",
-    "DeleteTags",
+    "DeleteTags", "DescribeImageAttribute", "ModifyImageAttribute", "DescribeSnapshotAttribute",
+    "ModifySnapshotAttribute", "DisableImage", "EnableImage", "EnableImageDeregistrationProtection",
+    "DisableImageDeregistrationProtection", "LockSnapshot", "UnlockSnapshot", "EnableImageDeprecation",
+    "DisableImageDeprecation", "GetImageBlockPublicAccessState",
 }
 
 replies = []
@@ -31,9 +36,9 @@ def keep(operation_model, response_dict, **_):
     replies.append((operation_model, response_dict["status_code"], response_dict["body"]))
 
 
-def client(region):
+def client(region, key="AKIDEXAMPLE"):
     made = boto3.client(
-        "ec2", region_name=region, endpoint_url=URL, aws_access_key_id="AKIDEXAMPLE",
+        "ec2", region_name=region, endpoint_url=URL, aws_access_key_id=key,
         aws_secret_access_key="secret", config=Config(retries={"total_max_attempts": 1}),
     )
     made.meta.events.register("before-parse.ec2", keep)
@@ -207,6 +212,83 @@ def rest(home, machine):
     home.terminate_instances(InstanceIds=[machine])
 
 
+def shares(home):
+    """Permissions, protections and locks, on an image of a machine with everything that can be seeded."""
+    machine = control("instances", {
+        "region": HOME, "type": "m5d.large", "instanceStore": ["/dev/sdb"], "productCodes": ["code"],
+        "publicAddress": "auto", "tenancy": "host", "host": "h-00000000000000001",
+        "volumes": [{"gib": 8, "operator": "eks"}, {"device": "/dev/sdf", "gib": 500, "type": "st1"}],
+        "events": [{"code": "instance-stop", "description": "planned", "notBefore": 1795506418123,
+                    "notAfter": 1795606418123}],
+    })["instanceID"]
+    found = home.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]
+    assert found["NetworkInterfaces"][0]["Association"]["IpOwnerId"] == "amazon"
+    assert (found["Placement"]["Tenancy"], found["Placement"]["HostId"]) == ("host", "h-00000000000000001")
+    assert found["ProductCodes"] == [{"ProductCodeId": "code", "ProductCodeType": "marketplace"}]
+    assert found["BlockDeviceMappings"][0]["Ebs"]["Operator"] == {"Managed": True, "Principal": "eks"}
+    status = home.describe_instance_status(InstanceIds=[machine])["InstanceStatuses"][0]
+    assert status["Events"][0]["Code"] == "instance-stop"
+
+    image = home.create_image(InstanceId=machine, Name="shared", NoReboot=True)["ImageId"]
+    refused("InvalidAMIID.Unavailable", home.disable_image, ImageId=image)
+    later(300)
+    unit = "arn:aws:organizations::123456789012:ou/o-abcdefghij/ou-abcd-12345678"
+    home.modify_image_attribute(ImageId=image, LaunchPermission={
+        "Add": [{"UserId": "210987654321"}, {"OrganizationalUnitArn": unit}]})
+    other = client(HOME, "210987654321")
+    assert [found["ImageId"] for found in other.describe_images(ExecutableUsers=["self"])["Images"]] == [image]
+    refused("AuthFailure", other.deregister_image, ImageId=image)
+    home.modify_image_attribute(
+        ImageId=image, Attribute="launchPermission", OperationType="remove", UserIds=["210987654321"])
+    refused("OperationNotPermitted", home.modify_image_attribute, ImageId=image,
+            LaunchPermission={"Add": [{"Group": "all"}]})
+    refused("InvalidAMIAttributeItemValue", home.modify_image_attribute, ImageId=image,
+            LaunchPermission={"Add": [{"UserId": "1"}]})
+    home.modify_image_attribute(ImageId=image, Description={"Value": "new"})
+    attribute = lambda name: home.describe_image_attribute(ImageId=image, Attribute=name)
+    assert attribute("launchPermission")["LaunchPermissions"] == [{"OrganizationalUnitArn": unit}]
+    assert attribute("description")["Description"] == {"Value": "new"}
+    assert attribute("productCodes")["ProductCodes"] == found["ProductCodes"]
+    refused("AuthFailure", home.describe_image_attribute, ImageId=image, Attribute="blockDeviceMapping")
+
+    home.enable_image_deregistration_protection(ImageId=image, WithCooldown=True)
+    assert attribute("deregistrationProtection")["DeregistrationProtection"]["Value"] == "enabled-with-cooldown"
+    refused("OperationNotPermitted", home.deregister_image, ImageId=image)
+    home.disable_image_deregistration_protection(ImageId=image)
+    later(24 * 3600)
+    soon = datetime.datetime.fromtimestamp(time.time() + ahead + 3600, datetime.timezone.utc)
+    home.enable_image_deprecation(ImageId=image, DeprecateAt=soon)
+    refused("InvalidParameterValue", home.enable_image_deprecation, ImageId=image,
+            DeprecateAt=soon - datetime.timedelta(days=2))
+    assert home.describe_images(ImageIds=[image])["Images"][0]["DeprecationTime"].endswith(":00.000Z")
+    home.disable_image_deprecation(ImageId=image)
+    assert "DeprecationTime" not in home.describe_images(ImageIds=[image])["Images"][0]
+    assert home.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "unblocked"
+    home.disable_image(ImageId=image)
+    assert home.describe_images(ImageIds=[image])["Images"] == []
+    shown = home.describe_images(ImageIds=[image], IncludeDisabled=True)["Images"][0]
+    assert (shown["State"], shown["DeregistrationProtection"]) == ("disabled", "disabled")
+    assert shown["BlockDeviceMappings"][-1] == {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"}
+    home.enable_image(ImageId=image)
+
+    snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    home.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={
+        "Add": [{"UserId": "210987654321"}, {"Group": "all"}]})
+    home.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"])
+    assert other.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["OwnerId"] == "123456789012"
+    found = home.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+    assert found["CreateVolumePermissions"] == [{"UserId": "210987654321"}]
+    lock = home.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=1)
+    assert lock["LockState"] == "governance" and (lock["LockExpiresOn"] - lock["LockCreatedOn"]).days == 1
+    results = home.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)["DeleteSnapshotResults"]
+    assert [result["ReturnCode"] for result in results] == ["client-error", "success"]
+    later(5)
+    refused("OperationNotPermitted", home.delete_snapshot, SnapshotId=snapshot)
+    home.unlock_snapshot(SnapshotId=snapshot)
+    home.delete_snapshot(SnapshotId=snapshot)
+
+
 def planted():
     """A reply with one wrong name, or one wrong value, must be found wrong."""
     def reply(name, status, part):
@@ -235,6 +317,7 @@ def planted():
 def main():
     home, away = client(HOME), client(AWAY)
     rest(home, life(home, away))
+    shares(home)
     wrong = {
         f"{operation.name} ({status}): {complaint}"
         for operation, status, body in replies for complaint in judge(operation, status, body)

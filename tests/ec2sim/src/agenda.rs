@@ -1,6 +1,6 @@
 //! What is due, and what happens when it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     clock::{Millis, spoken},
@@ -93,7 +93,9 @@ impl Sim {
             }
             return;
         };
-        let (id, duration) = (snapshot.id.clone(), snapshot.duration);
+        let id = snapshot.id.clone();
+        let spoilt = place.images.get(image).and_then(|image| image.spoils(device));
+        let duration = spoilt.and_then(|spoilt| spoilt.after).unwrap_or(snapshot.duration);
         place.snapshots.insert(id.clone(), snapshot);
         let image = place.images.get_mut(image);
         if let Some(image) = image {
@@ -116,8 +118,9 @@ impl Sim {
         let copy = self.places.get(key)?.images.get(image)?;
         let origin = copy.origin.as_ref()?;
         let mapping = copy.mappings.iter().find(|mapping| mapping.device == device)?;
-        let home = Key { account: key.account.clone(), region: origin.region.clone() };
-        self.places.get(&home)?.snapshots.get(mapping.copied.as_ref()?).cloned()
+        let source = mapping.copied.as_ref()?;
+        let mut places = self.places.iter().filter(|(home, _)| home.region == origin.region);
+        places.find_map(|(_, place)| place.snapshots.get(source)).cloned()
     }
 
     fn end_snapshot(&mut self, at: Millis, key: &Key, id: &str) {
@@ -126,11 +129,11 @@ impl Sim {
             return;
         };
         let image = snapshot.image.clone();
-        let device = place.images.get(&image).and_then(|image| {
-            image.mappings.iter().find(|mapping| mapping.snapshot.as_deref() == Some(id)).map(|m| &m.device)
+        let spoilt = place.images.get(&image).and_then(|image| {
+            let mut mappings = image.mappings.iter();
+            let mapping = mappings.find(|mapping| mapping.snapshot.as_deref() == Some(id))?;
+            image.spoils(&mapping.device)
         });
-        let spoilt = place.images.get(&image).and_then(|image| image.spoilt.as_ref());
-        let spoilt = spoilt.filter(|spoilt| spoilt.device.is_none() || spoilt.device.as_ref() == device);
         if let Some(spoilt) = spoilt {
             snapshot.state = SnapshotState::Error;
             snapshot.message = Some(spoilt.message.clone());
@@ -190,6 +193,7 @@ fn capture(
     let mapping = image.mappings.iter().find(|mapping| mapping.device == device)?;
     let mut snapshot = Snapshot {
         id: minted,
+        owner: image.owner.clone(),
         volume: mapping.volume.clone(),
         state: SnapshotState::Pending,
         message: None,
@@ -200,6 +204,8 @@ fn capture(
         kms_key: mapping.kms_key.clone(),
         tags: image.snapshot_tags.clone(),
         image: id.to_owned(),
+        permissions: BTreeSet::new(),
+        lock: None,
         captured: 0,
         is_at_rest: true,
         duration: 0,

@@ -5,6 +5,7 @@ use ec2sim::{Config, Millis, RegionConfig, ServerConfig};
 
 /// An EC2 endpoint with clocks. Durations are in milliseconds.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(crate) struct Args {
     /// The port on 127.0.0.1; 0: any free one.
     #[arg(long, default_value_t = 0)]
@@ -54,6 +55,15 @@ pub(crate) struct Args {
     /// `CopyImage` takes a name in use.
     #[arg(long)]
     copies_share_names: bool,
+    /// How long after a change of tags IAM still goes by the old ones.
+    #[arg(long, default_value_t = Config::default().iam_tag_latency)]
+    iam_tag_latency: Millis,
+    /// Calls are throttled.
+    #[arg(long)]
+    throttles: bool,
+    /// IAM knows the tags of what is copied.
+    #[arg(long)]
+    copy_source_has_tags: bool,
     /// Where ids come from.
     #[arg(long, default_value_t = Config::default().seed)]
     seed: u64,
@@ -75,6 +85,9 @@ impl From<Args> for ServerConfig {
             page: args.page,
             start_before_capture_fails_image: !args.early_start_is_harmless,
             copy_name_unique: !args.copies_share_names,
+            throttles: args.throttles,
+            iam_tag_latency: args.iam_tag_latency,
+            copy_source_has_tags: args.copy_source_has_tags,
             seed: args.seed,
             ..Config::default()
         };

@@ -3,8 +3,11 @@
 mod attribute;
 mod copy;
 mod create;
+mod deprecate;
+pub(crate) mod guard;
 mod power;
 mod retire;
+mod share;
 mod tagging;
 
 use crate::instance::Reason;

@@ -18,6 +18,11 @@ fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// An instant as a request has it: `2026-11-24T07:46:58Z`.
+pub(crate) fn instant(text: &str) -> Option<Millis> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)
+}
+
 /// The second that an instant lies in: launch and attach times have no fraction.
 pub(crate) fn whole(at: Millis) -> Millis {
     at - at.rem_euclid(SECOND)

@@ -1,9 +1,13 @@
 //! How long things take, and which of two possible worlds EC2 is.
 
-use crate::clock::{HOUR, MINUTE, Millis, SECOND};
+use crate::{
+    clock::{HOUR, MINUTE, Millis, SECOND},
+    iam::Grant,
+};
 
 /// The simulator's settings; every duration is in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent worlds")]
 pub struct Config {
     /// From `StopInstances` (or `TerminateInstances`) to `stopped` (`terminated`).
     pub stop: Millis,
@@ -42,6 +46,19 @@ pub struct Config {
     pub copy_name_unique: bool,
     /// Whether a failed image keeps its name.
     pub failed_name_taken: bool,
+    /// Whether calls are throttled by the number of them.
+    pub throttles: bool,
+    /// Whether images cannot newly be made public, as in accounts that had no public image in July 2023.
+    pub public_access_is_blocked: bool,
+    /// Accounts, and the ARNs of the organizations and units that they are in.
+    pub members: Vec<(String, String)>,
+    /// Whose policies are known; without any, everybody may do everything.
+    pub grants: Vec<Grant>,
+    /// How long after a change of tags IAM still goes by the old ones.
+    pub iam_tag_latency: Millis,
+    /// Whether `aws:ResourceTag` is known for the source of `CopyImage`; the Service Authorization Reference does not
+    /// list it.
+    pub copy_source_has_tags: bool,
     /// The regions that exist.
     pub regions: Vec<RegionConfig>,
     /// Where ids come from: the same seed gives the same ids.
@@ -120,6 +137,12 @@ impl Default for Config {
             start_before_capture_fails_image: true,
             copy_name_unique: true,
             failed_name_taken: true,
+            throttles: false,
+            public_access_is_blocked: false,
+            members: Vec::new(),
+            grants: Vec::new(),
+            iam_tag_latency: 0,
+            copy_source_has_tags: false,
             regions,
             seed: 1,
         }

@@ -1,5 +1,6 @@
 //! Calls that only look.
 
+pub(crate) mod attribute;
 mod images;
 mod instances;
 mod regions;
@@ -28,6 +29,20 @@ pub(crate) trait Listed {
 
     /// The values that a filter of that name looks at.
     fn field(&self, name: &str, call: &Call<'_>) -> Vec<String>;
+}
+
+/// Something as an account sees it: the tags of another's are not shown.
+pub(crate) struct Seen<'a, T> {
+    pub(crate) what: &'a T,
+    pub(crate) tags: &'a Tags,
+}
+
+static NONE: Tags = Tags::new();
+
+impl<'a, T> Seen<'a, T> {
+    pub(crate) fn by(call: &Call<'_>, what: &'a T, owner: &str, tags: &'a Tags) -> Self {
+        Self { what, tags: if owner == call.key.account { tags } else { &NONE } }
+    }
 }
 
 impl<T: Listed> Listed for &T {
@@ -66,10 +81,11 @@ impl Sim {
     }
 }
 
-/// Whether a list of owners means this account.
-pub(crate) fn owns(call: &Call<'_>) -> bool {
+/// Whether the call's list of owners means an account.
+pub(crate) fn is_meant(call: &Call<'_>, account: &str) -> bool {
     let owners = call.request.list("Owner");
-    owners.is_empty() || owners.iter().any(|owner| owner == "self" || *owner == call.key.account)
+    let is_own = call.key.account == account;
+    owners.is_empty() || owners.iter().any(|owner| owner == account || (owner == "self" && is_own))
 }
 
 pub(crate) fn finish(mut answer: Answer, next: Option<String>) -> Answer {

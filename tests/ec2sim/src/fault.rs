@@ -100,6 +100,9 @@ pub enum Effect {
         device: Option<String>,
         /// The state message.
         message: String,
+        /// How long after it appeared; absent: when it would have been completed.
+        #[serde(default)]
+        after_ms: Option<Millis>,
     },
     /// `CreateImage`, `CopyImage`: its snapshots never appear.
     NoSnapshots,

@@ -1,8 +1,15 @@
 //! Images and snapshots.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::{clock::Millis, instance::Reason, tags::Tags};
+use crate::{
+    clock::{Millis, iso},
+    instance::Reason,
+    permission::Permission,
+    tags::Tags,
+};
 
 /// Where an image is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -12,6 +19,8 @@ pub enum ImageState {
     Pending,
     /// It can be launched.
     Available,
+    /// It was made unusable until it is enabled again; its name stays taken.
+    Disabled,
     /// It came to nothing.
     Failed,
     /// It was deregistered.
@@ -24,10 +33,62 @@ impl ImageState {
         match self {
             Self::Pending => "pending",
             Self::Available => "available",
+            Self::Disabled => "disabled",
             Self::Failed => "failed",
             Self::Deregistered => "deregistered",
         }
     }
+}
+
+/// Whether an image can be deregistered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Protection {
+    /// It can.
+    #[default]
+    Disabled,
+    /// Not before protection is disabled.
+    Enabled,
+    /// Not before protection was disabled for 24 hours.
+    EnabledWithCooldown,
+    /// Not before then.
+    DisabledAfter {
+        /// When the 24 hours are over.
+        at: Millis,
+    },
+}
+
+impl Protection {
+    /// Whether it holds.
+    pub fn is_on(self, now: Millis) -> bool {
+        match self {
+            Self::Disabled => false,
+            Self::Enabled | Self::EnabledWithCooldown => true,
+            Self::DisabledAfter { at } => now < at,
+        }
+    }
+
+    /// As `DescribeImages` spells it (`disabled after …`: ekristen/aws-nuke resources/ec2-image.go).
+    pub(crate) fn spoken(self, now: Millis) -> String {
+        match self {
+            Self::DisabledAfter { at } if now < at => format!("disabled after {}", iso(at)),
+            Self::Disabled | Self::DisabledAfter { .. } => "disabled".to_owned(),
+            Self::Enabled => "enabled-without-cooldown".to_owned(),
+            Self::EnabledWithCooldown => "enabled-with-cooldown".to_owned(),
+        }
+    }
+}
+
+/// What keeps a snapshot from being deleted by anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lock {
+    /// `governance` or `compliance`
+    pub mode: String,
+    /// Since when.
+    pub created_at: Millis,
+    /// Until when.
+    pub expires_at: Millis,
 }
 
 /// A device of an image.
@@ -68,6 +129,8 @@ pub struct Origin {
 pub struct Image {
     /// Its id.
     pub id: String,
+    /// Whose it is.
+    pub owner: String,
     /// Its name.
     pub name: String,
     /// Its description.
@@ -98,6 +161,16 @@ pub struct Image {
     pub architecture: String,
     /// Its tags.
     pub tags: Tags,
+    /// Who else may launch it.
+    pub permissions: BTreeSet<Permission>,
+    /// When it is deprecated: its owner sees it all the same.
+    pub deprecated_at: Option<Millis>,
+    /// Whether it can be deregistered.
+    pub protection: Protection,
+    /// Its product codes.
+    pub product_codes: Vec<String>,
+    /// Its instance store devices.
+    pub instance_store: Vec<String>,
     /// The tags that its snapshots are made with.
     pub snapshot_tags: Tags,
     /// How long its snapshots take to be stored.
@@ -124,6 +197,15 @@ pub(crate) struct Spoilt {
     pub(crate) device: Option<String>,
     /// The state message.
     pub(crate) message: String,
+    /// How long after it appeared; absent: when it would have been completed.
+    pub(crate) after: Option<Millis>,
+}
+
+impl Image {
+    /// What becomes of the snapshot of a device, unless it is completed.
+    pub(crate) fn spoils(&self, device: &str) -> Option<&Spoilt> {
+        self.spoilt.as_ref().filter(|spoilt| spoilt.device.as_ref().is_none_or(|spoilt| spoilt == device))
+    }
 }
 
 /// Where a snapshot is in its life.
@@ -155,6 +237,8 @@ impl SnapshotState {
 pub struct Snapshot {
     /// Its id.
     pub id: String,
+    /// Whose it is.
+    pub owner: String,
     /// The volume that it is of; `vol-ffffffff` for a copy.
     pub volume: String,
     /// Where it is in its life.
@@ -175,10 +259,21 @@ pub struct Snapshot {
     pub tags: Tags,
     /// The image that it was made for.
     pub image: String,
+    /// Who else may make volumes of it.
+    pub permissions: BTreeSet<Permission>,
+    /// What keeps it from being deleted.
+    pub lock: Option<Lock>,
     /// Ground truth: the volume's write clock at `start_time`.
     pub captured: Millis,
     /// Ground truth: whether no guest wrote to the volume at `start_time`.
     pub is_at_rest: bool,
     /// How long it takes to be stored.
     pub(crate) duration: Millis,
+}
+
+impl Snapshot {
+    /// The lock that is in force.
+    pub fn lock_at(&self, now: Millis) -> Option<&Lock> {
+        self.lock.as_ref().filter(|lock| now < lock.expires_at)
+    }
 }

@@ -87,6 +87,31 @@ pub enum Lifecycle {
     SpotPersistent,
 }
 
+/// Whose a public address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PublicAddress {
+    /// Amazon's: it is given back at `stopped`, and a start gets another.
+    Auto,
+    /// The account's.
+    Elastic,
+}
+
+/// What EC2 plans for an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScheduledEvent {
+    /// `instance-reboot`, `system-reboot`, `system-maintenance`, `instance-retirement` or `instance-stop`
+    pub code: String,
+    /// The sentence; one that is over begins with `[Completed]` or `[Canceled]`.
+    pub description: String,
+    /// When it begins at the earliest.
+    pub not_before: Millis,
+    /// When it is over at the latest.
+    #[serde(default)]
+    pub not_after: Option<Millis>,
+}
+
 /// A change of state, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -152,6 +177,20 @@ pub struct Instance {
     pub hibernation: bool,
     /// Its volumes.
     pub devices: Vec<Device>,
+    /// Its instance store devices: `DescribeInstances` does not show them, an image of it does.
+    pub instance_store: Vec<String>,
+    /// Its product codes.
+    pub product_codes: Vec<String>,
+    /// Whose its public address is.
+    pub addressing: Option<PublicAddress>,
+    /// Its public address.
+    pub address: Option<String>,
+    /// `default`, `dedicated` or `host`
+    pub tenancy: String,
+    /// Its dedicated host.
+    pub host: Option<String>,
+    /// What EC2 plans for it.
+    pub events: Vec<ScheduledEvent>,
     /// Its tags.
     pub tags: Tags,
     /// `us-west-2a`
@@ -212,6 +251,8 @@ pub struct Volume {
     pub create_time: Millis,
     /// `us-west-2a`
     pub zone: String,
+    /// The service that manages it.
+    pub operator: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// Milliseconds of writing by guests that no longer write.

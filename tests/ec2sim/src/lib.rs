@@ -10,27 +10,35 @@ mod config;
 mod describe;
 mod fault;
 mod filter;
+mod iam;
 mod image;
 mod instance;
 mod log;
 mod page;
+mod permission;
 mod place;
 mod refusal;
 mod request;
 mod seed;
 mod serve;
+mod shared;
 mod sim;
 mod state;
 mod tags;
+mod throttle;
 mod xml;
 
 pub use crate::{
     clock::{HOUR, MINUTE, Millis, SECOND},
     config::{Config, OptIn, RegionConfig},
     fault::{Admission, Armed, Effect, Fault, Param, When},
-    image::{Image, ImageState, Mapping, Origin, Snapshot, SnapshotState},
-    instance::{Device, Instance, InstanceState, Lifecycle, Moment, Reason, Volume},
+    iam::{Grant, Policy},
+    image::{Image, ImageState, Lock, Mapping, Origin, Protection, Snapshot, SnapshotState},
+    instance::{
+        Device, Instance, InstanceState, Lifecycle, Moment, PublicAddress, Reason, ScheduledEvent, Volume,
+    },
     log::{LogEntry, Outcome},
+    permission::Permission,
     place::{Key, Place},
     request::{Params, Reply, Request},
     seed::{InstanceSeed, StartFault, VolumeSeed},

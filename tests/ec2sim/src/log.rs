@@ -33,9 +33,9 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
-    /// Whether it changed something: accepted, no dry run, no Describe call, the answer lost or not.
+    /// Whether it changed something: accepted, no dry run, no Describe or Get call, the answer lost or not.
     pub fn is_effective(&self) -> bool {
-        !self.action.starts_with("Describe")
+        !["Describe", "Get"].iter().any(|verb| self.action.starts_with(verb))
             && match &self.outcome {
                 Outcome::Ok | Outcome::Lost { code: None } => !self.dry_run,
                 Outcome::Refused { .. } | Outcome::Dropped | Outcome::Lost { code: Some(_) } => false,

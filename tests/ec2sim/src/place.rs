@@ -8,7 +8,7 @@ use crate::{
     clock::Millis,
     config::Config,
     image::{Image, ImageState, Snapshot},
-    instance::{Instance, InstanceState, Moment, Volume},
+    instance::{Instance, InstanceState, Moment, PublicAddress, Volume},
     refusal::Refusal,
     tags::Tags,
 };
@@ -37,6 +37,7 @@ pub(crate) static EMPTY: Place = Place {
     images: BTreeMap::new(),
     snapshots: BTreeMap::new(),
     tokens: BTreeMap::new(),
+    retagged: BTreeMap::new(),
 };
 
 /// What one account has in one region, by id.
@@ -52,6 +53,9 @@ pub struct Place {
     /// Snapshots.
     pub snapshots: BTreeMap<String, Snapshot>,
     pub(crate) tokens: BTreeMap<String, Token>,
+    /// Changes of tags, and what the tags were before each.
+    #[serde(skip)]
+    pub(crate) retagged: BTreeMap<String, Vec<(Millis, Tags)>>,
 }
 
 fn check(id: &str, prefix: &str, code: &str) -> Result<(), Refusal> {
@@ -127,6 +131,16 @@ impl Place {
         }
     }
 
+    pub(crate) fn tags_of(&self, id: &str) -> Option<&Tags> {
+        match id.split_once('-').map_or("", |(prefix, _)| prefix) {
+            "i" => self.instances.get(id).map(|instance| &instance.tags),
+            "ami" => self.images.get(id).map(|image| &image.tags),
+            "snap" => self.snapshots.get(id).map(|snapshot| &snapshot.tags),
+            "vol" => self.volumes.get(id).map(|volume| &volume.tags),
+            _ => None,
+        }
+    }
+
     pub(crate) fn tags_mut(&mut self, id: &str) -> Option<&mut Tags> {
         match id.split_once('-').map_or("", |(prefix, _)| prefix) {
             "i" => self.instances.get_mut(id).map(|instance| &mut instance.tags),
@@ -142,7 +156,7 @@ impl Place {
         self.images.values().find(|image| {
             image.name == name
                 && match image.state {
-                    ImageState::Pending | ImageState::Available => true,
+                    ImageState::Pending | ImageState::Available | ImageState::Disabled => true,
                     ImageState::Failed => config.failed_name_taken,
                     ImageState::Deregistered => {
                         image.deregistered_at.is_some_and(|at| now < at + config.name_release)
@@ -169,6 +183,10 @@ impl Place {
         instance.history.push(Moment { at: now, state, cause: cause.to_owned() });
         if state == InstanceState::Terminated {
             instance.terminated_at = Some(now);
+        }
+        let is_at_rest = [InstanceState::Stopped, InstanceState::Terminated].contains(&state);
+        if is_at_rest && instance.addressing == Some(PublicAddress::Auto) {
+            instance.address = None;
         }
         for device in &instance.devices {
             if let Some(volume) = self.volumes.get_mut(&device.volume) {

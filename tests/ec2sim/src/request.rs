@@ -43,6 +43,13 @@ impl Request {
         self
     }
 
+    /// The same call with another signature.
+    #[must_use]
+    pub fn signed_by(mut self, access_key: &str) -> Self {
+        access_key.clone_into(&mut self.access_key);
+        self
+    }
+
     /// Whether it asks for permission only.
     pub fn is_dry_run(&self) -> bool {
         self.params.get("DryRun").is_some_and(|value| value.eq_ignore_ascii_case("true"))

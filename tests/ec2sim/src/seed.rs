@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Millis, whole},
-    instance::{Device, Instance, InstanceState, Lifecycle, Moment, Reason, Volume},
+    instance::{
+        Device, Instance, InstanceState, Lifecycle, Moment, PublicAddress, Reason, ScheduledEvent, Volume,
+    },
     place::Key,
     sim::Sim,
     tags::Tags,
@@ -33,6 +35,18 @@ pub struct InstanceSeed {
     pub lifecycle: Lifecycle,
     /// `ebs` or `instance-store`
     pub root_device_type: String,
+    /// Its instance store devices: `/dev/sdb`.
+    pub instance_store: Vec<String>,
+    /// Its product codes.
+    pub product_codes: Vec<String>,
+    /// Whether it has a public address, and whose.
+    pub public_address: Option<PublicAddress>,
+    /// `default`, `dedicated` or `host`
+    pub tenancy: String,
+    /// Its dedicated host.
+    pub host: Option<String>,
+    /// What EC2 plans for it.
+    pub events: Vec<ScheduledEvent>,
     /// The Auto Scaling group that it is a member of.
     pub asg: Option<String>,
     /// The service that manages it.
@@ -61,6 +75,12 @@ impl Default for InstanceSeed {
             state: InstanceState::Running,
             lifecycle: Lifecycle::OnDemand,
             root_device_type: "ebs".to_owned(),
+            instance_store: Vec::new(),
+            product_codes: Vec::new(),
+            public_address: None,
+            tenancy: "default".to_owned(),
+            host: None,
+            events: Vec::new(),
             asg: None,
             operator: None,
             disable_api_stop: false,
@@ -80,6 +100,11 @@ pub struct VolumeSeed {
     pub device: String,
     /// Its size.
     pub gib: u32,
+    /// `st1`; absent: `gp3`, or `io2` if several instances may hold it.
+    #[serde(rename = "type")]
+    pub volume_type: Option<String>,
+    /// The service that manages it.
+    pub operator: Option<String>,
     /// Whether several instances may hold it.
     pub multi_attach: bool,
     /// The key that it is encrypted with.
@@ -90,7 +115,15 @@ pub struct VolumeSeed {
 
 impl Default for VolumeSeed {
     fn default() -> Self {
-        Self { device: "/dev/sda1".to_owned(), gib: 8, multi_attach: false, kms_key: None, id: None }
+        Self {
+            device: "/dev/sda1".to_owned(),
+            gib: 8,
+            volume_type: None,
+            operator: None,
+            multi_attach: false,
+            kms_key: None,
+            id: None,
+        }
     }
 }
 
@@ -153,6 +186,7 @@ impl Sim {
                 Some(self.mint("sir").chars().take(12).collect())
             }
         };
+        let address = seed.public_address.map(|_| self.mint_address());
         let image = self.mint("ami");
         let root = devices.first().map_or_else(|| "/dev/sda1".to_owned(), |device| device.name.clone());
         let running = Moment { at: launched, state: InstanceState::Running, cause: "seed".to_owned() };
@@ -174,6 +208,13 @@ impl Sim {
             shutdown_behavior: seed.shutdown_behavior,
             hibernation: seed.hibernation,
             devices,
+            instance_store: seed.instance_store,
+            product_codes: seed.product_codes,
+            addressing: seed.public_address,
+            address,
+            tenancy: seed.tenancy,
+            host: seed.host,
+            events: seed.events,
             tags,
             zone,
             architecture: "x86_64".to_owned(),
@@ -203,7 +244,11 @@ impl Sim {
         let volume = Volume {
             id: id.clone(),
             gib: seed.gib,
-            volume_type: if seed.multi_attach { "io2" } else { "gp3" }.to_owned(),
+            volume_type: seed
+                .volume_type
+                .clone()
+                .unwrap_or_else(|| if seed.multi_attach { "io2" } else { "gp3" }.to_owned()),
+            operator: seed.operator.clone(),
             kms_key: seed.kms_key.clone(),
             multi_attach: seed.multi_attach,
             create_time: at,
@@ -279,6 +324,14 @@ impl Sim {
         let key = Key { account: account.to_owned(), region: region.to_owned() };
         if let Some(instance) = self.place_mut(&key).instances.get_mut(id) {
             instance.start_faults.push(fault);
+        }
+    }
+
+    /// Plans something for an instance; `DescribeInstanceStatus` shows it.
+    pub fn schedule(&mut self, account: &str, region: &str, id: &str, event: ScheduledEvent) {
+        let key = Key { account: account.to_owned(), region: region.to_owned() };
+        if let Some(instance) = self.place_mut(&key).instances.get_mut(id) {
+            instance.events.push(event);
         }
     }
 }

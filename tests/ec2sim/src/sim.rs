@@ -11,6 +11,7 @@ use crate::{
     place::{EMPTY, Key, Place},
     refusal::{Refusal, status},
     request::{Reply, Request},
+    throttle::Buckets,
     xml::{self, Xml},
 };
 
@@ -20,6 +21,7 @@ pub struct Sim {
     pub(crate) config: Config,
     pub(crate) places: BTreeMap<Key, Place>,
     pub(crate) agenda: Agenda,
+    pub(crate) buckets: Buckets,
     faults: Vec<Armed>,
     log: Vec<LogEntry>,
     now: Millis,
@@ -71,6 +73,7 @@ impl Sim {
             config,
             places: BTreeMap::new(),
             agenda: Agenda::default(),
+            buckets: Buckets::default(),
             faults: Vec::new(),
             log: Vec::new(),
             now: 0,
@@ -266,11 +269,26 @@ impl Sim {
                 "AWS was not able to validate the provided access credentials",
             ));
         }
+        self.throttle(call)?;
+        self.authorize(call)?;
         match call.request.action.as_str() {
             "DescribeInstances" => self.describe_instances(call),
             "DescribeInstanceStatus" => self.describe_instance_status(call),
             "DescribeInstanceAttribute" => self.describe_instance_attribute(call),
             "DescribeInstanceTypes" => crate::describe::types::describe(call),
+            "DescribeImageAttribute" => self.describe_image_attribute(call),
+            "DescribeSnapshotAttribute" => self.describe_snapshot_attribute(call),
+            "ModifyImageAttribute" => self.modify_image_attribute(call),
+            "ModifySnapshotAttribute" => self.modify_snapshot_attribute(call),
+            "DisableImage" => self.disable_image(call),
+            "EnableImage" => self.enable_image(call),
+            "EnableImageDeregistrationProtection" => self.protect_image(call),
+            "DisableImageDeregistrationProtection" => self.unprotect_image(call),
+            "EnableImageDeprecation" => self.enable_deprecation(call),
+            "DisableImageDeprecation" => self.disable_deprecation(call),
+            "GetImageBlockPublicAccessState" => self.block_public_access(call),
+            "LockSnapshot" => self.lock_snapshot(call),
+            "UnlockSnapshot" => self.unlock_snapshot(call),
             "DescribeImages" => self.describe_images(call),
             "DescribeSnapshots" => self.describe_snapshots(call),
             "DescribeVolumes" => self.describe_volumes(call),
@@ -307,6 +325,12 @@ impl Sim {
     /// A new id: 17 hexadecimal digits, the first of them 0, as EC2's.
     pub(crate) fn mint(&mut self, prefix: &str) -> String {
         format!("{prefix}-0{:016x}", self.draw())
+    }
+
+    /// An address out of a range that is for documentation (RFC 5737).
+    pub(crate) fn mint_address(&mut self) -> String {
+        let drawn = self.draw();
+        format!("{}.{}", if drawn & 256 == 0 { "203.0.113" } else { "198.51.100" }, drawn & 255)
     }
 
     fn request_id(&mut self) -> String {

@@ -51,6 +51,13 @@ impl Xml {
         }
     }
 
+    pub(crate) fn operator(&mut self, principal: Option<&String>) {
+        self.element("operator", |xml| {
+            xml.text("managed", principal.is_some());
+            xml.maybe("principal", principal);
+        });
+    }
+
     pub(crate) fn reason(&mut self, reason: Option<&crate::instance::Reason>) {
         if let Some(reason) = reason {
             self.element("stateReason", |xml| {

@@ -12,6 +12,10 @@ struct Args {
     /// Ends when both are saved: 0 if everything was as it should be. Otherwise it stays up until Ctrl-C.
     #[arg(long)]
     once: bool,
+
+    /// Goes on after the first save: a region more, revision 2, back to 1, and everything deleted.
+    #[arg(long)]
+    tour: bool,
 }
 
 #[tokio::main]
@@ -21,7 +25,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(tokio::select! {
-        outcome = demo::run(args.once) => match outcome {
+        outcome = demo::run(args.once, args.tour) => match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("\nThe demo failed: {error:#}");

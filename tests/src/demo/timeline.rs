@@ -69,6 +69,32 @@ impl Timeline {
         }
     }
 
+    /// Shows what happens until the objects are as `wanted` says.
+    pub(super) async fn until(
+        &mut self,
+        stage: &mut Stage,
+        limit: Duration,
+        wanted: impl Fn(&BTreeMap<String, SavedTemplate>) -> bool,
+    ) -> anyhow::Result<()> {
+        let waiting = async {
+            let mut ticks = tokio::time::interval(LOOK);
+            loop {
+                ticks.tick().await;
+                self.look(stage).await?;
+                if wanted(&self.objects) {
+                    return Ok(());
+                }
+            }
+        };
+        let late = || anyhow::anyhow!("not so within {} minutes", limit.as_secs() / 60);
+        tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// An object as it was last seen.
+    pub(super) fn object(&self, name: &str) -> Option<&SavedTemplate> {
+        self.objects.get(name)
+    }
+
     /// Goes on showing what happens.
     pub(super) async fn for_ever(&mut self, stage: &mut Stage) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(LOOK);

@@ -110,6 +110,18 @@ impl Record {
         Self { image_by: self.image_by.min(now), ..self.clone() }
     }
 
+    /// The record under which a machine that does not stop is stopped the hard way (R6): new `s` and `m`.
+    #[must_use]
+    pub fn forced(&self, now: Timestamp) -> Self {
+        let image_by = after(now, 240).min(after(self.start_by, -60));
+        Self { stop_by: after(now, STOP_WITHIN), image_by, ..self.clone() }
+    }
+
+    /// Whether the hard stop was planned: only then is `s` later than a minute after `t`.
+    pub fn is_forced(&self) -> bool {
+        self.stop_by > after(self.planned, STOP_WITHIN)
+    }
+
     /// Whether the tags or the fields of a snapshot make it one of this capture.
     pub fn holds(&self, snapshot: &Snapshot) -> bool {
         if let Some(capture) = snapshot.tags.get(names::tag::CAPTURE) {

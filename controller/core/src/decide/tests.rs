@@ -99,7 +99,7 @@ fn is_fenced(step: &Step, status: &SavedTemplateStatus, world: &World, seconds: 
     let value = machine.tags.get(&names::debt_key(OWNER.cluster));
     let capture = status.capture.as_ref().unwrap();
     match step {
-        Step::Stop { record } => {
+        Step::Stop { record, .. } => {
             assert_eq!(value, Some(&record.to_string()));
             assert!(machine.state == InstanceState::Running && at(seconds) <= record.stop_by);
             assert_eq!(machine.launch_time, capture.launch_time.as_ref().map(|time| time.0));
@@ -112,7 +112,14 @@ fn is_fenced(step: &Step, status: &SavedTemplateStatus, world: &World, seconds: 
         }
         Step::Untag { .. } => assert!(capture.stop_requested_time.is_none(), "withdrawn under a Stop"),
         Step::Tag { receipt: Some(_), .. } => assert!(capture.stop_requested_time.is_none()),
-        Step::Tag { receipt: None, .. } | Step::CopyImage { .. } => {}
+        Step::Tag { receipt: None, .. }
+        | Step::CopyImage { .. }
+        | Step::TagImages { .. }
+        | Step::UntagImages { .. }
+        | Step::SetDescription { .. }
+        | Step::Deregister { .. }
+        | Step::DeleteSnapshot { .. }
+        | Step::RemoveReceipt { .. } => {}
     }
 }
 
@@ -314,14 +321,14 @@ fn a_plan_that_is_no_longer_wanted_is_withdrawn_before_anything_is_stopped() {
 }
 
 #[test]
-fn an_image_is_not_missing_two_seconds_after_it_was_accepted_however_long_its_name_was_absent() {
+fn an_image_is_not_missing_two_seconds_after_it_was_accepted_however_long_it_was_absent() {
     let mut status = imaging();
     status.announced = Some(announced(CREATE_IMAGE, 300, 2, None));
     let row = &mut status.regions[0];
     (row.image_id, row.state) = (Some("ami-0123456789abcdef0".parse().unwrap()), RegionState::Pending);
     let mut unseen = world(at(302), vec![tagged(stopped_at(Some(at(12))))], vec![], vec![]);
     let view = Arc::make_mut(unseen.home.as_mut().unwrap());
-    view.absences.insert(OWNER.image_name(OWNER.name, 1, 1), Absence { since: at(41), reads: 90 });
+    view.absences.insert("ami-0123456789abcdef0".into(), Absence { since: at(41), reads: 90 });
     assert_eq!(decided(&plain(), &status, &unseen, 302).status.regions[0].state, RegionState::Pending);
     Arc::make_mut(unseen.home.as_mut().unwrap()).began = at(430);
     assert_eq!(decided(&plain(), &status, &unseen, 430).status.regions[0].state, RegionState::Missing);

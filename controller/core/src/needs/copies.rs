@@ -36,6 +36,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         };
         match row.state {
             RegionState::Available | RegionState::Pending | RegionState::Retained => {}
+            _ if scene.our_images(region).is_none() => soonest = soonest.min(LATER),
             // Somebody disabled it, and may enable it again: no second one is made.
             RegionState::Missing if row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {}
             RegionState::Waiting | RegionState::Failed | RegionState::Missing => match next(scene, &row) {
@@ -97,6 +98,8 @@ fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
     let first = row.announced_time.as_ref().filter(|_| repeats).map_or(now, |first| first.0);
     // Should the outcome stay unknown, the next try waits as long again as since the first.
     let wait = now.duration_since(first).clamp(SHORTEST, LONGEST);
+    let spec = scene.subject.spec;
+    scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
     if let Some(row) = scene.row_mut(&fresh.region) {
         row.attempts = attempts;
         row.revision = revision;
@@ -109,7 +112,8 @@ fn ask(scene: &mut Scene<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
     Unmet::acting(scene, Reason::Copying, message, Step::CopyImage { region, request: Box::new(request) })
 }
 
-/// The request of a row's attempt: the same, token included, however often it is sent.
+/// The request of a row's attempt. The token is that of the copy, not of its tags and description: should they be
+/// edited while a reply is lost, EC2 answers that it had accepted the copy, and they are brought into line afterwards.
 pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -> Option<CopyRequest> {
     let capture = frozen(scene)?;
     let adopted = home_image(scene).and_then(|image| image.source_instance.clone());
@@ -121,13 +125,13 @@ pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -
         source: source.clone(),
         source_region: scene.home().clone(),
         name,
-        description: capture.description.clone().unwrap_or_default(),
+        description: scene.subject.spec.description.clone().unwrap_or_default(),
         image_tags: tags.clone(),
         snapshot_tags: tags,
         token: String::new(),
     };
-    let text = serde_json::to_string(&request).unwrap_or_default();
-    let token = names::hex_digest(&format!("{}/{}/{}/{text}", capture.id, row.region, row.attempts), 64);
+    let text = format!("{}/{}/{}/{}/{}", capture.id, row.region, row.attempts, request.source, request.name);
+    let token = names::hex_digest(&text, 64);
     Some(CopyRequest { token, ..request })
 }
 
@@ -147,8 +151,6 @@ fn frozen(scene: &Scene<'_>) -> Option<CaptureStatus> {
         id: tag(names::tag::CAPTURE),
         revision: scene.subject.spec.revision,
         attempts: tag(names::tag::ATTEMPT).parse().unwrap_or(1),
-        description: Some(image.description.clone()).filter(|text| !text.is_empty()),
-        tags: scene.subject.spec.tags.clone(),
         ..CaptureStatus::default()
     })
 }

@@ -1,10 +1,21 @@
-//! The object goes: no new work, the debt paid, then the finalizer (§9). The images stay (`Retain`).
-use saved_template_api::{Reason, spec::DeletionPolicy};
+//! The object goes (§9): no new work, the debt paid, then what `deletionPolicy` says, then the finalizer.
+use std::time::Duration;
+
+use saved_template_api::{
+    Reason, names,
+    spec::DeletionPolicy,
+    status::{RegionRole, RegionStatus},
+};
 
 use crate::{
     decide::Finalizer,
-    needs::{SOON, Unmet, record},
+    needs::{
+        LATER, SLOWLY, SOON, Unmet, adopt, record,
+        removal::{self, Removal},
+    },
     scene::Scene,
+    step::Step,
+    world::ImageState,
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
@@ -15,23 +26,17 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if owed && scene.subject.finalizer && !is_overdue(scene) {
         return Some(pay_first(scene));
     }
-    if scene.subject.spec.deletion_policy != DeletionPolicy::Retain && scene.subject.finalizer {
-        let message = format!(
-            "spec.deletionPolicy Delete is not yet supported by this version: the images stay, and so does this object \
-             until it says Retain: kubectl -n {} patch savedtemplate {} --type merge -p \
-             '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'",
-            scene.subject.namespace, scene.subject.name
-        );
-        return Some(Unmet {
-            invalid: Some(Reason::NotYetSupported),
-            ..Unmet::stalled(Reason::Deleting, message)
-        });
+    if !scene.subject.finalizer {
+        return Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON));
     }
-    let going = Unmet::waiting(Reason::Deleting, "the images stay (deletionPolicy Retain)", SOON);
-    Some(Unmet {
-        finalizer: if scene.subject.finalizer { Finalizer::Remove } else { Finalizer::Keep },
-        ..going
-    })
+    match scene.subject.spec.deletion_policy {
+        DeletionPolicy::Retain => Some(gone("the images stay (deletionPolicy Retain)")),
+        DeletionPolicy::Delete => Some(delete(scene)),
+    }
+}
+
+fn gone(message: &str) -> Unmet {
+    Unmet { finalizer: Finalizer::Remove, ..Unmet::waiting(Reason::Deleting, message, SOON) }
 }
 
 /// A debt holds the object until the machine's limit has passed; then the tag and the restart loop remain.
@@ -44,4 +49,94 @@ fn pay_first(scene: &mut Scene<'_>) -> Unmet {
     let step = unmet.and_then(|unmet| unmet.step);
     let message = "the machine is given back before the object goes";
     Unmet { step, ..Unmet::waiting(Reason::Deleting, message, SOON) }
+}
+
+/// Everything of ours in every region that was ever used: copies, then home, then the receipt on the machine.
+fn delete(scene: &mut Scene<'_>) -> Unmet {
+    if let Some(message) = adopt::held_by_other(scene) {
+        return Unmet { look_again: SLOWLY, ..Unmet::stalled(Reason::Deleting, message) };
+    }
+    let home = scene.home().clone();
+    let regions = scene.regions_ever();
+    for region in &regions {
+        if scene.row(region).is_none() {
+            let role = if *region == home { RegionRole::Home } else { RegionRole::Copy };
+            let row = RegionStatus::waiting(region.clone(), "x86_64".to_owned(), role);
+            scene.status.regions.push(row);
+        }
+    }
+    let (copies, homes): (Vec<_>, Vec<_>) = regions.into_iter().partition(|region| *region != home);
+    let copying = copies.iter().any(|region| {
+        let pending = |image: &&crate::world::Image| image.state == ImageState::Pending;
+        scene.our_images(region).is_none_or(|images| images.iter().any(pending))
+    });
+    let mut waits: Option<(Duration, String)> = None;
+    let mut hindered: Vec<String> = Vec::new();
+    for region in copies.iter().chain(&homes) {
+        // The source of a copy is not touched while EC2 reads it.
+        if *region == home && copying {
+            waits.get_or_insert((SOON, format!("{home} waits for the copies")));
+            continue;
+        }
+        match removal::next(scene, region) {
+            Removal::Done => {}
+            Removal::Step(step) => {
+                if let Some(left) = removal::pause_left_of(scene, &step) {
+                    waits.get_or_insert((left, format!("{region}: {} is tried again", step.name())));
+                    continue;
+                }
+                return act(scene, step);
+            }
+            Removal::Wait(wait, why) => _ = waits.get_or_insert((wait, format!("{region}: {why}"))),
+            Removal::Blocked(wait) => {
+                let row = scene.row(region).and_then(|row| row.message.clone()).unwrap_or_default();
+                hindered.push(format!("{region}: {row}"));
+                waits.get_or_insert((wait.min(SLOWLY), String::new()));
+            }
+            Removal::Unreadable(why) => {
+                hindered.push(why);
+                waits.get_or_insert((LATER, String::new()));
+            }
+        }
+    }
+    if !hindered.is_empty() {
+        let look_again = waits.map_or(LATER, |(wait, _)| wait);
+        let retain = retain(scene);
+        let message =
+            format!("{}; to keep what is left and let the object go: {retain}", hindered.join("; "));
+        return Unmet::waiting(Reason::Deleting, message, look_again);
+    }
+    if let Some((wait, why)) = waits {
+        return Unmet::waiting(Reason::Deleting, why, wait);
+    }
+    match receipt(scene) {
+        Some(step) if removal::pause_left_of(scene, &step).is_none() => act(scene, step),
+        Some(_) => Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON),
+        None => gone("nothing is left in any region"),
+    }
+}
+
+pub(crate) fn retain(scene: &Scene<'_>) -> String {
+    format!(
+        "kubectl -n {} patch savedtemplate {} --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'",
+        scene.subject.namespace, scene.subject.name
+    )
+}
+
+fn act(scene: &mut Scene<'_>, step: Step) -> Unmet {
+    let region = step.region().cloned();
+    let message = format!("{} in {}", step.name(), region.as_ref().unwrap_or(scene.home()));
+    Unmet::acting(scene, Reason::Deleting, message, step)
+}
+
+/// The receipt is taken off by value, if the machine is still there. One that cannot be taken off holds up nothing.
+fn receipt(scene: &Scene<'_>) -> Option<Step> {
+    let source = scene.status.source.as_ref()?.instance_id.as_ref()?;
+    let instance = scene.instances().iter().find(|instance| instance.id == *source)?;
+    let key = scene.owner().receipt_key();
+    let value = instance.tags.get(&key).cloned()?;
+    let refused = scene.announced(crate::step::REMOVE_RECEIPT).is_some_and(|last| last.settled.is_some());
+    let ours = value.starts_with('r') && !instance.state.is_gone() && !refused;
+    debug_assert!(key.starts_with(names::tag::RECEIPT_PREFIX));
+    ours.then(|| Step::RemoveReceipt { instance: source.clone(), key, value })
 }

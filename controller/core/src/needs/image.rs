@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
-    spec::RestartWhen,
+    spec::{CaptureMode, RestartWhen},
     status::{Announced, CaptureStatus, RegionState},
 };
 
@@ -23,19 +23,51 @@ const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
 
 /// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
 pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let open = scene.open_capture().filter(|capture| capture.stop_requested_time.is_some());
-    let capture = open.cloned()?;
+    let claims = scene.is_claim();
+    let begun = |capture: &&CaptureStatus| {
+        capture.stop_requested_time.is_some() || (claims && capture.image_requested_time.is_some())
+    };
+    let capture = scene.open_capture().filter(begun).cloned()?;
     if capture.reason.is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
         return None;
     }
     let record = scene.record()?;
     let instance = scene.instance();
-    let back = instance.is_some_and(|instance| given_back(scene, &record, instance));
+    let back = !claims && instance.is_some_and(|instance| given_back(scene, &record, instance));
     if capture.image_requested_time.is_some() && (capture.debt.is_none() || back) {
         return Some(without_image(scene, &record));
     }
+    if claims {
+        return Some(claim(scene, &capture, &record, instance?));
+    }
     let stopped = instance.filter(|instance| instance.state == InstanceState::Stopped)?;
     Some(ask(scene, &capture, &record, stopped))
+}
+
+/// The machine is not stopped for the image: its claim is on it, and nobody else has one.
+pub(crate) fn claim(
+    scene: &mut Scene<'_>,
+    capture: &CaptureStatus,
+    record: &Record,
+    instance: &Instance,
+) -> Unmet {
+    let wait = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
+    if later(scene.now, IMAGE_MARGIN) > record.image_by {
+        let message = "EC2 did not take the request for the image in time";
+        return record::give_up(scene, Reason::InstanceBusy.name(), message).unwrap_or_else(|| wait(message));
+    }
+    let asked = capture.image_requested_time.is_some();
+    let unmet = ask(scene, capture, record, instance);
+    if !asked
+        && unmet.step.is_some()
+        && let Some(capture) = scene.status.capture.as_mut()
+        && capture.mode == CaptureMode::Reboot
+        && instance.state == InstanceState::Running
+        && capture.image_requested_time.is_some()
+    {
+        capture.disruptions = capture.disruptions.saturating_add(1);
+    }
+    unmet
 }
 
 fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {
@@ -55,7 +87,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
         Some(_) | None => return wait("the restart record is not on the machine: it is written again first"),
     }
     if !scene.is_fresh() || scene.pause_left(CREATE_IMAGE, Duration::from_secs(30)).is_some() {
-        return wait("the machine is stopped; waiting for EC2 to show the image");
+        return wait("waiting for EC2 to show the image");
     }
     if !same_volumes(capture, instance) {
         return expect_other_volumes(scene, record, instance);
@@ -66,7 +98,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
         capture.image_requested_time.get_or_insert(now);
     }
     let step = Step::CreateImage(Box::new(request));
-    Unmet::acting(scene, Reason::Capturing, "asking EC2 for the image of the stopped machine", step)
+    Unmet::acting(scene, Reason::Capturing, format!("asking EC2 for the image of {}", instance.id), step)
 }
 
 /// The request whose snapshots are the barrier.
@@ -75,15 +107,18 @@ pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance
     ImageRequest {
         instance: instance.id.clone(),
         name: scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts),
-        description: capture.description.clone().unwrap_or_default(),
+        description: scene.subject.spec.description.clone().unwrap_or_default(),
         image_tags: tags.clone(),
         snapshot_tags: tags,
+        reboot: capture.mode == CaptureMode::Reboot && instance.state == InstanceState::Running,
+        excluded_devices: capture.exclude_device_names.clone(),
     }
 }
 
 /// The set of volumes is that of this instant: n alone is rewritten, the rest of the record stays.
 fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Unmet {
-    let volumes: Vec<_> = instance.attachments.iter().map(|volume| volume.volume.clone()).collect();
+    let excluded = scene.capture().map(|capture| capture.exclude_device_names.clone()).unwrap_or_default();
+    let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     if instance.attachments.iter().any(|volume| !volume.attached) {
         return Unmet::waiting(Reason::Capturing, "a volume is being attached or detached", SOON);
     }
@@ -154,7 +189,7 @@ fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     if scene.now < later(record.image_by, IMAGE_MARGIN) {
         return Unmet::waiting(Reason::Capturing, "the machine is back; looking for its image", SOON);
     }
-    fail(scene, Reason::ImageFailed, "the machine was given back before EC2 showed an image of it")
+    fail(scene, Reason::ImageFailed, "EC2 never showed the image that was asked for")
 }
 
 /// The attempt has no image that could be served. Its image and snapshots stay.
@@ -172,13 +207,17 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     match row.state {
         RegionState::Available if fold::is_good(scene.capture()) => None,
         RegionState::Missing => {
-            let text = format!("{shown} is disabled or gone; it is not made again by itself");
+            let why = row.message.clone().unwrap_or_else(|| format!("{shown} is gone"));
+            let next = scene.status.latest_revision.unwrap_or(0).saturating_add(1);
+            let text =
+                format!("{why}; it is not made again by itself: set spec.revision to {next} to capture anew");
             Some(Unmet::stalled(Reason::ImageMissing, text))
         }
         RegionState::Failed => {
             let why = row.message.unwrap_or_default();
+            let next = scene.status.latest_revision.unwrap_or(0).saturating_add(1);
             let text = format!(
-                "{shown} failed ({why}) and is not made again by itself: deregister it, and apply the template again"
+                "{shown} failed ({why}) and is not made again by itself: set spec.revision to {next} to capture anew"
             );
             Some(Unmet::stalled(Reason::Failed, text))
         }

@@ -1,19 +1,25 @@
 //! A new capture: frozen and written down before the machine hears of it.
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
-    spec::{RestartWhen, StopSpec},
-    status::{CaptureStatus, Consistency, RegionState},
+    spec::CaptureMode,
+    status::{CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
 };
 
 use crate::{
     debt::{Awaits, Record, later},
     decide::Question,
-    needs::{SLOWLY, SOON, Unmet, preflight, record},
-    scene::{Scene, left},
+    fold,
+    needs::{LATER, SLOWLY, SOON, Unmet, adopt, preflight, record},
+    scene::{Scene, awaits, left},
     step::Step,
-    world::Instance,
+    world::{Instance, InstanceState},
 };
+
+/// §4: somebody else was faster; asked again after this.
+const BUSY: Duration = Duration::from_mins(1);
 
 /// Whether the revision still has to be captured, and may be.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
@@ -25,8 +31,45 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         Some(capture) if capture.reason.is_none() => Ok(None),
         None if scene.home_row().is_some_and(|row| row.image_id.is_some()) => Ok(None),
         Some(capture) => failed(scene, &capture),
-        None => begin(scene, None),
+        None => match never_again(scene) {
+            Some(unmet) => Ok(Some(unmet)),
+            None => begin(scene, None),
+        },
     }
+}
+
+/// Only a revision that is larger than all before is captured: any other one has its image, or had it.
+fn never_again(scene: &Scene<'_>) -> Option<Unmet> {
+    let revision = scene.subject.spec.revision;
+    let latest = scene.status.latest_revision.filter(|latest| *latest >= revision)?;
+    let entry = scene.status.revisions.iter().find(|entry| entry.revision == revision);
+    let next = latest.saturating_add(1);
+    let id = entry.and_then(|entry| entry.images.first()).map(|image| image.image_id.to_string());
+    let lost = entry.is_some_and(|entry| entry.state != RevisionState::Failed) || latest == revision;
+    Some(if lost {
+        let what = id.map_or_else(|| "its image".to_owned(), |id| format!("its image ({id})"));
+        let message = format!(
+            "revision {revision} was captured before and {what} is gone: it is not made again by itself; to capture the \
+             machine anew, set spec.revision to {next}"
+        );
+        Unmet::stalled(Reason::ImageMissing, message)
+    } else {
+        let have: Vec<String> =
+            scene.status.revisions.iter().filter(|entry| has_image(entry)).map(number).collect();
+        let message = format!(
+            "revision {revision} has no image (these have: {}): select one of them, or set spec.revision to {next} to capture",
+            if have.is_empty() { "none".to_owned() } else { have.join(", ") }
+        );
+        Unmet::stalled(Reason::RevisionNotFound, message)
+    })
+}
+
+fn has_image(entry: &RevisionStatus) -> bool {
+    entry.state == RevisionState::Available
+}
+
+fn number(entry: &RevisionStatus) -> String {
+    entry.revision.to_string()
 }
 
 /// A capture ended without an image: it is tried again only while it may disrupt the machine.
@@ -40,9 +83,14 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
         return Ok(Some(Unmet::stalled(Reason::Failed, text)));
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
-    if let Some(left) = left(ended, SLOWLY, scene.now) {
-        let again = later(ended, SignedDuration::try_from(SLOWLY).unwrap_or_default());
-        let why = capture.reason.as_deref().and_then(|reason| reason.parse().ok());
+    let why = capture.reason.as_deref().and_then(|reason| reason.parse().ok());
+    let pause = match why {
+        Some(Reason::Suspended) => Duration::ZERO,
+        Some(Reason::InstanceBusy) => BUSY,
+        _ => SLOWLY.saturating_mul(u32::try_from(capture.attempts).unwrap_or(1).clamp(1, 12)),
+    };
+    if let Some(left) = left(ended, pause, scene.now) {
+        let again = later(ended, SignedDuration::try_from(pause).unwrap_or_default());
         let told = |reason: &Reason| ConditionType::Validated.reasons_otherwise().contains(reason);
         let reason = why.filter(told).unwrap_or(Reason::InstanceBusy);
         let unmet = Unmet::invalid(reason, format!("{message}; tried again at {again}"));
@@ -52,12 +100,40 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
 }
 
 fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<Unmet>, Question> {
+    if let Some(message) = adopt::held_by_other(scene) {
+        return Ok(Some(Unmet::invalid(Reason::HeldByOtherCluster, message)));
+    }
     let instance = match preflight::check(scene)? {
         Ok(instance) => instance,
         Err(unmet) => return Ok(Some(unmet)),
     };
-    let attempts = last.map_or_else(|| seen_attempts(scene).saturating_add(1), |last| last.attempts);
+    if scene.subject.spec.suspend {
+        return Ok(Some(suspended(scene)));
+    }
+    match scene.world.claim.clone() {
+        None => return Err(Question::Claim(instance.id.clone())),
+        Some(Err(other)) => {
+            let message = format!("{} is being saved by {other}: waiting until it is done", instance.id);
+            let busy = Unmet::waiting(Reason::Preflight, message, LATER);
+            return Ok(Some(Unmet { invalid: Some(Reason::InstanceBusy), ..busy }));
+        }
+        Some(Ok(())) => {}
+    }
+    // A plan under which nothing was asked for keeps its number; a name that may be taken is not tried again (§6).
+    let seen = seen_attempts(scene).saturating_add(1);
+    let attempts = match last {
+        Some(last) if last.image_requested_time.is_none() => last.attempts,
+        Some(last) => last.attempts.saturating_add(1).max(seen),
+        None => seen,
+    };
     Ok(Some(write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), None)))
+}
+
+/// Everything that can be checked is good, and nothing is done.
+pub(crate) fn suspended(scene: &Scene<'_>) -> Unmet {
+    let message =
+        format!("spec.suspend is true: revision {} waits until it is false", scene.subject.spec.revision);
+    Unmet::stalled(Reason::Suspended, message)
 }
 
 /// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
@@ -88,13 +164,13 @@ fn write(
     let spec = scene.subject.spec;
     let max_downtime_seconds = spec.capture.max_downtime_seconds_or_default();
     let id = capture_id(scene, attempts);
-    let awaits = match spec.capture.restart_when {
-        RestartWhen::SnapshotsStarted => Awaits::Snapshots,
-        RestartWhen::ImageAvailable => Awaits::Image,
-    };
+    let mode = spec.capture.mode_or_default();
+    let stops = mode == CaptureMode::Stop && instance.state != InstanceState::Stopped;
+    let awaits = if stops { awaits(spec.capture.restart_when) } else { Awaits::Nothing };
     let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
-    let limits = (StopSpec::default().timeout_seconds, max_downtime_seconds);
-    let volumes: Vec<_> = instance.attachments.iter().map(|volume| volume.volume.clone()).collect();
+    let limits = (spec.capture.stop.timeout_seconds, max_downtime_seconds);
+    let excluded = spec.capture.exclude_device_names.clone();
+    let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     let record =
         Record::plan(instance.id.clone(), id.clone(), owner, scene.now, limits, awaits, volumes.len());
     let capture = CaptureStatus {
@@ -102,11 +178,11 @@ fn write(
         revision: spec.revision,
         attempts,
         disruptions,
-        mode: spec.capture.mode_or_default(),
+        mode,
         restart_when: spec.capture.restart_when,
         max_downtime_seconds,
-        description: spec.description.clone(),
-        tags: spec.tags.clone(),
+        exclude_device_names: excluded,
+        on_stop_timeout: spec.capture.stop.on_timeout,
         expected_volumes: volumes,
         debt: Some(record.to_string()),
         consistency: Consistency::Unknown,
@@ -127,7 +203,7 @@ fn write(
         (row.reason, row.message) = (None, None);
         row.attempts = attempts;
     }
-    scene.status.applied_tag_keys = spec.tags.iter().map(|tag| tag.key.clone()).collect();
+    scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
     let step = Step::Tag { receipt: Some(record::receipt(scene, &record)), record, replaces };
     Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
 }
@@ -136,7 +212,7 @@ fn write(
 fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
     let subject = &scene.subject;
     let number = scene.status.announced.as_ref().map_or(0, |announced| announced.number);
-    let last = scene.capture().map(|capture| capture.id.clone()).unwrap_or_default();
+    let last = scene.status.capture.as_ref().map(|capture| capture.id.clone()).unwrap_or_default();
     let text = format!(
         "{}/{}/{}/{}/{}/{attempts}/{number}/{last}/{}",
         subject.cluster,

@@ -2,17 +2,21 @@
 use saved_template_api::{
     Reason,
     condition::cut,
-    ids::{Region, VolumeId},
+    ids::{InstanceId, Region, VolumeId},
+    names,
+    spec::{CaptureMode, InstanceStore},
     status::{CaptureStatus, CheckResult, PreflightCheck},
 };
 
 use crate::{
+    debt::stop_timeout,
     decide::Question,
     fold,
-    needs::{LATER, Unmet, image, plan, record},
+    needs::{LATER, Unmet, Waits, image, plan, record},
+    own::revision_of,
     refusal::{Class, Refusal},
-    scene::Scene,
-    world::{Instance, InstanceState, OptIn, Probe},
+    scene::{Scene, seconds_between},
+    world::{Image, ImageState, Instance, InstanceState, OptIn, Probe, Snapshot, SnapshotState, Volume},
 };
 
 /// The row of volumes with Multi-Attach: their snapshots prove nothing about other writers.
@@ -71,7 +75,12 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
         findings.extend(probed(scene, instance, probe));
     }
     let bad = findings.iter().find(|finding| finding.row.result == CheckResult::Failed);
-    let unmet = bad.map(|bad| Unmet::invalid(bad.reason, bad.row.message.clone().unwrap_or_default()));
+    let unmet = bad.map(|bad| {
+        let unmet = Unmet::invalid(bad.reason, bad.row.message.clone().unwrap_or_default());
+        // Busy is over by itself.
+        let busy = bad.reason == Reason::InstanceBusy;
+        if busy { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet }
+    });
     scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(64).collect();
     Ok(unmet.map_or(Ok(instance), Err))
 }
@@ -149,16 +158,17 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     let receipt = instance.tags.get(&scene.owner().receipt_key())?;
     let revision: Option<i32> =
         receipt.strip_prefix('r').and_then(|text| text.split(' ').next()).and_then(|text| text.parse().ok());
-    let begun = revision.is_some_and(|revision| revision >= scene.subject.spec.revision);
-    (begun && scene.status.latest_revision.is_none()).then(|| {
+    let begun = revision.filter(|revision| *revision >= scene.subject.spec.revision)?;
+    let is_news = scene.status.latest_revision.is_none_or(|latest| latest < begun);
+    is_news.then(|| {
         let message = format!(
-            "the receipt on {} says that revision {} was captured before ({receipt}), and its image is gone: it is not captured \
-             again by itself. To allow it: aws ec2 delete-tags --region {} --resources {} --tags Key={}",
-            instance.id,
-            scene.subject.spec.revision,
-            scene.home(),
-            instance.id,
-            scene.owner().receipt_key()
+            "the receipt on {id} says that revision {begun} was captured before ({receipt}), and its image is gone: it is not \
+             captured again by itself. Set spec.revision to {next}, or, to allow it: aws ec2 delete-tags --region {region} \
+             --resources {id} --tags Key={key}",
+            id = instance.id,
+            next = begun.saturating_add(1),
+            region = scene.home(),
+            key = scene.owner().receipt_key()
         );
         Unmet::stalled(Reason::ImageMissing, message)
     })
@@ -189,27 +199,46 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
     let spot = instance.lifecycle.as_deref().is_some_and(|lifecycle| lifecycle != "on-demand");
     let attached =
         !instance.attachments.is_empty() && instance.attachments.iter().all(|volume| volume.attached);
+    let (stops, reboots) = (stops(scene, instance), reboots(scene, instance));
+    let disturbed = |check: &str, tag: Option<String>, reason: Reason, what: &str| match tag {
+        Some(tag) if stops => failed(
+            check,
+            reason,
+            format!("{id} {what} (tag {tag}): save it with spec.capture.mode NoReboot, or detach it first"),
+        ),
+        Some(tag) if reboots => noted(
+            check,
+            CheckResult::Warning,
+            format!("{id} {what} (tag {tag}), which may take its reboot for a failure"),
+        ),
+        Some(_) | None => passed(check),
+    };
     let mut findings = vec![
         state(instance),
         test("RootDevice", instance.ebs_root, Reason::UnsupportedRootDevice, || {
             format!("the root device of {id} is instance store: only EBS-backed machines can be saved")
         }),
-        test("OnDemand", !spot, Reason::SpotInstance, || {
-            format!("{id} is a Spot Instance: EC2 may not start it again; save a machine that is not")
-        }),
-        test("AutoScaling", group.is_none(), Reason::AutoScalingMember, || {
+        test("OnDemand", !(spot && stops), Reason::SpotInstance, || {
             format!(
-                "{id} belongs to an Auto Scaling group, which would replace it while it is stopped: detach it, or enter standby, first"
+                "{id} is a Spot Instance, which EC2 may not start again: save it with spec.capture.mode Reboot or NoReboot"
             )
         }),
-        test("ClusterNode", node.is_none(), Reason::ClusterNode, || {
-            format!(
-                "{id} looks like a node of a cluster (tag {}): stopping it would drain it",
-                node.unwrap_or_default()
-            )
-        }),
+        disturbed(
+            "AutoScaling",
+            group,
+            Reason::AutoScalingMember,
+            "belongs to an Auto Scaling group, which replaces what does not run",
+        ),
+        disturbed(
+            "ClusterNode",
+            node,
+            Reason::ClusterNode,
+            "looks like a node of a cluster, which drains what does not run",
+        ),
         test("Managed", !instance.managed, Reason::ManagedInstance, || {
-            format!("{id} is managed by an AWS service, which alone may stop it")
+            format!(
+                "{id} is managed by an AWS service, which alone may change it: save a machine that is not"
+            )
         }),
         test("Placement", !(is_mac || instance.outpost || local_zone), Reason::InstanceNotSupported, || {
             format!("{id} is a Mac instance, or on an Outpost or in a Local Zone: not supported")
@@ -218,32 +247,96 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
             format!("{id} has {} tags: EC2 allows 50 and two are needed, remove some", instance.tags.len())
         }),
         test("Volumes", attached, Reason::InstanceBusy, || {
-            format!("{id} has no volume, or one that is being attached or detached")
+            format!("{id} has no volume, or one that is being attached or detached: asked again")
         }),
+        devices(scene, instance),
     ];
-    if instance.hibernation {
-        let text = "hibernation is configured: machines started from the image may not be reachable";
-        findings.push(noted("Hibernation", CheckResult::Warning, text));
-    }
+    findings.extend(warnings(scene, instance));
     findings.extend(free_names(scene));
     findings
+}
+
+fn stops(scene: &Scene<'_>, instance: &Instance) -> bool {
+    let mode = scene.subject.spec.capture.mode_or_default();
+    mode == CaptureMode::Stop && instance.state != InstanceState::Stopped
+}
+
+fn reboots(scene: &Scene<'_>, instance: &Instance) -> bool {
+    let mode = scene.subject.spec.capture.mode_or_default();
+    mode == CaptureMode::Reboot && instance.state != InstanceState::Stopped
+}
+
+/// What is left out must be there, and must not be the root.
+fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
+    let known: Vec<&str> = instance.attachments.iter().map(|volume| volume.device.as_str()).collect();
+    let excluded = &scene.subject.spec.capture.exclude_device_names;
+    let is_root = |device: &&String| instance.root_device.as_ref() == Some(*device);
+    if let Some(root) = excluded.iter().find(is_root) {
+        let text = format!(
+            "{root} is the root device of {}: take it out of spec.capture.excludeDeviceNames",
+            instance.id
+        );
+        return failed("Devices", Reason::DeviceNotFound, text);
+    }
+    let unknown = excluded.iter().find(|device| !known.contains(&device.as_str()));
+    unknown.map_or_else(
+        || passed("Devices"),
+        |device| {
+            let text = format!(
+                "{} has no device {device} (it has {}): correct spec.capture.excludeDeviceNames",
+                instance.id,
+                known.join(", ")
+            );
+            failed("Devices", Reason::DeviceNotFound, text)
+        },
+    )
+}
+
+/// What the author should know, and what is no reason not to begin.
+fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
+    let capture = &scene.subject.spec.capture;
+    let (stops, limit) = (stops(scene, instance), capture.max_downtime_seconds_or_default());
+    let timeout = capture.stop.timeout_seconds;
+    let counted = stop_timeout(timeout, limit);
+    let rows = [
+        (
+            "Hibernation",
+            instance.hibernation,
+            "hibernation is configured: machines started from the image may not be reachable".to_owned(),
+        ),
+        (
+            "PublicAddress",
+            instance.lent_address && stops,
+            "its public IPv4 address is lent by EC2 and changes with the stop: use an Elastic IP address to keep it".to_owned(),
+        ),
+        (
+            "ProductCodes",
+            instance.product_codes,
+            "it has AWS Marketplace product codes: its image cannot be made public, nor copied by other accounts".to_owned(),
+        ),
+        (
+            "DedicatedHost",
+            instance.dedicated_host && stops,
+            "it is bound to a dedicated host: it starts again only if that host has room".to_owned(),
+        ),
+        (
+            "StopTimeout",
+            counted < i64::from(timeout) && stops,
+            format!("spec.capture.stop.timeoutSeconds counts as {counted}: the image must fit before maxDowntimeSeconds"),
+        ),
+    ];
+    let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
+    holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).collect()
 }
 
 fn state(instance: &Instance) -> Finding {
     let id = &instance.id;
     match instance.state {
-        InstanceState::Running => passed("State"),
-        InstanceState::Stopped => {
-            let text = format!(
-                "{id} is stopped. Saving a stopped machine is not yet supported by this version: start it with \
-                 aws ec2 start-instances --instance-ids {id}"
-            );
-            failed("State", Reason::NotYetSupported, text)
-        }
+        InstanceState::Running | InstanceState::Stopped => passed("State"),
         InstanceState::Pending | InstanceState::Stopping | InstanceState::Unknown => failed(
             "State",
             Reason::InstanceBusy,
-            format!("{id} is {}: waiting until it runs", instance.state.as_str()),
+            format!("{id} is {}: waiting until it runs or is stopped", instance.state.as_str()),
         ),
         InstanceState::ShuttingDown | InstanceState::Terminated => {
             failed("State", Reason::InstanceTerminated, format!("{id} is {}", instance.state.as_str()))
@@ -288,8 +381,8 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
         id: "0".repeat(16),
         revision: spec.revision,
         attempts: plan::seen_attempts(scene).saturating_add(1),
-        description: spec.description.clone(),
-        tags: spec.tags.clone(),
+        mode: spec.capture.mode_or_default(),
+        exclude_device_names: spec.capture.exclude_device_names.clone(),
         ..CaptureStatus::default()
     };
     Question::Probe {
@@ -303,20 +396,40 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
 /// What only calls about this machine tell.
 fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding> {
     let id = &instance.id;
+    let (stops, region) = (stops(scene, instance), scene.home());
     let mut findings = vec![
         answer("StopProtection", &probe.stop_protected, |protected| {
-            test("StopProtection", !protected, Reason::StopProtected, || {
+            test("StopProtection", !(protected && stops), Reason::StopProtected, || {
                 format!(
-                    "{id} is protected from being stopped: aws ec2 modify-instance-attribute --instance-id {id} --no-disable-api-stop"
+                    "{id} is protected from being stopped: aws ec2 modify-instance-attribute --region {region} --instance-id {id} --no-disable-api-stop"
                 )
             })
         }),
         answer("InstanceStore", &probe.instance_store, |has_store| {
-            test("InstanceStore", !has_store, Reason::InstanceStoreDataLoss, || {
-                format!("{id} has instance-store volumes: a stop erases their data, and no image holds it")
-            })
+            instance_store(scene, id, has_store && stops)
         }),
-        multi_attach(&probe.multi_attach),
+        answer("ShutdownBehavior", &probe.shutdown_terminates, |terminates| {
+            let text = "a shutdown from inside terminates it (instanceInitiatedShutdownBehavior): nobody should do that while it is saved";
+            if terminates && stops {
+                noted("ShutdownBehavior", CheckResult::Warning, text)
+            } else {
+                passed("ShutdownBehavior")
+            }
+        }),
+        answer("ScheduledEvents", &probe.events, |events| {
+            let text = format!("EC2 has events scheduled for it: {}", events.join(", "));
+            if events.is_empty() {
+                passed("ScheduledEvents")
+            } else {
+                noted("ScheduledEvents", CheckResult::Warning, text)
+            }
+        }),
+        owned_volumes(&probe.volumes),
+        encrypted(&probe.volumes, stops),
+        young_snapshots(scene, probe),
+        pending_images(scene, id, &probe.pending_images),
+        namesakes(scene, &probe.namesakes),
+        multi_attach(&probe.volumes),
         answer("CreateImagePermitted", &probe.create_image, |()| passed("CreateImagePermitted")),
     ];
     match &probe.regions {
@@ -337,12 +450,120 @@ fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding>
     findings
 }
 
+fn instance_store(scene: &Scene<'_>, id: &InstanceId, erases: bool) -> Finding {
+    match scene.subject.spec.capture.instance_store {
+        _ if !erases => passed("InstanceStore"),
+        InstanceStore::Discard => {
+            let text = "a stop erases its instance-store volumes, as spec.capture.instanceStore allows";
+            noted("InstanceStore", CheckResult::Warning, text)
+        }
+        InstanceStore::Refuse => {
+            let text = format!(
+                "{id} may have instance-store volumes: a stop erases their data, and no image holds it. Allow it with \
+                 spec.capture.instanceStore Discard, or use spec.capture.mode Reboot"
+            );
+            failed("InstanceStore", Reason::InstanceStoreDataLoss, text)
+        }
+    }
+}
+
+fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
+    answer("VolumeOwner", volumes, |volumes| {
+        let managed = volumes.iter().find(|volume| volume.managed);
+        test("VolumeOwner", managed.is_none(), Reason::InstanceNotSupported, || {
+            let id = managed.map(|volume| volume.id.to_string()).unwrap_or_default();
+            format!(
+                "{id} is managed by an AWS service: leave its device out with spec.capture.excludeDeviceNames"
+            )
+        })
+    })
+}
+
+/// The start of a machine with encrypted volumes needs the key; EC2 cannot be asked beforehand.
+fn encrypted(volumes: &Result<Vec<Volume>, Refusal>, stops: bool) -> Finding {
+    let keys: Vec<&str> =
+        volumes.as_deref().unwrap_or_default().iter().filter_map(|volume| volume.key.as_deref()).collect();
+    let text = format!(
+        "whether the controller's identity may use {} (kms:CreateGrant) cannot be tried: without it the start fails",
+        keys.join(", ")
+    );
+    if keys.is_empty() || !stops {
+        passed("VolumeKeys")
+    } else {
+        noted("VolumeKeys", CheckResult::Unknown, text)
+    }
+}
+
+/// §11: EC2 refuses a snapshot of a volume that has too many pending ones, or a very young one.
+fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
+    answer("PendingSnapshots", &probe.snapshots, |snapshots| {
+        let slow = |volume: &VolumeId| {
+            let volumes = probe.volumes.as_deref().unwrap_or_default();
+            volumes.iter().any(|known| known.id == *volume && ["st1", "sc1"].contains(&known.kind.as_str()))
+        };
+        let pending = |volume: &VolumeId| {
+            let of = |shot: &&Snapshot| shot.volume == *volume && shot.state == SnapshotState::Pending;
+            snapshots.iter().filter(of).count()
+        };
+        let young = |volume: &VolumeId| {
+            let at = snapshots.iter().filter(|shot| shot.volume == *volume).filter_map(|shot| shot.started);
+            at.max().is_some_and(|at| seconds_between(at, scene.now) < 15)
+        };
+        let busy = snapshots.iter().map(|shot| &shot.volume).find(|volume| {
+            let most = if slow(volume) { 1 } else { 4 };
+            pending(volume) >= most || young(volume)
+        });
+        test("PendingSnapshots", busy.is_none(), Reason::InstanceBusy, || {
+            let id = busy.map(ToString::to_string).unwrap_or_default();
+            format!("{id} has snapshots that are young or still being made: waiting until they are done")
+        })
+    })
+}
+
+/// §4: a backup tool that is imaging the machine: our stop would spoil its image.
+fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
+    answer("PendingImages", images, |images| {
+        let other =
+            images.iter().find(|image| !scene.owns(&image.tags) && image.state == ImageState::Pending);
+        test("PendingImages", other.is_none(), Reason::InstanceBusy, || {
+            let image = other.map(|image| image.id.to_string()).unwrap_or_default();
+            format!("somebody else is making {image} of {id}: waiting until it is done")
+        })
+    })
+}
+
+/// Another cluster has saved a template of this namespace, name and revision.
+fn namesakes(scene: &Scene<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
+    answer("RevisionFree", images, |images| {
+        let foreign = images.iter().filter(|image| scene.names_this(&image.tags) && !scene.owns(&image.tags));
+        let newest = foreign
+            .filter_map(|image| Some((revision_of(&image.tags)?, image)))
+            .max_by_key(|(revision, _)| *revision);
+        let taken = newest.filter(|(revision, _)| *revision >= scene.subject.spec.revision);
+        test("RevisionFree", taken.is_none(), Reason::RevisionTaken, || {
+            let (revision, image) =
+                taken.map_or((0, String::new()), |(revision, image)| (revision, image.id.to_string()));
+            let cluster =
+                taken.and_then(|(_, image)| image.tags.get(names::tag::CLUSTER)).cloned().unwrap_or_default();
+            format!(
+                "{image} is revision {revision} of this template, made by the cluster {cluster:?}: set spec.revision to {}, or, if \
+                 that cluster is gone, start the controller with --adopt-from={cluster}",
+                revision.saturating_add(1)
+            )
+        })
+    })
+}
+
 /// No reason not to save; but where other machines may write, or nobody knows, consistency is not claimed.
-fn multi_attach(volumes: &Result<Vec<VolumeId>, Refusal>) -> Finding {
+fn multi_attach(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
     match volumes {
-        Ok(volumes) if volumes.is_empty() => passed("SingleAttach"),
+        Ok(volumes) if !volumes.iter().any(|volume| volume.multi_attach) => passed("SingleAttach"),
         Ok(volumes) => {
-            let ids: Vec<&str> = volumes.iter().map(VolumeId::as_str).collect();
+            let ids: Vec<&str> = volumes
+                .iter()
+                .filter(|volume| volume.multi_attach)
+                .map(|volume| volume.id.as_str())
+                .collect();
             let text =
                 format!("{} may be written by other machines: consistency cannot be claimed", ids.join(", "));
             noted(MULTI_ATTACH, CheckResult::Warning, text)

@@ -2,13 +2,13 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use saved_template_api::{Reason, condition::cut, names, status::CaptureStatus};
+use saved_template_api::{Reason, condition::cut, names, spec::CaptureMode, status::CaptureStatus};
 
 use crate::{
-    debt::Record,
+    debt::{Awaits, Record},
     decide::Question,
     fold::fail,
-    needs::{SOON, Unmet, plan, support},
+    needs::{SOON, Unmet, image, plan, support},
     refusal::{Class, Refusal},
     scene::{Scene, seconds_between},
     step::{RETAG, Step, TAG, UNTAG},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// R1: two reads of the restart loop's own query, this far apart, must have returned the exact value.
-const SEEN_FOR: i64 = 5;
+pub(crate) const SEEN_FOR: i64 = 5;
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
 const IAM_LAG: i64 = 45;
 const PAUSE: Duration = Duration::from_secs(20);
@@ -34,6 +34,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         (Some(_), None) => Ok(Some(withdraw(scene, &record))),
         (Some(_), Some(_)) => Ok(Some(abort(scene, &record))),
         (None, Some(_)) => Ok(None),
+        (None, None) if capture.image_requested_time.is_some() => Ok(None),
         (None, None) => planned(scene, &capture, &record).map(Some),
     }
 }
@@ -43,6 +44,10 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     let waiting = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if let Some(message) = support::refusal(scene) {
         return Ok(end(scene, Reason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message)));
+    }
+    if scene.subject.spec.suspend {
+        let unmet = plan::suspended(scene);
+        return Ok(end(scene, Reason::Suspended, &unmet.message).unwrap_or(unmet));
     }
     let Some(instance) = scene.instance() else {
         return Ok(waiting("EC2 does not show the machine"));
@@ -65,7 +70,8 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
-    if instance.state != InstanceState::Running || !as_planned {
+    let original = scene.status.source.as_ref().and_then(|source| source.original_state.clone());
+    if original.as_deref() != Some(instance.state.as_str()) || !as_planned {
         let message = format!(
             "{} is {}: somebody stopped or restarted it since the plan",
             instance.id,
@@ -75,6 +81,9 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     }
     if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < SEEN_FOR) {
         return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
+    }
+    if record.awaits == Awaits::Nothing {
+        return Ok(image::claim(scene, capture, record, instance));
     }
     let Some(permits) = scene.world.permits.clone() else {
         return Err(Question::Permits(instance.id.clone()));
@@ -95,7 +104,7 @@ pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
         capture.disruptions = capture.disruptions.saturating_add(1);
     }
     let message = format!("stopping {}", record.instance);
-    Unmet::acting(scene, Reason::Capturing, message, Step::Stop { record: record.clone() })
+    Unmet::acting(scene, Reason::Capturing, message, Step::Stop { record: record.clone(), force: false })
 }
 
 fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
@@ -131,7 +140,7 @@ fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
 
 /// The receipt that stays on the machine: this revision had begun.
 pub(crate) fn receipt(scene: &Scene<'_>, record: &Record) -> (String, String) {
-    let value = names::receipt_value(scene.subject.spec.revision, &record.capture);
+    let value = names::receipt_value(scene.revision(), &record.capture);
     (scene.owner().receipt_key(), value)
 }
 
@@ -190,6 +199,10 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
         capture.message = Some(cut(message.to_owned(), 512));
     }
     let stopped = capture.stop_requested_time.is_some();
+    if !stopped && capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
+        // Refused for certain: nothing was rebooted.
+        capture.disruptions = capture.disruptions.saturating_sub(1);
+    }
     Some(if stopped { abort(scene, &record) } else { withdraw(scene, &record) })
 }
 

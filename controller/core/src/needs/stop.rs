@@ -2,14 +2,14 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use saved_template_api::{Reason, spec::StopSpec, status::CaptureStatus};
+use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
     debt::{self, Record},
     needs::{SOON, Unmet, image, record},
     refusal::Class,
-    scene::Scene,
-    step::STOP,
+    scene::{Scene, seconds_between},
+    step::{FORCE_STOP, STOP, Step},
     world::{Instance, InstanceState},
 };
 
@@ -49,6 +49,38 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
 }
 
+/// What `settled` says where EC2 took the hard stop: one is enough.
+pub(crate) const ACCEPTED: &str = "accepted";
+
+/// R6: the hard stop leaves only while three minutes remain to `d`.
+fn may_force(scene: &Scene<'_>, record: &Record) -> bool {
+    debt::later(scene.now, SignedDuration::from_mins(3)) <= record.start_by
+}
+
+/// The record allows the hard stop: sent once the restart loop has found it on the machine again.
+fn force(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let message = format!("{} is being stopped the hard way", record.instance);
+    if scene.now > record.stop_by {
+        return Unmet::waiting(Reason::Capturing, message, SOON);
+    }
+    let text = record.to_string();
+    if scene.tagged_value() != Some(text.as_str()) {
+        return record::rewrite(scene, record.clone(), Reason::Capturing, &message);
+    }
+    let sighting = scene.view().and_then(|view| view.sightings.get(&(record.instance.clone(), text)));
+    let is_seen = sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= record::SEEN_FOR);
+    let accepted = scene.announced(FORCE_STOP).is_some_and(|last| last.settled.as_deref() == Some(ACCEPTED));
+    if accepted
+        || !is_seen
+        || !scene.is_fresh()
+        || scene.pause_left(FORCE_STOP, Duration::from_secs(20)).is_some()
+    {
+        return Unmet::waiting(Reason::Capturing, message, SOON);
+    }
+    let step = Step::Stop { record: record.clone(), force: true };
+    Unmet::acting(scene, Reason::Capturing, message, step)
+}
+
 /// Somebody else's stop: ours disrupted nothing, unless the machine was stopped or ran again under the record before.
 fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance: &Instance) -> Unmet {
     let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
@@ -56,7 +88,7 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
     if capture.source_stopped_time.is_some() || launched_again {
         return image::fail(scene, Reason::Failed, &message);
     }
-    record::withdraw_stop(scene, record, Reason::NotYetSupported, &message)
+    record::withdraw_stop(scene, record, Reason::InstanceBusy, &message)
 }
 
 /// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
@@ -66,11 +98,10 @@ fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     let (code, message) = announced.settled.as_deref()?.split_once(": ")?;
     if code == PREVIOUS_STATE {
         let text = format!(
-            "{} was {message} already when the stop arrived: it stays as somebody wants it. Saving a stopped machine is not \
-             yet supported by this version: start it, and the save goes on",
+            "{} was {message} already when the stop arrived: it stays as somebody wants it, and is saved as it is",
             record.instance
         );
-        return Some(record::withdraw_stop(scene, record, Reason::NotYetSupported, &text));
+        return Some(record::withdraw_stop(scene, record, Reason::InstanceBusy, &text));
     }
     let text = format!("EC2 refused StopInstances: {code}: {message}");
     let too_late = scene.now > record.stop_by;
@@ -118,9 +149,18 @@ fn still_running(
 }
 
 fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Option<Unmet> {
+    if record.is_forced() {
+        return Some(force(scene, record));
+    }
     let requested = capture.stop_requested_time.as_ref()?.0;
-    let timeout = debt::stop_timeout(StopSpec::default().timeout_seconds, capture.max_downtime_seconds);
+    // T is in the record: m = t + T + 180.
+    let timeout = seconds_between(record.planned, record.image_by).saturating_sub(180).max(0);
     let late = record::passed(requested, SignedDuration::from_secs(timeout), scene.now);
+    if late && capture.on_stop_timeout == OnStopTimeout::Force && may_force(scene, record) {
+        let message =
+            format!("{} has not stopped in {timeout} s: it is stopped the hard way", record.instance);
+        return Some(record::rewrite(scene, record.forced(scene.now), Reason::Capturing, &message));
+    }
     if late {
         let message = format!(
             "{} has not stopped in {timeout} s: the save is given up, and the machine is started once it has stopped",

@@ -1,6 +1,7 @@
 //! The announced step as one call, as the controller makes it.
 use std::collections::BTreeMap;
 
+use ec2sim::Request;
 use saved_template_api::names::debt_key;
 use saved_template_core::{
     debt::Record,
@@ -38,10 +39,12 @@ impl Lab {
                 memory.records.remove(&record.capture);
                 refused(self.send(HOME, &ec2::untag(record.instance.as_str(), &key, &record.to_string()))?)
             }
-            Step::Stop { record } => {
+            Step::Stop { record, force } => {
                 memory.records.insert(record.capture.clone(), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
-                match self.send(HOME, &ec2::on_instance("StopInstances", record.instance.as_str()))? {
+                let call = ec2::on_instance("StopInstances", record.instance.as_str());
+                let call = if *force { call.with("Force", "true") } else { call };
+                match self.send(HOME, &call)? {
                     Ok(reply) => Outcome::Stopped { previous: ec2::previous(&reply) },
                     Err(refusal) => Outcome::Refused(refusal),
                 }
@@ -55,6 +58,27 @@ impl Lab {
                     Ok(reply) => Outcome::Image(ec2::image_id(&reply)),
                     Err(refusal) => Outcome::Refused(refusal),
                 }
+            }
+            Step::TagImages { region, resources, tags } => {
+                refused(self.send(region.as_str(), &ec2::tag_all(resources, tags))?)
+            }
+            Step::UntagImages { region, resources, keys } => {
+                refused(self.send(region.as_str(), &ec2::untag_all(resources, keys))?)
+            }
+            Step::SetDescription { region, image, description } => {
+                let call = Request::new("ModifyImageAttribute").with("ImageId", image.as_str());
+                refused(self.send(region.as_str(), &call.with("Description.Value", description))?)
+            }
+            Step::Deregister { region, image } => {
+                let call = Request::new("DeregisterImage").with("ImageId", image.as_str());
+                refused(self.send(region.as_str(), &call.with("DeleteAssociatedSnapshots", "true"))?)
+            }
+            Step::DeleteSnapshot { region, snapshot } => {
+                let call = Request::new("DeleteSnapshot").with("SnapshotId", snapshot.as_str());
+                refused(self.send(region.as_str(), &call)?)
+            }
+            Step::RemoveReceipt { instance, key, value } => {
+                refused(self.send(HOME, &ec2::untag(instance.as_str(), key, value))?)
             }
         })
     }

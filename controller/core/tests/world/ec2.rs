@@ -57,6 +57,9 @@ pub(crate) fn instances(place: &Place) -> Vec<Instance> {
         instance_type: Some(one.instance_type.clone()),
         image: None,
         hibernation: false,
+        lent_address: false,
+        product_codes: false,
+        dedicated_host: false,
         tags: tags(&one.tags),
     };
     place.instances.values().map(of).collect()
@@ -78,6 +81,7 @@ pub(crate) fn images(place: &Place) -> Vec<Image> {
             ec2sim::ImageState::Pending => ImageState::Pending,
             ec2sim::ImageState::Available => ImageState::Available,
             ec2sim::ImageState::Failed => ImageState::Failed,
+            ec2sim::ImageState::Disabled => ImageState::Disabled,
             ec2sim::ImageState::Deregistered => ImageState::Deregistered,
         },
         state_reason: one.reason.as_ref().map(|reason| reason.message.clone()),
@@ -147,7 +151,13 @@ pub(crate) fn create_image(request: &ImageRequest) -> Request {
     let call = Request::new("CreateImage")
         .with("InstanceId", request.instance.as_str())
         .with("Name", &request.name)
-        .with("NoReboot", "true");
+        .with("Description", &request.description)
+        .with("NoReboot", if request.reboot { "false" } else { "true" });
+    let excluded = request.excluded_devices.iter().enumerate();
+    let call = excluded.fold(call, |call, (at, device)| {
+        let prefix = format!("BlockDeviceMapping.{}", at + 1);
+        call.with(&format!("{prefix}.DeviceName"), device).with(&format!("{prefix}.NoDevice"), "")
+    });
     specified(call, &request.image_tags, &request.snapshot_tags)
 }
 
@@ -156,12 +166,27 @@ pub(crate) fn copy_image(request: &CopyRequest) -> Request {
         .with("SourceImageId", request.source.as_str())
         .with("SourceRegion", request.source_region.as_str())
         .with("Name", &request.name)
+        .with("Description", &request.description)
         .with("ClientToken", &request.token);
     specified(call, &request.image_tags, &request.snapshot_tags)
 }
 
 pub(crate) fn tag(id: &str, tags: &BTreeMap<String, String>) -> Request {
-    let mut call = Request::new("CreateTags").with("ResourceId.1", id);
+    tag_all(&[id.to_owned()], tags)
+}
+
+fn on_resources(action: &str, ids: &[String]) -> Request {
+    let call = Request::new(action);
+    ids.iter().enumerate().fold(call, |call, (at, id)| call.with(&format!("ResourceId.{}", at + 1), id))
+}
+
+pub(crate) fn untag_all(ids: &[String], keys: &[String]) -> Request {
+    let call = on_resources("DeleteTags", ids);
+    keys.iter().enumerate().fold(call, |call, (at, key)| call.with(&format!("Tag.{}.Key", at + 1), key))
+}
+
+pub(crate) fn tag_all(ids: &[String], tags: &BTreeMap<String, String>) -> Request {
+    let mut call = on_resources("CreateTags", ids);
     for (at, (key, value)) in tags.iter().enumerate() {
         call = call.with(&format!("Tag.{}.Key", at + 1), key).with(&format!("Tag.{}.Value", at + 1), value);
     }

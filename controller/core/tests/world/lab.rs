@@ -14,7 +14,7 @@ use saved_template_api::{
 };
 use saved_template_core::{
     debt::Record,
-    decide::{Decision, Finalizer, Question, Subject, decide, needs_world},
+    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, needs_world},
     interest,
     refusal::Refusal,
     settle::settle,
@@ -27,6 +27,8 @@ use crate::{
 };
 
 pub(crate) const CLUSTER: &str = "lab";
+pub(crate) const NAMESPACE: &str = "default";
+pub(crate) const NAME: &str = "quake";
 pub(crate) const START: i64 = 1_795_000_000_000;
 
 /// The process ended in the middle of a pass.
@@ -206,9 +208,10 @@ impl Lab {
         Self::recall(&object, memory);
         let subject = Subject {
             cluster: CLUSTER,
-            namespace: "default",
-            name: "quake",
+            namespace: NAMESPACE,
+            name: NAME,
             holder: "0a1b2c3d-0000",
+            heritage: Heritage::NONE,
             generation: object.generation,
             deleting: object.deleting,
             finalizer: object.finalizer,
@@ -276,9 +279,15 @@ impl Lab {
                     instance_store: Ok(false),
                     regions: Ok(enabled),
                     create_image: Ok(()),
-                    multi_attach: Ok(Vec::new()),
+                    shutdown_terminates: Ok(false),
+                    events: Ok(Vec::new()),
+                    volumes: Ok(Vec::new()),
+                    snapshots: Ok(Vec::new()),
+                    pending_images: Ok(Vec::new()),
+                    namesakes: Ok(Vec::new()),
                 });
             }
+            Question::Claim(_) => world.claim = Some(Ok(())),
             Question::Permits(id) => {
                 let now = self.now;
                 let mut ask = |action| {

@@ -9,6 +9,7 @@ mod act;
 mod adversity;
 mod ec2;
 mod lab;
+mod life;
 mod oracle;
 mod refusals;
 mod restart;

@@ -128,7 +128,7 @@ fn an_image_or_a_snapshot_that_fails_gives_the_machine_back_and_stops_nothing_ag
         fail(Some(1000)),
         fail(Some(30_000)),
         fail(None),
-        Effect::FailSnapshots { device: Some("/dev/sdf".into()), message: "kms".into() },
+        Effect::FailSnapshots { device: Some("/dev/sdf".into()), message: "kms".into(), after_ms: None },
         Effect::NoSnapshots,
     ];
     for spec in [PLAIN, PATIENT] {

@@ -5,14 +5,14 @@ use ec2sim::{ACCOUNT, Place, Sim};
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     debt::Record,
-    interest::Interest,
+    interest::{Interest, everything},
     refusal::Refusal,
     world::{Absence, Image, Instance, Sighting, View},
 };
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Lab, Memory},
+    lab::{CLUSTER, Lab, Memory, NAME, NAMESPACE},
 };
 
 /// EC2's answers are up to `lag` seconds old, each list by its own whim.
@@ -81,6 +81,7 @@ impl Lab {
         let named = |image: &Image| {
             image.tags.get(tag::CLUSTER).is_some_and(|cluster| cluster == CLUSTER)
                 || asked.image_names.contains(&image.name)
+                || asked.images.contains(&image.id)
         };
         let images: Vec<Image> = images.into_iter().filter(named).collect();
         let ids =
@@ -89,7 +90,19 @@ impl Lab {
             .image_names
             .iter()
             .map(|name| (name.clone(), images.iter().any(|image| image.name == *name)));
-        let looked: Vec<(String, bool)> = ids.chain(wanted_names).collect();
+        let known = asked.images.iter();
+        let known = known.map(|id| (id.to_string(), images.iter().any(|image| image.id == *id)));
+        let snapshots = if asked.snapshots || owed {
+            Ok(self.haze.place(&self.sim, region).as_ref().map(ec2::snapshots).unwrap_or_default())
+        } else {
+            Err(Refusal::new("DescribeSnapshots", "", "not read"))
+        };
+        let here = ec2::region(region);
+        let all = asked.emptied.as_ref().map(|estate| {
+            let left = estate.is_left(&here, &images, snapshots.as_deref().unwrap_or_default());
+            (everything(NAMESPACE, NAME), left)
+        });
+        let looked: Vec<(String, bool)> = ids.chain(wanted_names).chain(known).chain(all).collect();
         let here = format!("{region}/");
         memory.absences.retain(|what, _| {
             what.strip_prefix(&here).is_none_or(|what| looked.iter().any(|(asked, _)| asked == what))
@@ -106,11 +119,6 @@ impl Lab {
         let absences = memory.absences.iter();
         let absences =
             absences.filter_map(|(what, seen)| Some((what.strip_prefix(&here)?.to_owned(), *seen)));
-        let snapshots = if asked.snapshots || owed {
-            Ok(self.haze.place(&self.sim, region).as_ref().map(ec2::snapshots).unwrap_or_default())
-        } else {
-            Err(Refusal::new("DescribeSnapshots", "", "not read"))
-        };
         let (sightings, absences) = (memory.sightings.clone(), absences.collect());
         View { began, instances: Ok(instances), images: Ok(images), snapshots, sightings, absences }
     }

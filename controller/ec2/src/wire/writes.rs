@@ -2,7 +2,7 @@ use saved_template_core::{
     cloud::{Cloud, DryRun},
     refusal::{Class, Refusal},
     step::{CopyRequest, ImageRequest},
-    world::{InstanceState, Tags},
+    world::InstanceState,
 };
 
 use super::*;
@@ -12,10 +12,6 @@ const STOPPING: &str = "<instancesSet><item><instanceId>i-0123456789abcdef0</ins
 const IMAGE: &str = "<imageId>ami-0123456789abcdef0</imageId>";
 const DONE: &str = "<return>true</return>";
 
-fn tags(pairs: &[(&str, &str)]) -> Tags {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
 fn image_request() -> ImageRequest {
     ImageRequest {
         instance: instance(),
@@ -23,6 +19,8 @@ fn image_request() -> ImageRequest {
         description: String::new(),
         image_tags: tags(&[("a", "1"), ("b", "2")]),
         snapshot_tags: tags(&[("c", "3")]),
+        reboot: false,
+        excluded_devices: Vec::new(),
     }
 }
 
@@ -47,6 +45,7 @@ async fn an_image_is_asked_for_without_a_reboot_and_with_both_sets_of_tags() {
     assert_eq!((sent["NoReboot"].as_str(), sent["Name"].as_str()), ("true", "web-r1"));
     assert_eq!(sent["InstanceId"], "i-0123456789abcdef0");
     assert!(!sent.contains_key("Description"));
+    assert_eq!(fields(sent, "BlockDeviceMapping"), []);
     let expected = [
         ("TagSpecification.1.ResourceType", "image"),
         ("TagSpecification.1.Tag.1.Key", "a"),
@@ -58,6 +57,23 @@ async fn an_image_is_asked_for_without_a_reboot_and_with_both_sets_of_tags() {
         ("TagSpecification.2.Tag.1.Value", "3"),
     ];
     assert_eq!(fields(sent, "TagSpecification"), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_may_reboot_the_machine_and_leave_devices_out() {
+    let wire = Wire::new([Answer::ok(IMAGE)]);
+    let devices = vec!["/dev/sdf".to_owned(), "/dev/sdg".to_owned()];
+    let request = ImageRequest { reboot: true, excluded_devices: devices, ..image_request() };
+    wire.ec2().create_image(&request, announced(0)).await.unwrap();
+    let sent = &wire.sent()[0];
+    assert_eq!(sent["NoReboot"], "false");
+    let expected = [
+        ("BlockDeviceMapping.1.DeviceName", "/dev/sdf"),
+        ("BlockDeviceMapping.1.NoDevice", ""),
+        ("BlockDeviceMapping.2.DeviceName", "/dev/sdg"),
+        ("BlockDeviceMapping.2.NoDevice", ""),
+    ];
+    assert_eq!(fields(sent, "BlockDeviceMapping"), expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +108,7 @@ async fn a_record_is_written_in_one_call_with_its_receipt() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_says_what_the_machine_was_doing_before() {
     let wire = Wire::new([Answer::ok(STOPPING)]);
-    assert_eq!(wire.ec2().stop(&instance(), announced(0)).await, Ok(InstanceState::Running));
+    assert_eq!(wire.ec2().stop(&instance(), false, announced(0)).await, Ok(InstanceState::Running));
     assert_eq!(wire.sent()[0]["InstanceId.1"], "i-0123456789abcdef0");
     assert!(!wire.sent()[0].contains_key("Force"));
 }
@@ -105,9 +121,20 @@ async fn two_stops_are_one_call() {
         &STOPPING.replace("</instancesSet>", &(other.to_owned() + "</instancesSet>")),
     )]);
     let (ec2, first, second) = (wire.ec2(), instance(), "i-00000002".parse().unwrap());
-    let (a, b) = tokio::join!(ec2.stop(&first, announced(0)), ec2.stop(&second, announced(3)));
+    let (a, b) = tokio::join!(ec2.stop(&first, false, announced(0)), ec2.stop(&second, false, announced(3)));
     assert_eq!((a, b), (Ok(InstanceState::Running), Ok(InstanceState::Stopped)));
     assert_eq!(wire.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_stop_and_a_gentle_one_are_two_calls() {
+    let wire = Wire::new([Answer::ok(STOPPING), Answer::ok(STOPPING)]);
+    let (ec2, machine) = (wire.ec2(), instance());
+    let (a, b) =
+        tokio::join!(ec2.stop(&machine, true, announced(0)), ec2.stop(&machine, false, announced(0)));
+    assert_eq!((a, b), (Ok(InstanceState::Running), Ok(InstanceState::Running)));
+    let forced: Vec<_> = wire.sent().iter().filter_map(|form| form.get("Force").cloned()).collect();
+    assert_eq!((wire.sent().len(), forced), (2, vec!["true".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +142,10 @@ async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
     let broken = || [Answer::refused(500, "InternalError", "x"), Answer::Lost, Answer::Hangs];
     for answer in broken() {
         let wire = Wire::new([answer]);
-        assert_eq!(wire.ec2().stop(&instance(), announced(0)).await.unwrap_err().class, Class::Unknown);
+        assert_eq!(
+            wire.ec2().stop(&instance(), false, announced(0)).await.unwrap_err().class,
+            Class::Unknown
+        );
         assert_eq!(wire.sent().len(), 1);
     }
     for answer in broken() {
@@ -128,7 +158,7 @@ async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
 #[tokio::test(start_paused = true)]
 async fn a_throttled_stop_has_done_nothing() {
     let wire = Wire::new([Answer::refused(503, "RequestLimitExceeded", "slow")]);
-    let refusal = wire.ec2().stop(&instance(), announced(0)).await.unwrap_err();
+    let refusal = wire.ec2().stop(&instance(), false, announced(0)).await.unwrap_err();
     assert_eq!((refusal.class, refusal.is_definite(), wire.sent().len()), (Class::Throttle, true, 1));
 }
 
@@ -144,12 +174,20 @@ async fn a_process_that_slept_sends_nothing() {
     let wire = Wire::new([]);
     let (ec2, late) = (wire.ec2(), announced(21));
     let instance = instance();
-    assert_eq!(ec2.stop(&instance, late).await, Err(Refusal::late("StopInstances")));
+    assert_eq!(ec2.stop(&instance, false, late).await, Err(Refusal::late("StopInstances")));
     assert_eq!(ec2.start(&instance, late).await, Err(Refusal::late("StartInstances")));
     assert_eq!(ec2.tag(&instance, tags(&[("k", "v")]), late).await, Err(Refusal::late("CreateTags")));
     assert_eq!(ec2.untag(&instance, "k", "v", late).await, Err(Refusal::late("DeleteTags")));
     assert_eq!(ec2.create_image(&image_request(), late).await, Err(Refusal::late("CreateImage")));
     assert_eq!(ec2.copy_image(&copy_request(), late).await, Err(Refusal::late("CopyImage")));
+    let (image, snapshot) = (image(), snapshot());
+    let these = [image.to_string()];
+    let keys = ["k".to_owned()];
+    assert_eq!(ec2.tag_resources(&these, tags(&[("k", "v")]), late).await, Err(Refusal::late("CreateTags")));
+    assert_eq!(ec2.untag_resources(&these, &keys, late).await, Err(Refusal::late("DeleteTags")));
+    assert_eq!(ec2.set_description(&image, "x", late).await, Err(Refusal::late("ModifyImageAttribute")));
+    assert_eq!(ec2.deregister(&image, late).await, Err(Refusal::late("DeregisterImage")));
+    assert_eq!(ec2.delete_snapshot(&snapshot, late).await, Err(Refusal::late("DeleteSnapshot")));
     assert_eq!(wire.sent().len(), 0);
     assert_eq!(wire.counted()[0], "StopInstances late");
 }
@@ -161,10 +199,10 @@ async fn a_machine_that_was_suspended_is_late_by_ec2s_clock() {
     // Announced at 07:46:58 by EC2's clock; the monotonic clock stood still meanwhile.
     wire.date("Tue, 24 Nov 2026 07:47:19 GMT");
     ec2.regions().await.unwrap();
-    assert_eq!(ec2.stop(&instance(), announced(0)).await.unwrap_err().class, Class::Late);
+    assert_eq!(ec2.stop(&instance(), false, announced(0)).await.unwrap_err().class, Class::Late);
     assert_eq!(wire.sent().len(), 1);
     let fresh = Announced { at: "2026-11-24T07:47:00Z".parse().unwrap(), ..announced(0) };
-    assert_eq!(ec2.stop(&instance(), fresh).await, Ok(InstanceState::Running));
+    assert_eq!(ec2.stop(&instance(), false, fresh).await, Ok(InstanceState::Running));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,17 @@
 //! `CopyImage`: called in the destination region.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    change::create::{check_description, check_name, copies_in_progress},
-    image::{Image, ImageState, Origin},
+    change::{
+        create::{check_description, check_name, copies_in_progress},
+        guard::available,
+    },
+    image::{Image, ImageState, Mapping, Origin, Protection},
     place::{EMPTY, Key, Token},
     refusal::Refusal,
     sim::{Answer, Call, Sim},
-    tags::{self, is_reserved},
+    tags::{self, Tags, is_reserved},
 };
 
 /// "Concurrent snapshot copies per destination Region" (EBS quotas): 20, not adjustable.
@@ -75,6 +80,7 @@ impl Sim {
         }
         let image = Image {
             id: self.mint("ami"),
+            owner: call.key.account.clone(),
             name,
             description,
             state: ImageState::Pending,
@@ -87,6 +93,9 @@ impl Sim {
             no_reboot: true,
             mappings,
             tags: image_tags,
+            permissions: BTreeSet::new(),
+            deprecated_at: None,
+            protection: Protection::Disabled,
             snapshot_tags,
             snapshot_duration: 0,
             ready_at: call.now + self.config.copy,
@@ -130,33 +139,37 @@ impl Sim {
     fn source(&self, call: &Call<'_>, id: &str, region: &str) -> Result<Image, Refusal> {
         let key = Key { account: call.key.account.clone(), region: region.to_owned() };
         let place = self.places.get(&key).unwrap_or(&EMPTY);
-        let image = place.usable_image(id, call.now, &self.config)?;
-        match image.state {
-            ImageState::Available => {}
-            ImageState::Pending => {
-                return Err(Refusal::new(
-                    "InvalidAMIID.Unavailable",
-                    format!("The AMI ID '{id}' is currently pending and may not be used for this operation"),
-                ));
-            }
-            ImageState::Failed | ImageState::Deregistered => {
-                return Err(Refusal::new(
-                    "InvalidAMIID.Unavailable",
-                    format!("The AMI ID '{id}' is currently failed and may not be used for this operation"),
-                ));
-            }
-        }
+        let shared = self.shared_images(&key).find(|image| image.id == id);
+        let image = match shared {
+            Some(image) => image,
+            None => place.usable_image(id, call.now, &self.config)?,
+        };
+        available(image)?;
+        let from = Key { account: image.owner.clone(), region: region.to_owned() };
+        let held = self.places.get(&from).unwrap_or(&EMPTY);
         let is_stored = image
             .mappings
             .iter()
-            .all(|mapping| mapping.snapshot.as_ref().is_some_and(|id| place.snapshots.contains_key(id)));
+            .all(|mapping| mapping.snapshot.as_ref().is_some_and(|id| held.snapshots.contains_key(id)));
         if !is_stored {
             return Err(Refusal::new(
                 "InvalidRequest",
                 "The storage for the ami is not available in the source region.",
             ));
         }
-        Ok(image.clone())
+        let is_open = |mapping: &Mapping| {
+            self.shared_snapshots(&key).any(|snapshot| mapping.snapshot.as_ref() == Some(&snapshot.id))
+        };
+        // Field-verified (AndrewGuenther/fck-nat#82).
+        if shared.is_some() && !image.mappings.iter().all(is_open) {
+            return Err(Refusal::new(
+                "InvalidRequest",
+                "You do not have permission to access the storage of this ami",
+            ));
+        }
+        // "User tags … are visible to the owner only" (EC2 User Guide, "Share an AMI").
+        let tags = if shared.is_some() { Tags::new() } else { image.tags.clone() };
+        Ok(Image { tags, ..image.clone() })
     }
 }
 

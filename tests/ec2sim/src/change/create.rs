@@ -6,7 +6,7 @@ use crate::{
     agenda::Due,
     clock::Millis,
     fault::Effect,
-    image::{Image, ImageState, Mapping, Snapshot, SnapshotState, Spoilt},
+    image::{Image, ImageState, Mapping, Protection, Snapshot, SnapshotState, Spoilt},
     instance::{Instance, InstanceState, Reason},
     place::{Key, Place},
     refusal::Refusal,
@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// "Concurrent snapshots per Amazon EBS volume" (EBS quotas): 5, 1 for `st1` and `sc1`.
-const PENDING_PER_VOLUME: usize = 5;
+fn pending_per_volume(volume_type: &str) -> usize {
+    if ["st1", "sc1"].contains(&volume_type) { 1 } else { 5 }
+}
 
 /// 3 to 128 characters out of those that the API reference lists for `CreateImage`'s Name.
 pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
@@ -34,10 +36,15 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
 
 pub(crate) fn check_description(request: &Request) -> Result<String, Refusal> {
     let description = request.get("Description").unwrap_or_default();
-    if description.chars().count() > 255 {
+    check_description_text(description)?;
+    Ok(description.to_owned())
+}
+
+pub(crate) fn check_description_text(text: &str) -> Result<(), Refusal> {
+    if text.chars().count() > 255 {
         return Err(Refusal::value("Description cannot exceed 255 characters"));
     }
-    Ok(description.to_owned())
+    Ok(())
 }
 
 /// The devices to image: the instance's own, minus `NoDevice`.
@@ -90,7 +97,7 @@ fn check_snapshots(mappings: &[Mapping], place: &Place) -> Result<(), Refusal> {
         let is_pending = |snapshot: &&Snapshot| {
             snapshot.volume == mapping.volume && snapshot.state == SnapshotState::Pending
         };
-        if place.snapshots.values().filter(is_pending).count() >= PENDING_PER_VOLUME {
+        if place.snapshots.values().filter(is_pending).count() >= pending_per_volume(&mapping.volume_type) {
             return Err(Refusal::new(
                 "ConcurrentSnapshotLimitExceeded",
                 format!("Maximum allowed in-progress snapshots for volume {} exceeded.", mapping.volume),
@@ -134,6 +141,7 @@ impl Sim {
         let is_rebooted = !no_reboot && instance.state == InstanceState::Running;
         let image = Image {
             id: image,
+            owner: call.key.account.clone(),
             name,
             description,
             state: ImageState::Pending,
@@ -149,6 +157,11 @@ impl Sim {
             root_device_name: instance.root_device_name,
             architecture: instance.architecture,
             tags: image_tags,
+            permissions: BTreeSet::new(),
+            deprecated_at: None,
+            protection: Protection::Disabled,
+            product_codes: instance.product_codes,
+            instance_store: instance.instance_store,
             snapshot_tags,
             snapshot_duration: self.config.snapshot,
             ready_at,
@@ -189,8 +202,9 @@ impl Sim {
                     // Before the image would settle at the same instant.
                     self.agenda.put(at - 1, &call.key, Due::ImageFails { image: id.clone(), reason });
                 }
-                Effect::FailSnapshots { device, message } => {
-                    image.spoilt = Some(Spoilt { device: device.clone(), message: message.clone() });
+                Effect::FailSnapshots { device, message, after_ms } => {
+                    let (device, message) = (device.clone(), message.clone());
+                    image.spoilt = Some(Spoilt { device, message, after: *after_ms });
                 }
                 Effect::Refuse { .. }
                 | Effect::Delay { .. }

@@ -5,7 +5,7 @@ use crate::{
     change::user_shutdown,
     clock::{Millis, spoken, whole},
     fault::Effect,
-    instance::{Instance, InstanceState, Lifecycle, Reason},
+    instance::{Instance, InstanceState, Lifecycle, PublicAddress, Reason},
     place::{EMPTY, Key},
     refusal::Refusal,
     seed::StartFault,
@@ -221,11 +221,15 @@ impl Sim {
 
     fn start(&mut self, call: &Call<'_>, id: &str) {
         self.disturb(&call.key, id, false);
+        let address = self.mint_address();
         let place = self.place_mut(&call.key);
         place.enter(id, InstanceState::Pending, call.now, &call.request.agent);
         let Some(instance) = place.instances.get_mut(id) else {
             return;
         };
+        if instance.addressing == Some(PublicAddress::Auto) {
+            instance.address = Some(address);
+        }
         instance.launch_time = whole(call.now);
         instance.reason = None;
         instance.transition = String::new();

@@ -37,8 +37,12 @@ impl Sim {
             tags::within_limit(&after)?;
         }
         call.rehearse()?;
+        let is_remembered = self.config.iam_tag_latency > 0;
         let place = self.place_mut(&call.key);
         for id in &ids {
+            if is_remembered {
+                place.remember_tags(id, call.now);
+            }
             if let Some(tags) = place.tags_mut(id) {
                 tags.extend(new.clone());
             }
@@ -59,8 +63,12 @@ impl Sim {
             return Err(Refusal::value("Tag keys starting with 'aws:' are reserved for internal use"));
         }
         call.rehearse()?;
+        let is_remembered = self.config.iam_tag_latency > 0;
         let place = self.place_mut(&call.key);
         for id in &ids {
+            if is_remembered {
+                place.remember_tags(id, call.now);
+            }
             let Some(tags) = place.tags_mut(id) else { continue };
             if wanted.is_empty() {
                 tags.retain(|key, _| is_reserved(key));

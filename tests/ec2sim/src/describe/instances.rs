@@ -2,8 +2,8 @@
 
 use crate::{
     clock::iso,
-    describe::{Listed, finish},
-    instance::{Instance, InstanceState, Lifecycle},
+    describe::{Listed, attribute::product_codes, finish},
+    instance::{Instance, InstanceState, Lifecycle, PublicAddress},
     place::{Place, is_shown},
     refusal::Refusal,
     sim::{Answer, Call, Sim},
@@ -25,6 +25,11 @@ impl Listed for Instance {
         "availability-zone",
         "architecture",
         "operator.managed",
+        "tenancy",
+        "host-id",
+        "ip-address",
+        "product-code",
+        "event.code",
         "state-reason-code",
         "block-device-mapping.volume-id",
         "block-device-mapping.device-name",
@@ -51,6 +56,11 @@ impl Listed for Instance {
             "root-device-type" => self.root_device_type.clone(),
             "availability-zone" => self.zone.clone(),
             "architecture" => self.architecture.clone(),
+            "tenancy" => self.tenancy.clone(),
+            "host-id" => return self.host.iter().cloned().collect(),
+            "ip-address" => return self.address.iter().cloned().collect(),
+            "product-code" => return self.product_codes.clone(),
+            "event.code" => return self.events.iter().map(|event| event.code.clone()).collect(),
             "operator.managed" => self.operator.is_some().to_string(),
             "block-device-mapping.volume-id" => return devices.map(|device| device.volume.clone()).collect(),
             "block-device-mapping.device-name" => return devices.map(|device| device.name.clone()).collect(),
@@ -87,7 +97,7 @@ impl Sim {
             xml.text("ownerId", &call.key.account);
             xml.element("groupSet", |_| {});
             xml.items("instancesSet", [instance], |xml, instance| {
-                write(xml, instance, place);
+                write(xml, instance, place, &call.key.account);
             });
         });
         Ok(finish(answer, page.next))
@@ -133,7 +143,7 @@ impl Sim {
     }
 }
 
-fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
+fn write(xml: &mut Xml, instance: &Instance, place: &Place, account: &str) {
     xml.text("instanceId", &instance.id);
     xml.text("imageId", &instance.image);
     xml.element("instanceState", |xml| {
@@ -144,13 +154,15 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
     xml.text("dnsName", "");
     xml.text("reason", &instance.transition);
     xml.text("amiLaunchIndex", 0);
-    xml.element("productCodes", |_| {});
+    product_codes(xml, &instance.product_codes);
     xml.text("instanceType", &instance.instance_type);
     xml.text("launchTime", iso(instance.launch_time));
     xml.element("placement", |xml| {
         xml.text("availabilityZone", &instance.zone);
         xml.text("groupName", "");
-        xml.text("tenancy", "default");
+        xml.text("tenancy", &instance.tenancy);
+        xml.maybe("hostId", instance.host.as_ref());
+        xml.maybe("affinity", instance.host.as_ref().map(|_| "default"));
     });
     xml.element("monitoring", |xml| xml.text("state", "disabled"));
     xml.text("sourceDestCheck", true);
@@ -169,6 +181,10 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
             );
             xml.text("attachTime", iso(device.attach_time));
             xml.text("deleteOnTermination", device.delete_on_termination);
+            let volume = place.volumes.get(&device.volume);
+            if let Some(operator) = volume.and_then(|volume| volume.operator.as_ref()) {
+                xml.operator(Some(operator));
+            }
         });
     });
     xml.text("virtualizationType", "hvm");
@@ -186,8 +202,28 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place) {
     });
     xml.text("platformDetails", "Linux/UNIX");
     xml.text("usageOperation", "RunInstances");
-    xml.element("operator", |xml| {
-        xml.text("managed", instance.operator.is_some());
-        xml.maybe("principal", instance.operator.as_ref());
-    });
+    xml.operator(instance.operator.as_ref());
+    xml.maybe("ipAddress", instance.address.as_ref());
+    xml.items("networkInterfaceSet", [()], |xml, ()| interface(xml, instance, account));
+}
+
+/// The one interface: an address that is not Elastic belongs to `amazon` (EC2 API, InstanceNetworkInterfaceAssociation).
+fn interface(xml: &mut Xml, instance: &Instance, account: &str) {
+    xml.text("networkInterfaceId", instance.id.replacen("i-", "eni-", 1));
+    xml.text("ownerId", account);
+    xml.text("status", "in-use");
+    xml.text("sourceDestCheck", true);
+    if let (Some(address), Some(addressing)) = (&instance.address, instance.addressing) {
+        xml.element("association", |xml| {
+            xml.text("publicIp", address);
+            xml.text("publicDnsName", "");
+            xml.text(
+                "ipOwnerId",
+                match addressing {
+                    PublicAddress::Auto => "amazon",
+                    PublicAddress::Elastic => account,
+                },
+            );
+        });
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::iso,
-    describe::{Listed, finish, owns},
+    describe::{Listed, Seen, finish, is_meant},
     image::{Snapshot, SnapshotState},
     refusal::Refusal,
     sim::{Answer, Call, Sim},
@@ -10,7 +10,7 @@ use crate::{
     xml::Xml,
 };
 
-impl Listed for Snapshot {
+impl Listed for Seen<'_, Snapshot> {
     const FIELDS: &'static [&'static str] = &[
         "snapshot-id",
         "volume-id",
@@ -25,24 +25,25 @@ impl Listed for Snapshot {
     ];
 
     fn key(&self) -> String {
-        self.id.clone()
+        self.what.id.clone()
     }
 
     fn labels(&self) -> &Tags {
-        &self.tags
+        self.tags
     }
 
     fn field(&self, name: &str, call: &Call<'_>) -> Vec<String> {
+        let snapshot = self.what;
         vec![match name {
-            "snapshot-id" => self.id.clone(),
-            "volume-id" => self.volume.clone(),
-            "volume-size" => self.gib.to_string(),
-            "description" => self.description.clone(),
-            "status" => self.state.as_str().to_owned(),
-            "progress" => progress(self, call),
-            "start-time" => iso(self.start_time),
-            "owner-id" => call.key.account.clone(),
-            "encrypted" => self.kms_key.is_some().to_string(),
+            "snapshot-id" => snapshot.id.clone(),
+            "volume-id" => snapshot.volume.clone(),
+            "volume-size" => snapshot.gib.to_string(),
+            "description" => snapshot.description.clone(),
+            "status" => snapshot.state.as_str().to_owned(),
+            "progress" => progress(snapshot, call),
+            "start-time" => iso(snapshot.start_time),
+            "owner-id" => snapshot.owner.clone(),
+            "encrypted" => snapshot.kms_key.is_some().to_string(),
             "storage-tier" => "standard".to_owned(),
             _ => return Vec::new(),
         }]
@@ -65,29 +66,41 @@ impl Sim {
         let ids = call.request.list("SnapshotId");
         let place = self.here(call);
         let mut candidates: Vec<&Snapshot> = if ids.is_empty() {
-            place.snapshots.values().collect()
+            place.snapshots.values().chain(self.shared_snapshots(&call.key)).collect()
         } else {
-            ids.iter().map(|id| place.snapshot(id, call.now, &self.config)).collect::<Result<_, _>>()?
+            let find = |id: &String| {
+                let mut shared = self.shared_snapshots(&call.key);
+                let shared = shared.find(|snapshot| snapshot.id == *id);
+                shared.map_or_else(|| place.snapshot(id, call.now, &self.config), Ok)
+            };
+            ids.iter().map(find).collect::<Result<_, _>>()?
         };
-        candidates
-            .retain(|snapshot| snapshot.start_time + self.config.visibility_lag <= call.now && owns(call));
+        candidates.retain(|snapshot| {
+            snapshot.start_time + self.config.visibility_lag <= call.now && is_meant(call, &snapshot.owner)
+        });
+        let mut candidates: Vec<_> = candidates
+            .into_iter()
+            .map(|snapshot| Seen::by(call, snapshot, &snapshot.owner, &snapshot.tags))
+            .collect();
+        candidates.sort_by_key(Listed::key);
         let page = self.list(call, 5, ("snapshotSet", !ids.is_empty()), candidates)?;
         let mut answer = Answer::default();
-        answer.xml.items("snapshotSet", &page.entries, |xml, snapshot| {
-            write(xml, snapshot, call);
+        answer.xml.items("snapshotSet", &page.entries, |xml, seen| {
+            write(xml, seen, call);
         });
         Ok(finish(answer, page.next))
     }
 }
 
-fn write(xml: &mut Xml, snapshot: &Snapshot, call: &Call<'_>) {
+fn write(xml: &mut Xml, seen: &Seen<'_, Snapshot>, call: &Call<'_>) {
+    let snapshot = seen.what;
     xml.text("snapshotId", &snapshot.id);
     xml.text("volumeId", &snapshot.volume);
     xml.text("status", snapshot.state.as_str());
     xml.maybe("statusMessage", snapshot.message.as_ref());
     xml.text("startTime", iso(snapshot.start_time));
     xml.text("progress", progress(snapshot, call));
-    xml.text("ownerId", &call.key.account);
+    xml.text("ownerId", &snapshot.owner);
     xml.text("volumeSize", snapshot.gib);
     xml.text("description", &snapshot.description);
     xml.text("encrypted", snapshot.kms_key.is_some());
@@ -97,5 +110,5 @@ fn write(xml: &mut Xml, snapshot: &Snapshot, call: &Call<'_>) {
         xml.text("completionTime", iso(at));
         xml.text("fullSnapshotSizeInBytes", u64::from(snapshot.gib) << 30);
     }
-    xml.tags(&snapshot.tags);
+    xml.tags(seen.tags);
 }

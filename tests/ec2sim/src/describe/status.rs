@@ -1,15 +1,23 @@
 //! `DescribeInstanceStatus`.
 
 use crate::{
+    clock::iso,
     describe::finish,
-    instance::InstanceState,
+    instance::{InstanceState, ScheduledEvent},
     refusal::Refusal,
     sim::{Answer, Call, Sim},
+    xml::Xml,
 };
+
+/// "Constraints: Maximum 100 explicitly specified instance IDs" (EC2 API, DescribeInstanceStatus).
+const IDS: usize = 100;
 
 impl Sim {
     /// Running instances only, unless all are asked for.
     pub(crate) fn describe_instance_status(&self, call: &Call<'_>) -> Result<Answer, Refusal> {
+        if call.request.list("InstanceId").len() > IDS {
+            return Err(Refusal::value(format!("The maximum number of instance IDs is {IDS}")));
+        }
         let (mut candidates, is_named) = self.candidates(call)?;
         if !call.request.flag("IncludeAllInstances")? {
             candidates.retain(|instance| instance.state == InstanceState::Running);
@@ -23,6 +31,11 @@ impl Sim {
                 xml.text("code", instance.state.code());
                 xml.text("name", instance.state.as_str());
             });
+            if !instance.events.is_empty() {
+                xml.items("eventsSet", instance.events.iter().enumerate(), |xml, (number, event)| {
+                    write(xml, &instance.id, number, event);
+                });
+            }
             let is_running = instance.state == InstanceState::Running;
             for name in ["systemStatus", "instanceStatus"] {
                 xml.element(name, |xml| {
@@ -38,4 +51,12 @@ impl Sim {
         });
         Ok(finish(answer, page.next))
     }
+}
+
+fn write(xml: &mut Xml, instance: &str, number: usize, event: &ScheduledEvent) {
+    xml.text("instanceEventId", format!("{}{number}", instance.replacen("i-", "instance-event-", 1)));
+    xml.text("code", &event.code);
+    xml.text("description", &event.description);
+    xml.text("notBefore", iso(event.not_before));
+    xml.maybe("notAfter", event.not_after.map(iso));
 }

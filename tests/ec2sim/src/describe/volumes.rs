@@ -32,6 +32,7 @@ impl Listed for Attached {
         "availability-zone",
         "create-time",
         "multi-attach-enabled",
+        "operator.managed",
         "attachment.instance-id",
         "attachment.device",
         "attachment.status",
@@ -54,6 +55,7 @@ impl Listed for Attached {
             "encrypted" => self.volume.kms_key.is_some().to_string(),
             "availability-zone" => self.volume.zone.clone(),
             "create-time" => iso(self.volume.create_time),
+            "operator.managed" => self.volume.operator.is_some().to_string(),
             "multi-attach-enabled" => self.volume.multi_attach.to_string(),
             "attachment.instance-id" => return self.to.iter().map(|(id, _)| id.clone()).collect(),
             "attachment.device" => return self.to.iter().map(|(_, device)| device.name.clone()).collect(),
@@ -108,6 +110,7 @@ impl Sim {
             xml.text("encrypted", volume.kms_key.is_some());
             xml.maybe("kmsKeyId", volume.kms_key.as_ref());
             xml.text("multiAttachEnabled", volume.multi_attach);
+            xml.operator(volume.operator.as_ref());
         });
         Ok(finish(answer, page.next))
     }

@@ -9,7 +9,8 @@ use crate::{
     ACCOUNT,
     clock::{Millis, SECOND},
     fault::Fault,
-    instance::Reason,
+    iam::Grant,
+    instance::{Reason, ScheduledEvent},
     seed::{InstanceSeed, StartFault, VolumeSeed},
     serve::{Shared, http::plain},
 };
@@ -39,6 +40,8 @@ enum Act {
     Attach { volume: VolumeSeed },
     /// It loses a volume.
     Detach { volume: String },
+    /// EC2 plans something for it.
+    Schedule { event: ScheduledEvent },
     /// Its next starts meet something.
     FaultStarts { fault: StartFault },
 }
@@ -89,6 +92,12 @@ fn route(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> serde_jso
             shared.sim().clear_faults();
             json!([])
         }
+        ("PUT", "grants") => {
+            let grants: Vec<Grant> = read(body)?;
+            shared.sim().config_mut().grants.clone_from(&grants);
+            json!(grants)
+        }
+        ("GET", "grants") => json!(shared.sim().config().grants),
         ("POST", "clock") => {
             let Clock { offset_seconds } = read(body)?;
             shared.set_offset(offset_seconds.saturating_mul(SECOND));
@@ -112,6 +121,10 @@ fn perform(shared: &Shared, deed: Deed) -> Value {
         }
         Act::Detach { volume } => {
             sim.detach(now, &account, &region, &instance, &volume);
+            json!({})
+        }
+        Act::Schedule { event } => {
+            sim.schedule(&account, &region, &instance, event);
             json!({})
         }
         Act::FaultStarts { fault } => {

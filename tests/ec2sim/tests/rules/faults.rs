@@ -1,6 +1,6 @@
 //! Fault rules.
 
-use ec2sim::{ACCOUNT, Effect, Fault, ImageState, Outcome, Request, When};
+use ec2sim::{ACCOUNT, Effect, Fault, ImageState, Outcome, Request, SECOND, SnapshotState, When};
 
 use crate::world::{AWAY, HOME, World, create, start, stop};
 
@@ -178,7 +178,11 @@ fn snapshots_that_never_appear_leave_the_image_pending() {
 fn one_snapshot_in_error_fails_the_image_and_the_other_completes() {
     let mut world = World::new();
     let id = world.stopped();
-    let effect = Effect::FailSnapshots { device: Some("/dev/sdf".to_owned()), message: "no".to_owned() };
+    let effect = Effect::FailSnapshots {
+        device: Some("/dev/sdf".to_owned()),
+        message: "no".to_owned(),
+        after_ms: None,
+    };
     world.sim.add_fault(Fault::new("CreateImage", effect).nth(1));
     let image = world.image(&id, "golden");
     world.wait(300);
@@ -187,6 +191,65 @@ fn one_snapshot_in_error_fails_the_image_and_the_other_completes() {
     let mut states = reply.texts("status");
     states.sort_unstable();
     assert_eq!((states, reply.text("statusMessage")), (vec!["completed", "error"], Some("no")));
+}
+
+#[test]
+fn a_snapshot_in_error_is_so_as_long_after_it_appeared_as_the_rule_says() {
+    let mut world = World::new();
+    let id = world.stopped();
+    let effect =
+        Effect::FailSnapshots { device: None, message: "no".to_owned(), after_ms: Some(10 * SECOND) };
+    world.sim.add_fault(Fault::new("CreateImage", effect));
+    let image = world.image(&id, "golden");
+    world.wait(14);
+    assert!(world.snapshots(HOME).iter().all(|snapshot| snapshot.state == SnapshotState::Pending));
+    world.wait(1);
+    assert!(world.snapshots(HOME).iter().all(|snapshot| snapshot.state == SnapshotState::Error));
+    assert_eq!(world.image_state(&image), "failed");
+}
+
+#[test]
+fn every_fault_meets_the_calls_on_images_and_snapshots_too() {
+    let mut world = World::new();
+    let (_, image) = world.imaged();
+    let snapshot = world.snapshots(HOME)[0].id.clone();
+    let on_image = |action: &str| Request::new(action).with("ImageId", &image);
+    let on_snapshot = |action: &str| Request::new(action).with("SnapshotId", &snapshot);
+    let requests = [
+        on_image("ModifyImageAttribute").with("LaunchPermission.Add.1.UserId", "210987654321"),
+        on_image("DescribeImageAttribute").with("Attribute", "launchPermission"),
+        on_image("DisableImage"),
+        on_image("EnableImage"),
+        on_image("EnableImageDeregistrationProtection"),
+        on_image("DisableImageDeregistrationProtection"),
+        on_snapshot("ModifySnapshotAttribute").with("CreateVolumePermission.Add.1.UserId", "210987654321"),
+        on_snapshot("DescribeSnapshotAttribute").with("Attribute", "createVolumePermission"),
+        on_snapshot("LockSnapshot").with("LockMode", "governance").with("LockDuration", "1"),
+        on_snapshot("UnlockSnapshot"),
+    ];
+    for request in requests {
+        let mut meet = |effect: Effect| {
+            world.sim.clear_faults();
+            world.sim.add_fault(Fault::new(&request.action, effect).nth(1));
+            let mut trial = world.sim.clone();
+            let reply = trial.call(world.now, ACCOUNT, HOME, &request);
+            (reply, trial.place(ACCOUNT, HOME) == world.sim.place(ACCOUNT, HOME))
+        };
+        let is_read = request.action.starts_with("Describe");
+        let (reply, is_same) = meet(refuse("InternalError"));
+        assert!(reply.status == 500 && is_same, "{}", request.action);
+        let (reply, is_same) = meet(Effect::Drop);
+        assert!(reply.is_closed && is_same, "{}", request.action);
+        let (reply, _) = meet(Effect::Delay { ms: 7, when: When::After });
+        assert_eq!((reply.delay, &reply.code), (7, &None), "{}", request.action);
+        for effect in [Effect::ApplyAndDrop, Effect::ApplyAndTruncate] {
+            let (reply, is_same) = meet(effect);
+            assert!(reply.is_closed || !reply.body.ends_with("Response>"), "{}", request.action);
+            assert_eq!(is_same, is_read, "{}", request.action);
+        }
+        world.sim.clear_faults();
+        world.accepted(&request);
+    }
 }
 
 #[test]

@@ -1,15 +1,23 @@
 //! What EC2 does, rule by rule, in virtual time.
 
+#[cfg(test)]
+mod accounts;
 mod adversity;
 mod copies;
 mod faults;
+mod guards;
+#[cfg(test)]
+mod iam;
 mod images;
+mod kinds;
 mod lists;
 mod names;
 mod power;
 #[cfg(test)]
 mod served;
+mod shares;
 mod tags;
+mod throttles;
 #[cfg(test)]
 mod world;
 

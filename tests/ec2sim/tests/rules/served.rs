@@ -174,6 +174,22 @@ fn the_control_endpoint_seeds_faults_and_tells_all() {
 }
 
 #[test]
+fn the_control_endpoint_takes_the_policies_of_an_access_key() {
+    let server = server();
+    let id = server.seed(InstanceSeed::default());
+    let grants = r#"[{"accessKey": "AKID", "policies": [{"Version": "2012-10-17", "Statement":
+        {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}}]}]"#;
+    assert_eq!(control(&server, "PUT", "grants", grants)[0]["accessKey"], "AKID");
+    assert_eq!(control(&server, "GET", "grants", ""), serde_json::from_str::<Value>(grants).unwrap());
+    assert!(control(&server, "PUT", "grants", r#"[{"policies": [{"Statement": 1}]}]"#)["error"].is_string());
+    let form = format!("Action=StopInstances&InstanceId.1={id}");
+    let reply = post(&server, "AKID", HOME, &form);
+    assert!(reply.starts_with("HTTP/1.1 403 ") && reply.contains("<Code>UnauthorizedOperation</Code>"));
+    assert!(post(&server, "AKID", HOME, "Action=DescribeInstances").starts_with("HTTP/1.1 200 "));
+    assert!(post(&server, "x", HOME, &form).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
 fn the_control_endpoint_does_what_others_would() {
     let server = server();
     let id = server.seed(InstanceSeed::default());
@@ -183,6 +199,9 @@ fn the_control_endpoint_does_what_others_would() {
     let volume = deed(r#"{"kind":"attach","volume":{"device":"/dev/sdf","gib":3}}"#);
     let volume = volume["volumeID"].as_str().unwrap().to_owned();
     deed(&format!(r#"{{"kind":"detach","volume":"{volume}"}}"#));
+    deed(
+        r#"{"kind":"schedule","event":{"code":"instance-stop","description":"planned","notBefore":1795506418123}}"#,
+    );
     deed(r#"{"kind":"faultStarts","fault":{"kind":"noCapacity","times":1}}"#);
     deed(
         r#"{"kind":"stop","code":"Server.ScheduledStop","message":"Stopped due to a scheduled retirement"}"#,
@@ -193,7 +212,7 @@ fn the_control_endpoint_does_what_others_would() {
     let sim = server.sim();
     let instance = &sim.place(ACCOUNT, HOME).unwrap().instances[&id];
     assert_eq!(instance.reason.as_ref().unwrap().code, "Server.ScheduledStop");
-    assert_eq!(instance.devices.len(), 1);
+    assert_eq!((instance.devices.len(), instance.events.len()), (1, 1));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find, na
 use super::*;
 use crate::{
     decide::{Decision, decide},
-    sample::{CAPTURE, OWNER, at, image, plain, running, spec, subject, world},
+    sample::{CAPTURE, OWNER, at, image, owned, plain, running, snapshot, spec, subject, world},
     world::{Image, ImageState, World},
 };
 
@@ -30,6 +30,13 @@ fn probe(change: impl FnOnce(&mut Probe)) -> World {
     world
 }
 
+fn volume(kind: &str, change: impl FnOnce(&mut Volume)) -> Volume {
+    let id = "vol-00000000000000001".parse().unwrap();
+    let mut volume = Volume { id, multi_attach: false, kind: kind.into(), key: None, managed: false };
+    change(&mut volume);
+    volume
+}
+
 fn refusal(code: &str, message: &str) -> Refusal {
     Refusal::new("CreateImage", code, message)
 }
@@ -45,11 +52,14 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
     detaching.attachments[1].attached = false;
     let twin = Instance { id: "i-0fedcba9876543210".parse().unwrap(), ..running() };
     let foreign = Image { name: OWNER.image_name(OWNER.name, 1, 1), ..image(CAPTURE, ImageState::Available) };
+    let young = snapshot(1, "", at(-5), SnapshotState::Completed);
+    let (slow, pending) = (volume("st1", |_| {}), snapshot(1, "", at(-500), SnapshotState::Pending));
+    let mut of_other_cluster = owned(image(CAPTURE, ImageState::Available));
+    of_other_cluster.tags.insert(names::tag::CLUSTER.into(), "other".into());
     let in_state = |state| seen(Instance { state, ..running() });
     let rows = vec![
         (world(at(0), vec![], vec![], vec![]), "InstanceNotFound"),
         (world(at(0), vec![running(), twin], vec![], vec![]), "InstanceAmbiguous"),
-        (in_state(InstanceState::Stopped), "NotYetSupported"),
         (in_state(InstanceState::Stopping), "InstanceBusy"),
         (in_state(InstanceState::Pending), "InstanceBusy"),
         (in_state(InstanceState::Unknown), "InstanceBusy"),
@@ -70,6 +80,17 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         (probe(|probe| probe.stop_protected = Ok(true)), "StopProtected"),
         (probe(|probe| probe.instance_store = Ok(true)), "InstanceStoreDataLoss"),
         (probe(|probe| probe.regions = Ok([].into())), "RegionNotEnabled"),
+        (
+            probe(|probe| probe.volumes = Ok(vec![volume("gp3", |volume| volume.managed = true)])),
+            "InstanceNotSupported",
+        ),
+        (probe(|probe| probe.snapshots = Ok(vec![young])), "InstanceBusy"),
+        (
+            probe(|probe| (probe.volumes, probe.snapshots) = (Ok(vec![slow]), Ok(vec![pending]))),
+            "InstanceBusy",
+        ),
+        (probe(|probe| probe.pending_images = Ok(vec![image(CAPTURE, ImageState::Pending)])), "InstanceBusy"),
+        (probe(|probe| probe.namesakes = Ok(vec![of_other_cluster])), "RevisionTaken"),
         (probe(|probe| probe.create_image = Err(refusal("UnauthorizedOperation", ""))), "AccessDenied"),
         (probe(|probe| probe.create_image = Err(refusal("RequestLimitExceeded", ""))), "InstanceBusy"),
         (
@@ -80,21 +101,16 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
     let ways_on = [
         "correct",
         "set spec",
-        "start it",
-        "wait",
+        "waiting",
         "only EBS",
         "save a machine",
-        "detach it",
-        "drain it",
-        "alone may",
+        "spec.capture",
         "not supported",
         "remove",
-        "attached",
         "paid first",
         "saved there first",
         "choose another",
         "aws ec2",
-        "erases",
         "take it out",
         "allow the action",
         "asked again",
@@ -132,7 +148,7 @@ fn a_machine_that_may_be_stopped_is_planned_and_the_rows_say_what_is_not_known()
 #[test]
 fn hibernation_and_shared_volumes_warn_and_do_not_refuse() {
     let mut world = seen(Instance { hibernation: true, ..running() });
-    world.probe.as_mut().unwrap().multi_attach = Ok(vec!["vol-00000000000000001".parse().unwrap()]);
+    world.probe.as_mut().unwrap().volumes = Ok(vec![volume("gp3", |volume| volume.multi_attach = true)]);
     let decision = looked(&world);
     let warned = |check: &str| {
         decision.status.preflight.iter().any(|row| row.check == check && row.result == CheckResult::Warning)

@@ -1,4 +1,8 @@
-//! boto3 drives the binary, and botocore's EC2 model judges every reply.
+//! The simulator as AWS's own clients see it: boto3 drives the binary, botocore's EC2 model judges every reply, and the
+//! AWS CLI does by hand what a controller does.
+
+#[cfg(test)]
+mod cli;
 
 use std::{
     ffi::OsString,
@@ -8,8 +12,8 @@ use std::{
 };
 
 use {
-    anyhow as _, clap as _, ec2sim as _, form_urlencoded as _, http_body_util as _, hyper as _,
-    hyper_util as _, jiff as _, rustix as _, serde as _, serde_json as _, tokio as _,
+    anyhow as _, clap as _, form_urlencoded as _, http_body_util as _, hyper as _, hyper_util as _,
+    jiff as _, rustix as _, serde as _, tokio as _,
 };
 
 /// The simulator as a process of its own, ended with the test.
@@ -64,4 +68,20 @@ fn every_reply_is_one_that_botocores_model_of_ec2_knows() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn the_program_for_a_real_account_runs_to_its_end_against_the_simulator() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../real-account/simulated.sh");
+    let output = Command::new("sh")
+        .arg(script)
+        .arg(env!("CARGO_BIN_EXE_ec2sim"))
+        .arg(python())
+        .envs([("RUNS", "1"), ("EARLY", "1")])
+        .output()
+        .expect("sh runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(text.contains("nothing is left behind"), "{text}\n{errors}");
 }

@@ -1,0 +1,242 @@
+//! What consumers read, and the history: which revisions there are, and which of them is served.
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    ids::{ImageId, Region},
+    status::{
+        Consistency, RegionImage, RegionRole, RegionState, RevisionImage, RevisionState, RevisionStatus,
+    },
+};
+
+use crate::{
+    fold::{
+        images::{GONE_FOR, GONE_READS},
+        is_good,
+    },
+    needs::record::passed,
+    own::revision_of,
+    scene::Scene,
+    world::{Image, ImageState},
+};
+
+/// How many revisions the status holds.
+const KEPT: usize = 20;
+
+/// What is known of the revisions: from the rows of the one that is worked on, and from the tags of all images.
+pub(super) fn revisions(scene: &mut Scene<'_>) {
+    let mut all: BTreeMap<i32, RevisionStatus> =
+        scene.status.revisions.drain(..).map(|entry| (entry.revision, entry)).collect();
+    for region in scene.regions_ever() {
+        for image in scene.our_images(&region).unwrap_or_default() {
+            let usable = matches!(image.state, ImageState::Available | ImageState::Disabled);
+            if let Some(revision) = revision_of(&image.tags).filter(|_| usable) {
+                let new = || RevisionStatus {
+                    consistency: Consistency::Adopted,
+                    ..RevisionStatus::new(revision, RevisionState::Missing)
+                };
+                seen(all.entry(revision).or_insert_with(new), image, &region, scene);
+            }
+        }
+    }
+    for entry in all.values_mut() {
+        entry.images.retain(|image| !is_gone(scene, &image.image_id, &image.region));
+        entry.state = judged(scene, entry);
+    }
+    if let Some(entry) = working(scene) {
+        let known = all.remove(&entry.revision);
+        all.insert(entry.revision, merged(entry, known));
+    }
+    // A revision that left nothing is kept only as long as the status says that it was once begun.
+    let newest = all.keys().copied().next_back().unwrap_or(0);
+    let active = scene.status.active_revision;
+    let rest: Vec<RevisionStatus> = all.into_values().rev().collect();
+    let (mine, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| Some(entry.revision) == active);
+    scene.status.revisions = mine.into_iter().chain(others).take(KEPT).collect();
+    scene.status.revisions.sort_by_key(|entry| std::cmp::Reverse(entry.revision));
+    if newest > 0 {
+        scene.status.latest_revision = Some(newest.max(scene.status.latest_revision.unwrap_or(0)));
+    }
+}
+
+fn seen(entry: &mut RevisionStatus, image: &Image, region: &Region, scene: &Scene<'_>) {
+    if let Some(known) = entry.images.iter().find(|known| known.region == *region) {
+        if known.image_id == image.id || image.state != ImageState::Available {
+            return;
+        }
+        // The older of two stays; one that is gone makes room.
+        if !is_gone(scene, &known.image_id, region) {
+            return;
+        }
+    }
+    entry.images.retain(|known| known.region != *region);
+    if region == scene.home() {
+        entry.source_instance_id = entry.source_instance_id.take().or_else(|| image.source_instance.clone());
+        entry.created_time = image.created.map(Time);
+    }
+    let architecture = image.architecture.clone().unwrap_or_else(|| "x86_64".to_owned());
+    entry.images.push(RevisionImage { region: region.clone(), architecture, image_id: image.id.clone() });
+    let home = scene.home();
+    entry.images.sort_by_key(|image| (image.region != *home, image.region.clone()));
+}
+
+/// The state of a revision that is not worked on.
+fn judged(scene: &Scene<'_>, entry: &RevisionStatus) -> RevisionState {
+    if entry.state == RevisionState::Failed {
+        return RevisionState::Failed;
+    }
+    let home = entry.images.iter().find(|image| image.region == *scene.home());
+    match home {
+        Some(image) => match state_of(scene, &image.image_id, scene.home()) {
+            Some(ImageState::Disabled) => RevisionState::Missing,
+            Some(ImageState::Available) => RevisionState::Available,
+            _ => entry.state,
+        },
+        None if matches!(entry.state, RevisionState::Available | RevisionState::Revoked) => {
+            RevisionState::Missing
+        }
+        None => entry.state,
+    }
+}
+
+fn merged(mut entry: RevisionStatus, known: Option<RevisionStatus>) -> RevisionStatus {
+    let Some(known) = known else { return entry };
+    // Copies in regions without a row of this revision are still images of it.
+    for image in known.images {
+        if !entry.images.iter().any(|own| own.region == image.region) {
+            entry.images.push(image);
+        }
+    }
+    if entry.consistency == Consistency::Adopted {
+        entry.consistency = known.consistency;
+    }
+    entry.source_instance_id = entry.source_instance_id.or(known.source_instance_id);
+    entry.created_time = known.created_time.or(entry.created_time);
+    entry
+}
+
+/// The revision that is worked on, from its rows.
+fn working(scene: &Scene<'_>) -> Option<RevisionStatus> {
+    let home = scene.home_row().filter(|row| row.revision == Some(scene.revision()))?;
+    let revision = home.revision?;
+    let capture = scene.capture();
+    let state = match home.state {
+        _ if capture.is_some_and(|capture| capture.reason.is_some()) => RevisionState::Failed,
+        RegionState::Available if is_good(capture) => RevisionState::Available,
+        RegionState::Failed => RevisionState::Failed,
+        RegionState::Missing => RevisionState::Missing,
+        RegionState::Waiting if capture.is_none() => return None,
+        RegionState::Available | RegionState::Waiting | RegionState::Pending | RegionState::Retained => {
+            RevisionState::Capturing
+        }
+    };
+    let mine = |row: &&saved_template_api::status::RegionStatus| {
+        row.state == RegionState::Available && row.revision == Some(revision)
+    };
+    let images = scene.status.regions.iter().filter(mine).filter_map(|row| {
+        Some(RevisionImage {
+            region: row.region.clone(),
+            architecture: row.architecture.clone(),
+            image_id: row.image_id.clone()?,
+        })
+    });
+    Some(RevisionStatus {
+        revision,
+        state,
+        source_instance_id: capture.and_then(|_| scene.instance_id()),
+        consistency: capture.map_or(Consistency::Adopted, |capture| capture.consistency),
+        created_time: created(scene, home.image_id.as_ref(), scene.home()),
+        images: images.collect(),
+    })
+}
+
+fn found<'a>(scene: &Scene<'a>, id: &ImageId, region: &Region) -> Option<&'a Image> {
+    scene.view_of(region)?.images.as_deref().ok()?.iter().find(|image| image.id == *id)
+}
+
+fn state_of(scene: &Scene<'_>, id: &ImageId, region: &Region) -> Option<ImageState> {
+    found(scene, id, region).map(|image| image.state)
+}
+
+fn created(scene: &Scene<'_>, id: Option<&ImageId>, region: &Region) -> Option<Time> {
+    found(scene, id?, region)?.created.map(Time)
+}
+
+fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool {
+    if found(scene, id, region).is_some() {
+        return false;
+    }
+    let absence = scene.absence_of(id, region);
+    absence.is_some_and(|absence| absence.reads >= GONE_READS && passed(absence.since, GONE_FOR, scene.now))
+}
+
+/// The rows that consumers read. A row moves to another revision in one write, when that region's image is available;
+/// until then it stays, and so it does whatever becomes of a capture.
+pub(super) fn served(scene: &mut Scene<'_>) {
+    let spec = scene.subject.spec;
+    let target = spec.active_revision.unwrap_or(spec.revision);
+    let mut images = Vec::new();
+    for region in scene.wanted() {
+        let old = scene.status.images.iter().find(|old| old.region == region);
+        let stays = |old: &&RegionImage| match state_of(scene, &old.image_id, &region) {
+            Some(ImageState::Available) => true,
+            Some(_) => false,
+            None => !is_gone(scene, &old.image_id, &region),
+        };
+        let chosen = of_revision(scene, &region, target)
+            .or_else(|| old.filter(stays).cloned())
+            .or_else(|| newest_before(scene, &region, target).filter(|_| spec.active_revision.is_none()));
+        images.extend(chosen.map(|new| match old {
+            Some(old) if old.image_id == new.image_id => {
+                RegionImage { revision: new.revision, ..old.clone() }
+            }
+            _ => new,
+        }));
+    }
+    scene.status.images = images;
+    let home = scene.status.images.iter().find(|image| image.region == *scene.home()).cloned();
+    scene.status.image_id = home.as_ref().map(|image| image.image_id.clone());
+    scene.status.active_revision = home.map(|image| image.revision);
+}
+
+/// The image of a revision that can be used in a region.
+fn of_revision(scene: &Scene<'_>, region: &Region, revision: i32) -> Option<RegionImage> {
+    let row = scene.row(region).filter(|row| {
+        row.revision == Some(revision) && row.state == RegionState::Available && is_good(scene.capture())
+    });
+    let image = |architecture: &str, id: &ImageId, created_time| RegionImage {
+        region: region.clone(),
+        architecture: architecture.to_owned(),
+        revision,
+        image_id: id.clone(),
+        created_time,
+    };
+    if let Some((row, id)) = row.and_then(|row| Some((row, row.image_id.as_ref()?))) {
+        return Some(image(&row.architecture, id, created(scene, Some(id), region)));
+    }
+    // Where the home image is gone, the copies of it are as good as before.
+    let good =
+        |entry: &&RevisionStatus| matches!(entry.state, RevisionState::Available | RevisionState::Missing);
+    let entry = scene.status.revisions.iter().find(|entry| entry.revision == revision).filter(good)?;
+    let of_region = entry.images.iter().find(|image| image.region == *region)?;
+    let available = state_of(scene, &of_region.image_id, region) == Some(ImageState::Available);
+    available.then(|| {
+        image(&of_region.architecture, &of_region.image_id, created(scene, Some(&of_region.image_id), region))
+    })
+}
+
+/// While the wanted revision has no image: the newest older one that has.
+fn newest_before(scene: &Scene<'_>, region: &Region, target: i32) -> Option<RegionImage> {
+    let older = scene.status.revisions.iter().map(|entry| entry.revision).filter(|number| *number < target);
+    older.filter_map(|revision| of_revision(scene, region, revision)).max_by_key(|image| image.revision)
+}
+
+pub(super) fn summary(scene: &mut Scene<'_>) {
+    let wanted = scene.wanted();
+    let done = scene.status.regions.iter().filter(|row| {
+        let good = row.role != RegionRole::Home || is_good(scene.capture());
+        row.state == RegionState::Available && good && wanted.contains(&row.region)
+    });
+    let text = format!("{}/{}", done.count(), wanted.len());
+    scene.status.region_summary = Some(text);
+}

@@ -1,0 +1,158 @@
+//! What is taken away in one region: copies before home, images before the snapshots that they leave (§9).
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use saved_template_api::{
+    Reason,
+    ids::{Region, SnapshotId},
+    status::RegionStatus,
+};
+
+use crate::{
+    interest::everything,
+    needs::{LATER, SOON, record::passed},
+    own::is_retained,
+    scene::{Scene, left},
+    step::{DELETE_SNAPSHOT, Step},
+    world::{Image, ImageState, Snapshot},
+};
+
+/// A region is believed to be empty after so many sweeps without anything of ours, over so long.
+const EMPTY: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
+/// What was asked for may show so late; the second, where EC2's reply was never seen.
+const SHOWN: SignedDuration = SignedDuration::from_mins(5);
+const SHOWN_UNANSWERED: SignedDuration = SignedDuration::from_mins(16);
+/// A snapshot that another image uses: EC2 frees it some minutes after its own image is gone, or never. The pauses
+/// between so many tries add up to more than five minutes.
+const TRIES: i64 = 6;
+/// EC2's code for it.
+pub(crate) const IN_USE: &str = "InvalidSnapshot.InUse";
+
+/// What there is to do in a region.
+pub(crate) enum Removal {
+    /// Nothing of ours is there, and nothing can show any more.
+    Done,
+    /// The next change.
+    Step(Step),
+    /// Something is under way, or may still show.
+    Wait(Duration, &'static str),
+    /// EC2 refused; it is tried again later, and somebody has to do something.
+    Blocked(Duration),
+    /// The region cannot be read.
+    Unreadable(String),
+}
+
+/// What is deleted: never what stays for good, nor what a twin of this cluster holds.
+pub(crate) fn images<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<&'a Image>> {
+    let images = scene.our_images(region)?.into_iter();
+    Some(images.filter(|image| !is_retained(&image.tags) && scene.holds(&image.tags)).collect())
+}
+
+fn snapshots<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<&'a Snapshot>> {
+    let snapshots = scene.our_snapshots(region)?.into_iter();
+    Some(snapshots.filter(|shot| !is_retained(&shot.tags) && scene.holds(&shot.tags)).collect())
+}
+
+pub(crate) fn next(scene: &Scene<'_>, region: &Region) -> Removal {
+    let (Some(images), Some(snapshots)) = (images(scene, region), snapshots(scene, region)) else {
+        return Removal::Unreadable(unreadable(scene, region));
+    };
+    let row = scene.row(region);
+    if let Some(wait) = row.and_then(|row| blocked(scene, row)) {
+        return Removal::Blocked(wait);
+    }
+    if !is_fresh_in(scene, region) {
+        return Removal::Wait(SOON, "what was removed is still shown");
+    }
+    let pending = |image: &&&Image| image.state == ImageState::Pending;
+    // A pending one first: EC2 is still writing it.
+    if let Some(image) = images.iter().find(pending).or_else(|| images.first()) {
+        return Removal::Step(Step::Deregister { region: region.clone(), image: image.id.clone() });
+    }
+    if let Some(shot) = snapshots.first() {
+        return snapshot(scene, region, &shot.id);
+    }
+    empty(scene, region, row)
+}
+
+/// A snapshot that is used by an image of somebody else stays, marked as one that stays.
+fn snapshot(scene: &Scene<'_>, region: &Region, id: &SnapshotId) -> Removal {
+    let region = region.clone();
+    let in_use = scene.announced(DELETE_SNAPSHOT).is_some_and(|last| {
+        let used = last.settled.as_deref().is_some_and(|text| text.starts_with(IN_USE));
+        used && last.request == id.to_string() && last.number > TRIES
+    });
+    if in_use {
+        let tags = [(saved_template_api::names::tag::RETAINED.to_owned(), "true".to_owned())].into();
+        return Removal::Step(Step::TagImages { region, resources: vec![id.to_string()], tags });
+    }
+    Removal::Step(Step::DeleteSnapshot { region, snapshot: id.clone() })
+}
+
+/// A copy or image in flight appears later, and so do the snapshots of a pending image that was deregistered.
+fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Removal {
+    let home = region == scene.home();
+    let created = if home {
+        scene.status.capture.as_ref().and_then(|capture| capture.image_requested_time.as_ref())
+    } else {
+        row.filter(|row| row.attempts > 0).and_then(|row| row.announced_time.as_ref())
+    };
+    let answered = row.is_some_and(|row| row.image_id.is_some());
+    let span = if answered { SHOWN } else { SHOWN_UNANSWERED };
+    if created.is_some_and(|at| !passed(at.0, span, scene.now)) {
+        return Removal::Wait(LATER, "an image that was asked for a short while ago may still show");
+    }
+    let key = everything(scene.subject.namespace, scene.subject.name);
+    let (reads, long) = EMPTY;
+    let absence = scene.view_of(region).and_then(|view| view.absences.get(&key));
+    let gone =
+        absence.is_some_and(|absence| absence.reads >= reads && passed(absence.since, long, scene.now));
+    if gone {
+        Removal::Done
+    } else {
+        Removal::Wait(Duration::from_secs(5), "making sure that nothing is left")
+    }
+}
+
+/// The pause after a refusal that somebody has to do something about.
+fn blocked(scene: &Scene<'_>, row: &RegionStatus) -> Option<Duration> {
+    row.reason.as_ref()?;
+    let until = row.next_attempt_time.as_ref()?.0;
+    Duration::try_from(until.duration_since(scene.now)).ok().filter(|left| !left.is_zero())
+}
+
+/// Whether the region was read after the last change in it.
+pub(crate) fn is_fresh_in(scene: &Scene<'_>, region: &Region) -> bool {
+    let announced = scene.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region));
+    let began = scene.view_of(region).map(|view| view.began);
+    announced.is_none_or(|last| began.is_some_and(|began| began > last.time.0))
+}
+
+/// The pause between two tries of one change.
+pub(crate) fn pause_left_of(scene: &Scene<'_>, step: &Step) -> Option<Duration> {
+    let last = scene.status.announced.as_ref()?;
+    let same = last.step == step.name() && last.request == crate::scene::request_text(step);
+    let pause = crate::scene::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
+    left(last.time.0, pause, scene.now).filter(|_| same)
+}
+
+fn unreadable(scene: &Scene<'_>, region: &Region) -> String {
+    let view = if region == scene.home() { Some(&scene.world.home) } else { scene.world.abroad.get(region) };
+    let why = match view {
+        Some(Err(refusal)) => refusal.to_string(),
+        Some(Ok(view)) => {
+            let images = view.images.as_ref().err();
+            images.or(view.snapshots.as_ref().err()).map(ToString::to_string).unwrap_or_default()
+        }
+        None => "not read yet".to_owned(),
+    };
+    format!("{region} cannot be read: {why}")
+}
+
+/// Why a removal was refused, in the words of `DeletionBlocked`.
+pub(crate) fn why_blocked(row: &RegionStatus) -> Option<Reason> {
+    let reason: Reason = row.reason.as_deref()?.parse().ok()?;
+    let blocks =
+        [Reason::DeregistrationProtected, Reason::SnapshotLocked, Reason::ImageInUse, Reason::AccessDenied];
+    blocks.contains(&reason).then_some(reason)
+}

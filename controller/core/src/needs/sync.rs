@@ -1,0 +1,113 @@
+//! Tags and descriptions of everything that is there follow the spec, in every wanted region.
+use std::collections::BTreeSet;
+
+use saved_template_api::{Reason, ids::Region, names::tag};
+
+use crate::{
+    needs::{
+        LATER, SOON, Unmet,
+        removal::{is_fresh_in, pause_left_of},
+    },
+    own::is_retained,
+    scene::Scene,
+    step::Step,
+    world::{ImageState, Tags},
+};
+
+/// `CreateTags` and `DeleteTags` take so many resources.
+const MOST: usize = 1000;
+
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+    let mut waits = None;
+    let mut in_line = true;
+    for region in scene.wanted() {
+        let blocked = scene.row(&region).and_then(|row| row.next_attempt_time.as_ref());
+        let blocked = blocked.is_some_and(|until| until.0 > scene.now);
+        let Some(step) = next(scene, &region) else {
+            in_line &= scene.our_snapshots(&region).is_some();
+            continue;
+        };
+        in_line = false;
+        let message = format!("bringing tags and descriptions in {region} into line: {}", step.name());
+        if blocked || !is_fresh_in(scene, &region) || pause_left_of(scene, &step).is_some() {
+            let why = scene.row(&region).and_then(|row| row.message.clone());
+            let message = why.map_or(message.clone(), |why| format!("{message} ({why})"));
+            waits.get_or_insert(Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON }));
+            continue;
+        }
+        if let Step::TagImages { tags, .. } = &step {
+            let keys: Vec<String> =
+                tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
+            scene.applies(keys.iter().map(String::as_str));
+        }
+        return Some(Unmet::acting(scene, Reason::Copying, message, step));
+    }
+    if in_line {
+        // Nothing anywhere has a key that is no longer wanted: none is left to be taken off.
+        let wanted = scene.subject.spec.tags.iter().map(|tag| tag.key.clone());
+        scene.status.applied_tag_keys = wanted.collect();
+    }
+    waits
+}
+
+/// One thing of ours.
+struct Thing<'a> {
+    id: String,
+    tags: &'a Tags,
+}
+
+fn things<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
+    let images = scene.our_images(region)?.into_iter();
+    let images = images.filter(|image| image.state != ImageState::Failed);
+    let images = images.map(|image| Thing { id: image.id.to_string(), tags: &image.tags });
+    let snapshots = scene.our_snapshots(region)?.into_iter();
+    let snapshots = snapshots.map(|shot| Thing { id: shot.id.to_string(), tags: &shot.tags });
+    Some(images.chain(snapshots).filter(|thing| scene.holds(thing.tags)).collect())
+}
+
+/// The next change in a region; none if it is in line, or cannot be read.
+fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
+    let things = things(scene, region)?;
+    let inherited = things.iter().filter(|thing| scene.is_inherited(thing.tags));
+    let resources: Vec<String> = inherited.map(|thing| thing.id.clone()).take(MOST).collect();
+    if let Some(from) = scene.subject.heritage.cluster.as_ref().filter(|_| !resources.is_empty()) {
+        let tags = [
+            (tag::CLUSTER, scene.subject.cluster),
+            (tag::HOLDER, scene.subject.holder),
+            (tag::ADOPTED_FROM, from.as_str()),
+        ];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        return Some(Step::TagImages { region: region.clone(), resources, tags });
+    }
+    let spec = scene.subject.spec;
+    let users = spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
+    let own = [(tag::CLUSTER, scene.subject.cluster), (tag::HOLDER, scene.subject.holder)];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let wanted: Tags = users.chain(own).collect();
+    let lacks = |thing: &&Thing<'_>| wanted.iter().any(|(key, value)| thing.tags.get(key) != Some(value));
+    let resources: Vec<String> =
+        things.iter().filter(lacks).map(|thing| thing.id.clone()).take(MOST).collect();
+    if !resources.is_empty() {
+        return Some(Step::TagImages { region: region.clone(), resources, tags: wanted });
+    }
+    let stale = scene.status.applied_tag_keys.iter().filter(|key| !wanted.contains_key(*key)).cloned();
+    // What was kept when its region was taken out is managed again.
+    let stale: BTreeSet<String> = stale.chain([tag::RETAINED.to_owned()]).collect();
+    let has_stale = |thing: &&Thing<'_>| stale.iter().any(|key| thing.tags.contains_key(key));
+    let stained: Vec<&Thing<'_>> = things.iter().filter(has_stale).take(MOST).collect();
+    if !stained.is_empty() {
+        let there = |key: &&String| stained.iter().any(|thing| thing.tags.contains_key(*key));
+        let keys: Vec<String> = stale.iter().filter(there).cloned().collect();
+        let resources = stained.iter().map(|thing| thing.id.clone()).collect();
+        return Some(Step::UntagImages { region: region.clone(), resources, keys });
+    }
+    let description = spec.description.clone().unwrap_or_default();
+    let images = scene.our_images(region)?;
+    let other = images.iter().find(|image| {
+        image.state == ImageState::Available
+            && !is_retained(&image.tags)
+            && scene.holds(&image.tags)
+            && image.description != description
+    })?;
+    Some(Step::SetDescription { region: region.clone(), image: other.id.clone(), description })
+}

@@ -1,0 +1,588 @@
+//! The whole life of a template in virtual time: modes, revisions, regions, upkeep, loss, deletion. Each is also killed
+//! before and after every effect.
+use ec2sim::{ACCOUNT, Effect, Fault, ImageState, InstanceState, Request};
+use saved_template_api::{SavedTemplateStatus, names::tag, status::Consistency};
+use serde_json::{Value, json};
+
+use crate::{
+    ec2::{HOME, on_instance},
+    lab::{Kill, Lab},
+};
+
+const FAR: [&str; 2] = ["us-west-1", "us-east-2"];
+
+fn spec(more: &Value) -> String {
+    let mut spec = json!({
+        "source": {"region": "us-west-2", "instanceName": "quake"},
+        "regions": [{"name": "us-west-1"}, {"name": "us-east-2"}],
+    });
+    for (key, value) in more.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    spec.to_string()
+}
+
+fn edit(lab: &mut Lab, more: &Value) {
+    let object = lab.object.as_mut().unwrap();
+    object.spec = serde_json::from_str(&spec(more)).unwrap();
+    object.generation += 1;
+}
+
+fn ready(lab: &mut Lab) {
+    let is_current = |lab: &Lab| {
+        let object = lab.object.as_ref().unwrap();
+        lab.is_ready() && object.status.observed_generation == Some(object.generation)
+    };
+    lab.until(4000, "Ready", is_current);
+}
+
+fn status(lab: &Lab) -> &SavedTemplateStatus {
+    &lab.object.as_ref().unwrap().status
+}
+
+/// What somebody could launch in a region, and what it holds: revision by image id.
+fn available(lab: &Lab, region: &str) -> Vec<(String, String)> {
+    let place = lab.sim.place(ACCOUNT, region);
+    let images = place.into_iter().flat_map(|place| place.images.values());
+    let images = images.filter(|image| image.state == ImageState::Available);
+    images.map(|image| (image.id.clone(), image.tags[tag::REVISION].clone())).collect()
+}
+
+fn snapshots(lab: &Lab, region: &str) -> usize {
+    lab.sim.place(ACCOUNT, region).map_or(0, |place| place.snapshots.len())
+}
+
+fn served(lab: &Lab, region: &str) -> Option<(i32, String)> {
+    let row = status(lab).images.iter().find(|row| row.region.as_str() == region)?;
+    Some((row.revision, row.image_id.to_string()))
+}
+
+/// Runs `story` unharmed, then again with a death before and after each of its effects.
+fn survives(more: &Value, step: usize, story: impl Fn(&mut Lab), verdict: impl Fn(&Lab)) {
+    let mut lab = Lab::new(&spec(more));
+    story(&mut lab);
+    verdict(&lab);
+    for effect in (0..lab.effects.len()).step_by(step) {
+        for after in [false, true] {
+            let mut lab = Lab::new(&spec(more));
+            lab.kill.push(Kill { effect, after });
+            story(&mut lab);
+            verdict(&lab);
+        }
+    }
+}
+
+#[test]
+fn a_machine_is_rebooted_by_ec2_and_never_stopped_in_mode_reboot() {
+    survives(&json!({"capture": {"mode": "Reboot"}}), 1, ready, |lab| {
+        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.story());
+        assert_eq!((lab.instance().reboots, lab.images(HOME)), (1, 1), "{}", lab.story());
+        let capture = status(lab).capture.clone().unwrap();
+        assert_eq!((capture.consistency, capture.disruptions), (Consistency::Rebooted, 1));
+        assert_eq!(lab.condition("SourceRestored").1, "Restored");
+    });
+}
+
+#[test]
+fn a_machine_is_not_disturbed_at_all_in_mode_noreboot() {
+    survives(&json!({"capture": {"mode": "NoReboot"}}), 1, ready, |lab| {
+        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.story());
+        assert_eq!((lab.instance().reboots, lab.images(HOME)), (0, 1), "{}", lab.story());
+        assert!(!lab.owes() || lab.effects.len() > 5);
+        let capture = status(lab).capture.clone().unwrap();
+        assert_eq!((capture.consistency, capture.disruptions), (Consistency::CrashConsistent, 0));
+        assert_eq!(lab.condition("SourceRestored").1, "NeverTouched");
+    });
+}
+
+#[test]
+fn a_machine_that_was_stopped_is_saved_as_it_is_and_stays_stopped() {
+    for mode in ["Stop", "Reboot", "NoReboot"] {
+        let story = |lab: &mut Lab| {
+            let id = lab.id.clone();
+            lab.user(&on_instance("StopInstances", &id));
+            lab.run(40);
+            ready(lab);
+            lab.run(900);
+        };
+        survives(&json!({"capture": {"mode": mode}}), 3, story, |lab| {
+            assert_eq!(lab.instance().state, InstanceState::Stopped, "{}", lab.story());
+            assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (1, 0), "{}", lab.story());
+            assert_eq!(lab.images(HOME), 1, "{}", lab.story());
+            assert!(!lab.owes(), "{}", lab.story());
+            assert_eq!(lab.condition("SourceRestored").1, "LeftStopped");
+            assert_eq!(
+                status(lab).capture.clone().unwrap().consistency,
+                Consistency::Stopped,
+                "{}",
+                lab.story()
+            );
+        });
+    }
+}
+
+#[test]
+fn an_excluded_device_has_no_snapshot_and_the_barrier_does_not_wait_for_it() {
+    let more = json!({"capture": {"excludeDeviceNames": ["/dev/sdf"]}});
+    survives(&more, 4, ready, |lab| {
+        assert_eq!((snapshots(lab, HOME), lab.instance().downtimes().len()), (1, 1), "{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running);
+        // The proof dies with the process that sent the start.
+        let consistency = status(lab).capture.clone().unwrap().consistency;
+        let unharmed = lab.kill.is_empty();
+        assert!(consistency == Consistency::Stopped || (!unharmed && consistency == Consistency::Unknown));
+    });
+}
+
+#[test]
+fn a_machine_that_does_not_stop_in_time_is_given_back_or_stopped_the_hard_way_as_the_spec_says() {
+    for (policy, forced) in [("Abort", false), ("Force", true)] {
+        let more = json!({"capture": {"stop": {"timeoutSeconds": 60, "onTimeout": policy}}});
+        let mut lab = Lab::new(&spec(&more));
+        if forced {
+            lab.sim.add_fault(Fault::new("StopInstances", Effect::StickStopping).nth(1));
+        } else {
+            lab.sim.config_mut().stop = 400_000;
+        }
+        lab.run(3000);
+        assert_eq!(lab.instance().state, InstanceState::Running, "{policy}\n{}", lab.story());
+        assert!(!lab.owes(), "{policy}");
+        assert_eq!(lab.count("StopInstances"), if forced { 2 } else { 1 }, "{policy}\n{}", lab.story());
+        if forced {
+            assert!(lab.is_ready(), "{:?}\n{}", lab.condition("Ready"), lab.story());
+            assert_eq!(status(&lab).capture.clone().unwrap().consistency, Consistency::Unknown);
+        } else {
+            assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.story());
+            assert_eq!(lab.images(HOME), 0);
+        }
+    }
+}
+
+#[test]
+fn a_failed_revision_disrupts_the_machine_as_often_as_maxdisruptions_says_and_no_more() {
+    for most in [1, 2, 3] {
+        let mut lab = Lab::new(&spec(&json!({"capture": {"maxDisruptions": most}})));
+        let fail = Effect::FailImage { code: "Client.Bad".into(), message: "x".into(), after_ms: None };
+        lab.sim.add_fault(Fault::new("CreateImage", fail));
+        lab.run(8000);
+        assert_eq!(lab.instance().downtimes().len(), most, "{}", lab.story());
+        assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.story());
+        lab.sim.clear_faults();
+        edit(&mut lab, &json!({"capture": {"maxDisruptions": most + 1}}));
+        ready(&mut lab);
+        assert_eq!(lab.instance().downtimes().len(), most + 1, "{}", lab.story());
+    }
+}
+
+#[test]
+fn a_larger_revision_captures_again_and_a_smaller_one_selects_the_older_images_without_a_capture() {
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        edit(lab, &json!({"revision": 2}));
+        ready(lab);
+        edit(lab, &json!({"revision": 1}));
+        ready(lab);
+    };
+    survives(&json!({}), 3, story, |lab| {
+        assert_eq!(lab.count("StopInstances"), 2, "{}", lab.story());
+        for region in [HOME, FAR[0], FAR[1]] {
+            let all = available(lab, region);
+            assert_eq!(all.len(), 2, "{region} {all:?}\n{}", lab.story());
+            let first = all.iter().find(|(_, revision)| revision == "1").unwrap();
+            assert_eq!(served(lab, region), Some((1, first.0.clone())), "{}", lab.story());
+        }
+        assert_eq!(status(lab).latest_revision, Some(2));
+        assert_eq!(status(lab).revisions.len(), 2);
+        assert_eq!(lab.condition("Ready").1, "Saved");
+    });
+}
+
+#[test]
+fn what_is_served_is_never_touched_by_a_capture_that_runs_or_fails_and_moves_region_by_region() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let before = status(&lab).images.clone();
+    let fail = Effect::FailImage { code: "Client.Bad".into(), message: "x".into(), after_ms: None };
+    lab.sim.add_fault(Fault::new("CreateImage", fail));
+    edit(&mut lab, &json!({"revision": 2}));
+    lab.run(1500);
+    assert_eq!(status(&lab).images, before);
+    assert_eq!(lab.condition("Available").0, "True");
+    assert_eq!(lab.condition("Ready").0, "False");
+    lab.sim.clear_faults();
+    lab.dark.insert(FAR[0].into());
+    edit(&mut lab, &json!({"revision": 3}));
+    lab.run(1500);
+    assert_eq!(served(&lab, HOME).unwrap().0, 3);
+    assert_eq!(served(&lab, FAR[0]).unwrap().0, 1, "its copy cannot be made");
+    assert_eq!(served(&lab, FAR[1]).unwrap().0, 3);
+    for status in &lab.statuses {
+        assert!(status.images.len() == 3 || status.images.len() < 3 && status.latest_revision < Some(2));
+    }
+}
+
+#[test]
+fn an_active_revision_pins_what_is_served_while_the_next_one_is_captured() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let first = served(&lab, HOME).unwrap();
+    edit(&mut lab, &json!({"revision": 2, "activeRevision": 1}));
+    ready(&mut lab);
+    assert_eq!(served(&lab, HOME).unwrap(), first);
+    assert_eq!(available(&lab, FAR[0]).len(), 2, "the copies of revision 2 are there");
+    edit(&mut lab, &json!({"revision": 2}));
+    ready(&mut lab);
+    assert!([HOME, FAR[0], FAR[1]].iter().all(|region| served(&lab, region).unwrap().0 == 2));
+}
+
+#[test]
+fn a_revision_that_never_was_is_not_found_and_one_that_is_gone_is_never_made_again() {
+    let mut lab = Lab::new(&spec(&json!({"revision": 3})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"revision": 2}));
+    lab.run(300);
+    assert_eq!(lab.condition("Ready").1, "RevisionNotFound");
+    assert_eq!(served(&lab, HOME).unwrap().0, 3, "what is served stays");
+    edit(&mut lab, &json!({"revision": 3}));
+    ready(&mut lab);
+    let id = served(&lab, HOME).unwrap().1;
+    lab.user(&Request::new("DeregisterImage").with("ImageId", &id));
+    lab.run(900);
+    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.story());
+    assert_eq!(lab.condition("ImageAvailable").1, "ImageMissing");
+    assert_eq!(served(&lab, HOME), None, "what is gone is not served");
+    assert_eq!(served(&lab, FAR[0]).unwrap().0, 3, "its copy is");
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    lab.run(1500);
+    assert_eq!(lab.condition("Ready").1, "ImageMissing", "the receipt on the machine says so");
+    assert_eq!(lab.count("StopInstances"), 1);
+}
+
+#[test]
+fn a_suspended_template_is_checked_and_nothing_is_done() {
+    let mut lab = Lab::new(&spec(&json!({"suspend": true})));
+    lab.run(600);
+    assert_eq!(lab.condition("Ready").1, "Suspended");
+    assert_eq!(lab.condition("Validated"), ("True".into(), "PreflightPassed".into()));
+    assert_eq!(lab.effects.iter().filter(|effect| !effect.ends_with("status")).count(), 0);
+    edit(&mut lab, &json!({}));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"suspend": true, "description": "new", "regions": []}));
+    let effects = lab.effects.iter().filter(|effect| !effect.ends_with("status")).count();
+    lab.run(600);
+    assert_eq!(lab.condition("Ready").1, "Suspended");
+    assert_eq!(lab.effects.iter().filter(|effect| !effect.ends_with("status")).count(), effects);
+}
+
+#[test]
+fn a_template_suspended_at_any_second_gives_its_machine_back_and_goes_on_where_it_was() {
+    for second in (1..200).step_by(3) {
+        let mut lab = Lab::new(&spec(&json!({})));
+        lab.run(second);
+        edit(&mut lab, &json!({"suspend": true}));
+        lab.run(900);
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
+        assert!(!lab.owes(), "at {second}\n{}", lab.story());
+        edit(&mut lab, &json!({}));
+        ready(&mut lab);
+        assert_eq!(lab.count("StopInstances"), 1, "at {second}\n{}", lab.story());
+    }
+}
+
+#[test]
+fn a_region_added_later_is_copied_to_without_a_capture() {
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        edit(lab, &json!({}));
+        ready(lab);
+    };
+    survives(&json!({"regions": []}), 2, story, |lab| {
+        assert_eq!(
+            (lab.count("StopInstances"), lab.images(FAR[0]), lab.images(FAR[1])),
+            (1, 1, 1),
+            "{}",
+            lab.story()
+        );
+    });
+}
+
+#[test]
+fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says_and_may_return() {
+    for (policy, left) in [("Retain", 1), ("Delete", 0)] {
+        let story = |lab: &mut Lab| {
+            ready(lab);
+            let fewer = json!({"regions": [{"name": "us-west-1"}], "removedRegionPolicy": policy});
+            edit(lab, &fewer);
+            lab.run(1500);
+            ready(lab);
+        };
+        survives(&json!({}), 5, story, |lab| {
+            assert_eq!(available(lab, FAR[1]).len(), left, "{policy}\n{}", lab.story());
+            assert_eq!(snapshots(lab, FAR[1]), left * 2, "{policy}");
+            assert_eq!(available(lab, FAR[0]).len(), 1);
+            assert_eq!(served(lab, FAR[1]), None);
+            let rows = status(lab).regions.len();
+            assert_eq!(rows, 2 + left, "{policy} {:?}", status(lab).regions);
+        });
+    }
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"regions": []}));
+    ready(&mut lab);
+    let marked = |lab: &Lab| {
+        lab.sim
+            .place(ACCOUNT, FAR[0])
+            .unwrap()
+            .images
+            .values()
+            .all(|image| image.tags.contains_key(tag::RETAINED))
+    };
+    lab.run(60);
+    assert!(marked(&lab), "{}", lab.story());
+    edit(&mut lab, &json!({}));
+    ready(&mut lab);
+    assert!(!marked(&lab), "managed again");
+    assert_eq!(
+        (lab.count("CopyImage"), lab.images(FAR[0])),
+        (2, 1),
+        "adopted, not copied again\n{}",
+        lab.story()
+    );
+}
+
+#[test]
+fn tags_and_description_edited_later_are_those_of_every_image_and_snapshot_and_only_ours_are_taken_off() {
+    let first = json!({"tags": [{"key": "team", "value": "geo"}, {"key": "old", "value": "x"}], "description": "one"});
+    let second = json!({"tags": [{"key": "team", "value": "quakes"}], "description": "two"});
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        let id = lab.sim.place(ACCOUNT, HOME).unwrap().images.keys().next().unwrap().clone();
+        lab.user(&crate::ec2::tag(&id, &[("mine".to_owned(), "stays".to_owned())].into()));
+        edit(lab, &second);
+        ready(lab);
+        lab.run(30);
+    };
+    survives(&first, 5, story, |lab| {
+        for region in [HOME, FAR[0], FAR[1]] {
+            let place = lab.sim.place(ACCOUNT, region).unwrap();
+            let all = place.images.values().map(|image| &image.tags);
+            for tags in all.chain(place.snapshots.values().map(|shot| &shot.tags)) {
+                assert_eq!(tags.get("team").map(String::as_str), Some("quakes"), "{region}\n{}", lab.story());
+                assert_eq!(tags.get("old"), None, "{region}\n{}", lab.story());
+            }
+            assert!(
+                place.images.values().all(|image| image.description == "two"),
+                "{region}\n{}",
+                lab.story()
+            );
+        }
+        let home = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
+        assert_eq!(home.tags["mine"], "stays");
+        assert_eq!(status(lab).applied_tag_keys, ["team"]);
+    });
+}
+
+#[test]
+fn a_lost_copy_is_told_and_made_again_and_a_lost_home_image_is_told_only() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = served(&lab, FAR[0]).unwrap().1;
+    let reply = lab.sim.call(lab.now, ACCOUNT, FAR[0], &Request::new("DeregisterImage").with("ImageId", &id));
+    assert_eq!(reply.code, None);
+    lab.until(400, "told", |lab| lab.condition("Replicated").0 == "False");
+    ready(&mut lab);
+    let again = served(&lab, FAR[0]).unwrap().1;
+    assert_ne!(again, id);
+    assert_eq!((lab.count("CopyImage"), lab.count("StopInstances")), (3, 1));
+}
+
+#[test]
+fn an_object_deleted_with_policy_delete_at_any_second_leaves_nothing_anywhere() {
+    for second in (1..420).step_by(7) {
+        let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+        lab.run(second);
+        lab.object.as_mut().unwrap().deleting = true;
+        lab.until(4000, "gone", |lab| lab.object.is_none());
+        lab.run(1200);
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
+        assert!(
+            !lab.instance().tags.keys().any(|key| key.starts_with(tag::PREFIX)),
+            "at {second}\n{}",
+            lab.story()
+        );
+        for region in [HOME, FAR[0], FAR[1]] {
+            let place = lab.sim.place(ACCOUNT, region);
+            let live = place.map_or(0, |place| {
+                place.images.values().filter(|image| image.deregistered_at.is_none()).count()
+            });
+            assert_eq!((live, snapshots(&lab, region)), (0, 0), "{region} at {second}\n{}", lab.story());
+        }
+    }
+}
+
+#[test]
+fn images_that_were_adopted_are_deleted_with_their_object_where_the_policy_says_so() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(60, "gone", |lab| lab.object.is_none());
+    let object = crate::lab::Object {
+        spec: serde_json::from_str(&spec(&json!({"deletionPolicy": "Delete"}))).unwrap(),
+        status: SavedTemplateStatus::default(),
+        generation: 1,
+        deleting: false,
+        finalizer: false,
+    };
+    lab.object = Some(object);
+    ready(&mut lab);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for region in [HOME, FAR[0], FAR[1]] {
+        assert_eq!(
+            (available(&lab, region).len(), snapshots(&lab, region)),
+            (0, 0),
+            "{region}\n{}",
+            lab.story()
+        );
+    }
+}
+
+#[test]
+fn a_machine_that_cannot_be_captured_again_keeps_nothing_else_from_being_brought_into_line() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = lab.id.clone();
+    lab.user(&on_instance("TerminateInstances", &id));
+    edit(&mut lab, &json!({"revision": 2, "description": "two", "regions": [{"name": "us-west-1"}]}));
+    lab.run(900);
+    assert_eq!(lab.condition("Validated").0, "False");
+    assert_eq!(served(&lab, HOME).unwrap().0, 1);
+    let image = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
+    assert_eq!(image.description, "two", "{}", lab.story());
+    let kept = lab
+        .sim
+        .place(ACCOUNT, FAR[1])
+        .unwrap()
+        .images
+        .values()
+        .all(|image| image.tags.contains_key(tag::RETAINED));
+    assert!(kept, "{}", lab.story());
+}
+
+#[test]
+fn a_deletion_killed_before_or_after_any_effect_leaves_nothing_anywhere() {
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        lab.object.as_mut().unwrap().deleting = true;
+        lab.until(4000, "gone", |lab| lab.object.is_none());
+    };
+    survives(&json!({"deletionPolicy": "Delete"}), 1, story, |lab| {
+        for region in [HOME, FAR[0], FAR[1]] {
+            assert_eq!(
+                (available(lab, region).len(), snapshots(lab, region)),
+                (0, 0),
+                "{region}\n{}",
+                lab.story()
+            );
+        }
+        assert_eq!(lab.instance().state, InstanceState::Running);
+    });
+}
+
+#[test]
+fn an_object_applied_again_adopts_its_images_with_every_revision_and_captures_nothing() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"revision": 2}));
+    ready(&mut lab);
+    let images = status(&lab).images.clone();
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    ready(&mut lab);
+    assert_eq!(lab.condition("Ready").1, "Adopted");
+    assert_eq!(status(&lab).images, images);
+    assert_eq!(status(&lab).latest_revision, Some(2));
+    assert_eq!(status(&lab).revisions.len(), 2);
+    assert_eq!(lab.count("StopInstances"), 2);
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    edit(&mut lab, &json!({}));
+    ready(&mut lab);
+    assert_eq!(served(&lab, HOME).unwrap().0, 1, "revision 1 is selected");
+    assert_eq!(lab.count("StopInstances"), 2, "and not captured again");
+}
+
+#[test]
+fn a_machine_terminated_after_its_save_changes_nothing() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = lab.id.clone();
+    lab.user(&on_instance("TerminateInstances", &id));
+    lab.run(2000);
+    assert!(lab.is_ready());
+    edit(&mut lab, &json!({"regions": [{"name": "us-west-1"}]}));
+    ready(&mut lab);
+    assert_eq!(lab.condition("Available").0, "True");
+}
+
+#[test]
+fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags_are_edited_meanwhile() {
+    for effect in [Effect::ApplyAndDrop, Effect::Drop] {
+        for wait in [0, 1, 5, 20, 120] {
+            let mut lab = Lab::new(&spec(&json!({"tags": [{"key": "a", "value": "1"}]})));
+            lab.sim.add_fault(Fault::new("CopyImage", effect.clone()).region(FAR[1]).nth(1));
+            lab.until(400, "asked for", |lab| {
+                lab.effects.iter().filter(|one| one.ends_with("CopyImage")).count() == 2
+            });
+            lab.run(wait);
+            edit(&mut lab, &json!({"tags": [{"key": "a", "value": "2"}], "description": "two"}));
+            ready(&mut lab);
+            for region in FAR {
+                assert_eq!(lab.images(region), 1, "{region}\n{}", lab.story());
+                let image = lab.sim.place(ACCOUNT, region).unwrap().images.values().next().unwrap();
+                assert_eq!((image.description.as_str(), image.tags["a"].as_str()), ("two", "2"), "{region}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s73_what_was_asked_for_just_before_a_deletion_and_shows_late_is_deleted_too() {
+    for effect in [Effect::ApplyAndDrop, Effect::Drop] {
+        for operation in ["CopyImage", "CreateImage"] {
+            for wait in [0, 2, 10] {
+                let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+                lab.sim.add_fault(Fault::new(operation, effect.clone()).nth(1));
+                lab.until(400, "asked for", |lab| lab.effects.iter().any(|one| one.ends_with(operation)));
+                lab.run(wait);
+                lab.object.as_mut().unwrap().deleting = true;
+                lab.until(4000, "gone", |lab| lab.object.is_none());
+                lab.run(1200);
+                for region in [HOME, FAR[0], FAR[1]] {
+                    assert_eq!(
+                        (available(&lab, region).len(), snapshots(&lab, region)),
+                        (0, 0),
+                        "{region}\n{}",
+                        lab.story()
+                    );
+                }
+                assert_eq!(lab.instance().state, InstanceState::Running);
+            }
+        }
+    }
+}
+
+#[test]
+fn s58_after_a_refused_stop_the_record_is_gone_and_hours_later_the_users_own_stop_stands() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    let code = "OperationNotPermitted".to_owned();
+    let refuse = Effect::Refuse { code, message: "may not be stopped: disableApiStop".into(), status: None };
+    lab.sim.add_fault(Fault::new("StopInstances", refuse));
+    lab.run(120);
+    assert!(!lab.owes(), "withdrawn\n{}", lab.story());
+    lab.object = None;
+    lab.run(3 * 3600);
+    lab.sim.clear_faults();
+    let id = lab.id.clone();
+    lab.user(&on_instance("StopInstances", &id));
+    lab.run(3600);
+    assert_eq!((lab.instance().state, lab.count("StartInstances")), (InstanceState::Stopped, 0));
+}

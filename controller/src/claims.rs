@@ -1,0 +1,148 @@
+//! One save at a time per machine (§4): a Lease for each, created and never overwritten, that has no end of its own.
+//!
+//! What a save may do to a machine is fenced by the record on it; the claim keeps two objects of this installation from
+//! getting that far.
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use saved_template_api::{
+    SavedTemplate, SavedTemplateStatus,
+    ids::{InstanceId, Region},
+    names::hex_digest,
+};
+
+use crate::survey::Key;
+
+/// A claim whose holder does nothing with it is given up after two looks this far apart.
+const DOUBT: Duration = Duration::from_secs(30);
+
+/// The claims of this installation.
+pub(crate) struct Claims {
+    client: Client,
+    leases: Api<Lease>,
+    /// Claims that looked stale, by name: which one it was, and since when.
+    doubted: Mutex<BTreeMap<String, (Option<String>, Instant)>>,
+}
+
+fn name(region: &Region, instance: &InstanceId) -> String {
+    format!("savedtemplate-claim-{}", hex_digest(&format!("{region}/{instance}"), 16))
+}
+
+fn holder(key: &Key) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+impl Claims {
+    pub(crate) fn new(client: Client, namespace: &str) -> Self {
+        let leases = Api::namespaced(client.clone(), namespace);
+        Self { client, leases, doubted: Mutex::default() }
+    }
+
+    /// Claims a machine for an object, or says who has it. A claim that cannot be made counts as somebody else's.
+    pub(crate) async fn claim(
+        &self,
+        key: &Key,
+        region: &Region,
+        instance: &InstanceId,
+    ) -> Result<(), String> {
+        let unsure = |error: kube::Error| format!("somebody, as far as is known ({error})");
+        let name = name(region, instance);
+        for _ in 0..2 {
+            let lease = Lease {
+                metadata: ObjectMeta {
+                    name: Some(name.clone()),
+                    annotations: Some(
+                        [("savedtemplate.dev/instance".into(), format!("{region}/{instance}"))].into(),
+                    ),
+                    ..ObjectMeta::default()
+                },
+                spec: Some(LeaseSpec { holder_identity: Some(holder(key)), ..LeaseSpec::default() }),
+            };
+            match self.leases.create(&PostParams::default(), &lease).await {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                Err(error) => return Err(unsure(error)),
+            }
+            let Some(there) = self.leases.get_opt(&name).await.map_err(unsure)? else { continue };
+            let other = there.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
+            if other == holder(key) {
+                return Ok(());
+            }
+            if !self.is_stale(&name, &there, &other).await.map_err(unsure)? {
+                return Err(other);
+            }
+            self.delete(&name, &there).await.map_err(unsure)?;
+        }
+        Err("somebody who is as quick".to_owned())
+    }
+
+    /// The save is over: whoever waits may begin. One that is not released is found stale.
+    pub(crate) async fn release(&self, key: &Key, region: &Region, status: &SavedTemplateStatus) {
+        let Some(instance) = status.source.as_ref().and_then(|source| source.instance_id.as_ref()) else {
+            return;
+        };
+        let name = name(region, instance);
+        let released = async {
+            let Some(there) = self.leases.get_opt(&name).await? else { return Ok(()) };
+            let holds =
+                there.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&holder(key));
+            if holds { self.delete(&name, &there).await } else { Ok(()) }
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(name, %error, "a claim could not be released");
+        }
+    }
+
+    /// Whether the holder is gone, or has neither a capture under way nor a debt, in two looks.
+    async fn is_stale(&self, name: &str, lease: &Lease, other: &str) -> kube::Result<bool> {
+        let idle = match other.split_once('/') {
+            Some((namespace, name)) => {
+                let api = Api::<SavedTemplate>::namespaced(self.client.clone(), namespace);
+                let status = api.get_opt(name).await?.map(|object| object.status.unwrap_or_default());
+                status.is_none_or(|status| {
+                    let capture = status.capture.as_ref();
+                    capture.is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
+                })
+            }
+            None => true,
+        };
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !idle {
+            doubted.remove(name);
+            return Ok(false);
+        }
+        let (uid, since) =
+            doubted.entry(name.to_owned()).or_insert_with(|| (lease.uid(), Instant::now())).clone();
+        if uid != lease.uid() {
+            doubted.remove(name);
+            return Ok(false);
+        }
+        let stale = since.elapsed() >= DOUBT;
+        if stale {
+            doubted.remove(name);
+        }
+        Ok(stale)
+    }
+
+    /// Deletes this very claim, and no later one of the same name.
+    async fn delete(&self, name: &str, lease: &Lease) -> kube::Result<()> {
+        let preconditions = Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match self.leases.delete(name, &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

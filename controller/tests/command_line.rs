@@ -1,0 +1,48 @@
+//! The program as it is started.
+use std::{
+    io,
+    process::{Command, Output},
+};
+
+use saved_template_ec2::iam;
+
+fn program(arguments: &[&str], cluster: Option<&str>) -> io::Result<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_savedtemplate-controller"));
+    command.args(arguments).env_remove("SAVEDTEMPLATE_CLUSTER_NAME");
+    if let Some(cluster) = cluster {
+        command.env("SAVEDTEMPLATE_CLUSTER_NAME", cluster);
+    }
+    command.output()
+}
+
+#[test]
+fn the_policy_is_printed_as_json_and_nothing_else() {
+    for strict in [false, true] {
+        let mut arguments = vec!["iam-policy", "--cluster-name", "lab"];
+        arguments.extend(strict.then_some("--strict"));
+        let output = program(&arguments, None).unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed, iam::policy("lab", strict));
+        assert!(output.stdout.starts_with(b"{\n  "));
+    }
+}
+
+#[test]
+fn the_cluster_name_may_come_from_the_environment() {
+    let output = program(&["iam-policy", "--strict"], Some("lab")).unwrap();
+    assert_eq!(
+        output.stdout,
+        program(&["iam-policy", "--strict", "--cluster-name", "lab"], None).unwrap().stdout
+    );
+}
+
+#[test]
+fn without_a_cluster_name_nothing_is_done() {
+    for arguments in [&["iam-policy"][..], &[]] {
+        let output = program(arguments, None).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(output.stdout.is_empty());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--cluster-name"));
+    }
+}
