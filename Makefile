@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help binaries build test check demo features conditions bless tools test-tools clean-tools
+.PHONY: help binaries build test model replay mutants fuzz check demo features conditions bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,26 @@ build: ## Builds the workspace
 
 test: test-tools ## Runs all tests, also those against a real API server; the sum is printed last
 	@.ci/count cargo test --workspace --no-fail-fast
+
+mutants: ## Breaks the controller on purpose, one bug at a time, and sees that a test fails; MUTANTS="a b" only these, SLOW=1 the shell too
+	@$(if $(SLOW),$(MAKE) --no-print-directory test-tools && )tests/mutants/run $(MUTANTS)
+
+# The world in virtual time at length; with optimisation, for it is all computing.
+CORE := cargo test --release --quiet -p saved-template-core
+WORLD := $(CORE) --test world -- --ignored --nocapture --exact
+SMALL := $(CORE) --test small -- --ignored --nocapture --exact
+
+model: ## Random double faults and exhaustive small worlds at length: about 15 minutes on two cores; a table is printed last
+	@$(WORLD) model::every_single_death
+	@$(SMALL) small_worlds_at_length
+	@$(WORLD) model::histories
+
+replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234
+	@SEED=$(SEED) $(WORLD) soup::replay
+
+# On a stable compiler. With libFuzzer: cargo +nightly fuzz run objects -- -max_total_time=600 (or debts, manifests).
+fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise
+	cargo run --manifest-path fuzz/Cargo.toml --bin soak -- $(or $(INPUTS),1000000) $(or $(LIMIT),600) $(or $(SEED),1)
 
 check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	cargo fmt --all --check

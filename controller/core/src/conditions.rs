@@ -22,6 +22,8 @@ type Row = (ConditionStatus, Reason, String);
 /// Writes every condition for the generation that was decided upon.
 pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
     scene.status.observed_generation = Some(scene.subject.generation);
+    // One writer: what is not ours was put there by hand, and would take the room of what is.
+    scene.status.conditions.retain(|condition| condition.type_.parse::<ConditionType>().is_ok());
     let ready = ready(scene, unmet);
     let rows = [
         (ConditionType::Ready, ready.clone()),
@@ -119,7 +121,11 @@ fn validated(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
         return (
             True,
             Reason::NothingToCapture,
-            format!("revision {} is not captured again", scene.subject.spec.revision),
+            format!(
+                "revision {} {}",
+                scene.subject.spec.revision,
+                if captured { "has its image" } else { "is not captured again" }
+            ),
         );
     }
     let suspended = unmet.is_some_and(|unmet| unmet.ready == Reason::Suspended);

@@ -108,7 +108,7 @@ pub fn needs_world(subject: &Subject<'_>) -> bool {
 pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Decision, Question> {
     let mut scene = Scene::new(subject, world, now);
     fold::observe(&mut scene);
-    let unmet = needs::first_unmet(&mut scene)?;
+    let unmet = needs::first_unmet(&mut scene)?.map(|unmet| needs::while_owed(&scene, unmet));
     conditions::write(&mut scene, unmet.as_ref());
     let notes = notes::between(subject.status, &scene.status);
     let (finalizer, step, look_again) = match unmet {
@@ -120,11 +120,14 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     let has_image = scene.status.regions.iter().any(|row| row.image_id.is_some());
     let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
+    let look_again = look_again.min(RARELY);
     Ok(Decision { status: scene.status, finalizer, step, notes, look_again })
 }
 
 /// How often an object that lacks nothing is looked at without a reason; the drift sweep wakes it before.
 const RARELY: Duration = Duration::from_hours(2);
 
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! What was seen, put into the status: the facts, before any need is asked.
+mod heal;
 mod images;
 mod revisions;
 
@@ -11,7 +12,7 @@ use saved_template_api::{
     status::{CaptureStatus, Consistency, RegionState, RegionStatus, SourceStatus},
 };
 
-pub(crate) use images::NOT_SHOWN;
+pub(crate) use images::{MOST_ROWS, NOT_SHOWN};
 
 use crate::{
     debt::{Awaits, Record},
@@ -21,6 +22,7 @@ use crate::{
 
 /// Folds the world into the status.
 pub(crate) fn observe(scene: &mut Scene<'_>) {
+    heal::heal(scene);
     if let Some(instance) = scene.instance() {
         source(scene, instance);
         follow(scene);
@@ -36,6 +38,16 @@ pub(crate) fn observe(scene: &mut Scene<'_>) {
 
 /// The images and what follows from them.
 pub(crate) fn images(scene: &mut Scene<'_>) {
+    let revision = scene.revision();
+    once(scene);
+    // The capture of another revision is over: its rows make room for those of the wanted one in the same pass, or its
+    // image would be copied under the wanted one's name.
+    if scene.revision() != revision {
+        once(scene);
+    }
+}
+
+fn once(scene: &mut Scene<'_>) {
     images::rows(scene);
     images::home(scene);
     for region in scene.subject.spec.regions.iter().map(|region| region.name.clone()) {
@@ -44,6 +56,8 @@ pub(crate) fn images(scene: &mut Scene<'_>) {
     barrier(scene);
     close(scene);
     revisions::revisions(scene);
+    // A capture that is over gives way to the revision that is wanted by now: from here on the rows are those of that one.
+    images::rows(scene);
     revisions::served(scene);
     revisions::summary(scene);
 }
@@ -56,12 +70,17 @@ pub(crate) fn source(scene: &mut Scene<'_>, instance: &Instance) {
         instance_id: Some(instance.id.clone()),
         original_state,
         state: Some(instance.state.as_str().to_owned()),
-        architecture: instance.architecture.clone(),
-        platform: instance.platform.clone(),
-        instance_type: instance.instance_type.clone(),
+        architecture: instance.architecture.as_ref().map(|text| architecture(Some(text))),
+        platform: instance.platform.clone().map(|text| cut(text, 128)),
+        instance_type: instance.instance_type.clone().map(|text| cut(text, 64)),
         original_image_id: instance.image.clone(),
         root_device_type: Some(if instance.ebs_root { "ebs" } else { "instance-store" }.to_owned()),
     });
+}
+
+/// An architecture that EC2 names, as far as the status has room for it.
+pub(crate) fn architecture(named: Option<&String>) -> String {
+    cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
 }
 
 /// An abort that was written to the machine while Kubernetes was silent is the truth of the record.
@@ -310,7 +329,7 @@ fn ended(
     } else if state == Some(InstanceState::Running) {
         // No Stop reached it, and none can any more: nothing was disrupted.
         capture.stop_requested_time = None;
-        capture.disruptions = capture.disruptions.saturating_sub(1);
+        capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
         (Reason::InstanceBusy, "no stop reached the machine")
     } else {
         (Reason::InstanceBusy, "the machine was stopped by somebody else, and stays stopped")

@@ -117,6 +117,12 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
     Ok(rest(scene, plan))
 }
 
+/// As long as a machine is owed there is something for us to do, whatever else waits for somebody.
+pub(crate) fn while_owed(scene: &Scene<'_>, unmet: Unmet) -> Unmet {
+    let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
+    if owed { Unmet { waits: Waits::ForUs, look_again: unmet.look_again.min(LATER), ..unmet } } else { unmet }
+}
+
 /// What is done around the images that are there: nothing of it while the object is suspended, or is another cluster's.
 fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
     let mut first = plan.or_else(|| image::need(scene));
@@ -127,7 +133,8 @@ fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
         if unmet.step.is_some() {
             let Some(held) = withheld(scene, &unmet) else { return Some(unmet) };
             scene.status = before;
-            return Some(held);
+            first = Some(first.unwrap_or(held));
+            continue;
         }
         let soonest = first.as_ref().map_or(unmet.look_again, |first| first.look_again.min(unmet.look_again));
         first = Some(Unmet { look_again: soonest, ..first.unwrap_or(unmet) });

@@ -2,7 +2,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionType, Reason, SavedTemplateStatus,
-    condition::{cut, find},
+    condition::{MAX_MESSAGE_BYTES, cut, find},
     ids::Region,
     status::{CaptureStatus, RegionRole, RegionState},
 };
@@ -23,11 +23,11 @@ pub struct Note {
 }
 
 fn normal(reason: &'static str, message: String) -> Note {
-    Note { warning: false, reason, message, about: None }
+    Note { warning: false, reason, message: cut(message, MAX_MESSAGE_BYTES), about: None }
 }
 
 fn warning(reason: &'static str, message: String) -> Note {
-    Note { warning: true, reason, message, about: None }
+    Note { warning: true, reason, message: cut(message, MAX_MESSAGE_BYTES), about: None }
 }
 
 /// What happened between the status that was read and the one that is written.
@@ -85,7 +85,7 @@ fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Option<
         TAG_IMAGES | UNTAG_IMAGES | SET_DESCRIPTION if unchanged => {
             let text =
                 format!("tags or descriptions in {place} were brought back into line: {}", new.request);
-            warning("DriftCorrected", cut(text, 1000))
+            warning("DriftCorrected", text)
         }
         DEREGISTER => normal("ImageDeregistered", format!("{} in {place}, with its snapshots", new.request)),
         DELETE_SNAPSHOT => normal("SnapshotDeleted", format!("{} in {place}", new.request)),

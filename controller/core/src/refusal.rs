@@ -1,6 +1,8 @@
 //! What an EC2 error means: for the outcome of the call, and for trying again.
 use std::fmt;
 
+use saved_template_api::condition::cut;
+
 /// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -41,6 +43,9 @@ pub struct Refusal {
 
 /// Our own code for a region that the account has not enabled: nothing was sent.
 pub const NOT_ENABLED: &str = "RegionNotEnabled";
+
+/// An encoded authorization failure has a kilobyte or two.
+const MOST_OF_A_MESSAGE: usize = 8192;
 
 const THROTTLE: &[&str] = &[
     "RequestLimitExceeded",
@@ -117,7 +122,8 @@ impl Class {
 impl Refusal {
     /// A refusal with EC2's own code and message.
     pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
-        let (code, message) = (code.into(), message.into());
+        // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
+        let (code, message) = (cut(code.into(), 128), cut(message.into(), MOST_OF_A_MESSAGE));
         Self { operation, class: Class::of(&code, &message), code, message }
     }
 
@@ -174,6 +180,20 @@ mod tests {
         for (code, message, class) in rows {
             assert_eq!(Class::of(code, message), class, "{code} {message}");
         }
+    }
+
+    #[test]
+    fn a_message_of_ec2_is_one_line_without_what_steers_a_terminal() {
+        let message = "Value (x\r\nlevel=ERROR \u{1b}[2J) is invalid".to_owned() + &"🌋".repeat(10_000);
+        let refusal = Refusal::new("CopyImage", "InvalidParameterValue", message);
+        assert!(
+            refusal
+                .to_string()
+                .starts_with("CopyImage: InvalidParameterValue: Value (x  level=ERROR  [2J) is invalid🌋")
+        );
+        assert!(
+            refusal.message.len() <= 8192 && !refusal.message.contains(saved_template_api::condition::steers)
+        );
     }
 
     #[test]

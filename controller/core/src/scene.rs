@@ -17,7 +17,7 @@ use crate::{
     needs::stop::PREVIOUS_STATE,
     own::Estate,
     refusal::Refusal,
-    step::{CREATE_IMAGE, STOP, Step},
+    step::{CREATE_IMAGE, STOP, Step, request_text},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
 };
 
@@ -102,6 +102,11 @@ impl<'a> Scene<'a> {
 
     /// The machine that the capture is of; before one, the declared machine, if it is declared by id.
     pub(crate) fn instance_id(&self) -> Option<InstanceId> {
+        // A record is about its own machine, whatever else the status says.
+        let owed = self.open_capture().and_then(|capture| capture.debt.as_ref()?.parse::<Record>().ok());
+        if let Some(record) = owed {
+            return Some(record.instance);
+        }
         let captured = self.capture().and(self.status.source.as_ref());
         let captured = captured.and_then(|source| source.instance_id.clone());
         captured.or_else(|| self.subject.spec.source.instance_id.clone())
@@ -357,18 +362,6 @@ fn was_refused(announced: &Announced) -> bool {
     answer.is_some_and(|(code, message)| {
         code != PREVIOUS_STATE && Refusal::new("", code, message).is_definite()
     })
-}
-
-pub(crate) fn request_text(step: &Step) -> String {
-    match step {
-        Step::Tag { record, .. } | Step::Untag { record } | Step::Stop { record, .. } => record.to_string(),
-        Step::CreateImage(request) => request.name.clone(),
-        Step::CopyImage { request, .. } => request.token.clone(),
-        Step::TagImages { resources, .. } | Step::UntagImages { resources, .. } => resources.join(" "),
-        Step::SetDescription { image, .. } | Step::Deregister { image, .. } => image.to_string(),
-        Step::DeleteSnapshot { snapshot, .. } => snapshot.to_string(),
-        Step::RemoveReceipt { key, value, .. } => format!("{key}={value}"),
-    }
 }
 
 /// The pause after the `number`-th try: `first`, doubling up to `longest`.

@@ -1,7 +1,11 @@
 //! Every change that the controller can make to AWS, as one enum, and what AWS may answer.
 use std::collections::BTreeMap;
 
-use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
+use saved_template_api::{
+    condition::cut,
+    ids::{ImageId, InstanceId, Region, SnapshotId},
+    names,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -168,6 +172,31 @@ impl Step {
             | Self::CreateImage(_)
             | Self::RemoveReceipt { .. } => None,
         }
+    }
+}
+
+/// What the status says of the step: by this text the same change is known again.
+pub(crate) fn request_text(step: &Step) -> String {
+    let text = whole_request(step);
+    if text.len() <= MOST_OF_A_REQUEST {
+        return text;
+    }
+    let digest = names::hex_digest(&text, 16);
+    format!("{} ({digest} of {} bytes)", cut(text.clone(), MOST_OF_A_REQUEST), text.len())
+}
+
+/// As many bytes of a request are shown; a digest tells longer ones apart. The schema takes 2048 characters.
+const MOST_OF_A_REQUEST: usize = 1900;
+
+fn whole_request(step: &Step) -> String {
+    match step {
+        Step::Tag { record, .. } | Step::Untag { record } | Step::Stop { record, .. } => record.to_string(),
+        Step::CreateImage(request) => request.name.clone(),
+        Step::CopyImage { request, .. } => request.token.clone(),
+        Step::TagImages { resources, .. } | Step::UntagImages { resources, .. } => resources.join(" "),
+        Step::SetDescription { image, .. } | Step::Deregister { image, .. } => image.to_string(),
+        Step::DeleteSnapshot { snapshot, .. } => snapshot.to_string(),
+        Step::RemoveReceipt { key, value, .. } => format!("{key}={value}"),
     }
 }
 

@@ -489,7 +489,7 @@ pub struct CaptureStatus {
 
     /// Volumes that must have a snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub expected_volumes: Vec<VolumeId>,
 

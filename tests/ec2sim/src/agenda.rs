@@ -40,6 +40,10 @@ impl Agenda {
         self.entries.insert((at, self.count), (key.clone(), due));
     }
 
+    pub(crate) fn next(&self) -> Option<Millis> {
+        self.entries.first_key_value().map(|((at, _), _)| *at)
+    }
+
     pub(crate) fn pop(&mut self, now: Millis) -> Option<(Millis, Key, Due)> {
         let entry = self.entries.first_entry().filter(|entry| entry.key().0 <= now)?;
         let ((at, _), (key, due)) = entry.remove_entry();

@@ -143,6 +143,11 @@ impl Sim {
         self.now
     }
 
+    /// When something will happen next by itself.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.agenda.next()
+    }
+
     /// One call, whole.
     pub fn call(&mut self, now: Millis, account: &str, region: &str, request: &Request) -> Reply {
         let admission = self.admit(account, region, request);

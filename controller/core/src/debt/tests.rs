@@ -131,7 +131,7 @@ fn the_machine_is_due_at_the_barrier_and_not_before() {
     assert_eq!(judged(&ours, &[], &[], 40), Verdict::Wait);
     assert_eq!(judged(&ours, &images, &[], 40), Verdict::Wait);
     assert_eq!(judged(&ours, &images, &all[..1], 40), Verdict::Wait);
-    let twice = [all[0].clone(), all[0].clone()];
+    let twice = [all[0].clone(), Snapshot { id: all[1].id.clone(), ..all[0].clone() }];
     assert_eq!(judged(&ours, &images, &twice, 40), Verdict::Wait, "one volume twice is one volume");
     let expected = Verdict::Start { due: Due::SnapshotsStarted, since: Some(at(35)) };
     assert_eq!(judged(&ours, &images, &all, 40), expected);
@@ -160,6 +160,19 @@ fn a_failed_image_or_snapshot_gives_the_machine_back_at_once() {
     let broken = [snapshot(1, CAPTURE, at(33), SnapshotState::Error)];
     let pending = [image(CAPTURE, ImageState::Pending)];
     assert_eq!(due_for(&judged(&ours, &pending, &broken, 40)), Some(Due::CaptureFailed));
+}
+
+#[test]
+fn a_failed_snapshot_is_no_part_of_the_barrier() {
+    for (state, holds) in [
+        (SnapshotState::Pending, true),
+        (SnapshotState::Completed, true),
+        (SnapshotState::Error, false),
+        (SnapshotState::Unknown, false),
+    ] {
+        let shots = [snapshot(1, CAPTURE, at(33), TAKEN), snapshot(2, CAPTURE, at(35), state)];
+        assert_eq!(record().barrier(&shots).is_some(), holds, "{state:?}");
+    }
 }
 
 #[test]
@@ -226,6 +239,8 @@ fn s62_snapshots_of_an_earlier_attempt_do_not_make_a_new_barrier() {
     let earlier =
         [snapshot(1, EARLIER_CAPTURE, at(-500), TAKEN), snapshot(2, EARLIER_CAPTURE, at(-500), TAKEN)];
     assert_eq!(judged(&ours, &images, &earlier, 40), Verdict::Wait);
+    let late = [snapshot(1, EARLIER_CAPTURE, at(33), TAKEN), snapshot(2, EARLIER_CAPTURE, at(35), TAKEN)];
+    assert_eq!(judged(&ours, &images, &late, 40), Verdict::Wait, "begun under a later record");
     let stale = [snapshot(1, CAPTURE, at(-1), TAKEN), snapshot(2, CAPTURE, at(-1), TAKEN)];
     assert_eq!(judged(&ours, &images, &stale, 40), Verdict::Wait, "taken before the plan");
 }

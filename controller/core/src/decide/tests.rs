@@ -7,18 +7,21 @@ use saved_template_api::{
     ConditionType,
     condition::{MAX_MESSAGE_BYTES, find},
     names,
-    status::{Announced, RegionState},
+    spec::{CaptureMode, OnStopTimeout},
+    status::{Announced, Consistency, RegionState},
 };
 
 use super::*;
 use crate::{
-    debt::Record,
+    debt::{Awaits, Record},
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
         snapshot, spec, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, STOP, TAG, UNTAG},
-    world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState},
+    world::{
+        Absence, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState, Started,
+    },
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -299,6 +302,22 @@ fn a_stop_that_was_refused_each_time_is_withdrawn_and_is_no_disruption() {
 }
 
 #[test]
+fn a_first_stop_that_found_the_machine_stopped_is_taken_back_and_a_repeated_one_proves_nothing() {
+    let machine = tagged(stopped_at(Some(at(9))));
+    let seen = world(at(40), vec![machine], vec![], vec![]);
+    let after = |number| {
+        let mut status = stopping();
+        status.announced = Some(announced(STOP, 10, number, Some("previousState: stopped")));
+        decided(&plain(), &status, &seen, 40)
+    };
+    let first = after(1);
+    assert!(matches!(first.step, Some(Step::Untag { .. })), "{:?}", first.step);
+    let capture = first.status.capture.unwrap();
+    assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some("InstanceBusy"), 0));
+    assert!(matches!(after(2).step, Some(Step::CreateImage(_))), "an earlier try of ours stopped it");
+}
+
+#[test]
 fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not_forgotten() {
     let machine = tagged(stopped_at(Some(at(12))));
     let decision = decided(&plain(), &planned(), &world(at(400), vec![machine.clone()], vec![], vec![]), 400);
@@ -384,4 +403,253 @@ fn a_copy_that_somebody_disabled_is_not_made_twice() {
     let decision = decided(&plain(), &status, &seen, 900);
     assert_eq!(decision.step, None);
     assert_eq!(reason(&decision, ConditionType::Ready).1, "PartiallyReplicated");
+}
+
+/// The plan of a machine that was in this state.
+fn planned_while(state: InstanceState) -> SavedTemplateStatus {
+    let mut status = planned();
+    status.source.as_mut().unwrap().original_state = Some(state.as_str().to_owned());
+    status
+}
+
+#[test]
+fn a_machine_is_stopped_only_once_its_record_was_found_twice_five_seconds_apart() {
+    for (seen, stops) in [(None, false), (Some((8, 8)), false), (Some((8, 12)), false), (Some((8, 13)), true)]
+    {
+        let mut world = world(at(13), vec![tagged(running())], vec![], vec![]);
+        let sighting = |(first, last)| {
+            let sighting = Sighting { first: at(first), last: at(last) };
+            ((record().instance, record().to_string()), sighting)
+        };
+        Arc::make_mut(world.home.as_mut().unwrap()).sightings = seen.map(sighting).into_iter().collect();
+        let decision = decided(&plain(), &planned_while(InstanceState::Running), &world, 13);
+        assert_eq!(matches!(decision.step, Some(Step::Stop { .. })), stops, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_stop_is_repeated_only_while_its_record_is_on_the_machine() {
+    let mut status = stopping();
+    status.announced = Some(announced(STOP, 10, 1, None));
+    for (machine, stops) in [(tagged(running()), true), (running(), false)] {
+        let decision = decided(&plain(), &status, &world(at(20), vec![machine], vec![], vec![]), 20);
+        assert_eq!(matches!(decision.step, Some(Step::Stop { .. })), stops);
+    }
+}
+
+#[test]
+fn a_hard_stop_leaves_three_minutes_before_the_limit_at_the_latest() {
+    let mut status = stopping();
+    status.capture.as_mut().unwrap().on_stop_timeout = OnStopTimeout::Force;
+    let machine = Instance { state: InstanceState::Stopping, ..tagged(running()) };
+    for (seconds, why) in [(609, None), (610, None), (1800 - 180, None), (1800 - 179, Some("StopTimedOut"))] {
+        let seen = world(at(seconds), vec![machine.clone()], vec![], vec![]);
+        let decision = decided(&plain(), &status, &seen, seconds);
+        let capture = decision.status.capture.unwrap();
+        assert_eq!(capture.reason.as_deref(), why, "{seconds}");
+        let record: Record = capture.debt.unwrap().parse().unwrap();
+        assert_eq!(record.is_forced(), seconds > 609 && why.is_none(), "{seconds}");
+    }
+}
+
+#[test]
+fn the_image_is_asked_for_a_minute_before_m_at_the_latest() {
+    for (seconds, asks) in [(50, true), (780 - 60, true), (780 - 59, false), (1000, false)] {
+        let seen = world(at(seconds), vec![tagged(stopped_at(Some(at(20))))], vec![], vec![]);
+        let decision = decided(&plain(), &stopping(), &seen, seconds);
+        assert_eq!(matches!(decision.step, Some(Step::CreateImage(_))), asks, "{seconds}");
+    }
+}
+
+#[test]
+fn a_stopped_machine_is_imaged_without_a_reboot_in_every_mode() {
+    use CaptureMode as M;
+    let claim = Record { awaits: Awaits::Nothing, ..record() }.to_string();
+    for (mode, state, reboots) in [
+        (M::Stop, InstanceState::Stopped, false),
+        (M::Reboot, InstanceState::Stopped, false),
+        (M::NoReboot, InstanceState::Stopped, false),
+        (M::NoReboot, InstanceState::Running, false),
+        (M::Reboot, InstanceState::Running, true),
+    ] {
+        let mut status = planned_while(state);
+        let capture = status.capture.as_mut().unwrap();
+        (capture.mode, capture.debt) = (mode, Some(claim.clone()));
+        let mut machine = Instance { state, ..stopped_at(None) };
+        machine.tags.insert(names::debt_key(OWNER.cluster), claim.clone());
+        let decision = decided(&plain(), &status, &world(at(13), vec![machine], vec![], vec![]), 13);
+        let Some(Step::CreateImage(request)) = decision.step else { panic!("{mode:?} {:?}", decision.step) };
+        assert_eq!(request.reboot, reboots, "{mode:?} {state:?}");
+    }
+    let seen = world(at(50), vec![tagged(stopped_at(Some(at(20))))], vec![], vec![]);
+    let Some(Step::CreateImage(request)) = decided(&plain(), &stopping(), &seen, 50).step else {
+        panic!("the image of a machine that we stopped")
+    };
+    assert!(!request.reboot);
+}
+
+#[test]
+fn stopped_is_claimed_only_with_the_reply_to_our_own_start() {
+    let reply = |previous, launched| Some(Started { previous, launch_time_before: Some(at(launched)) });
+    for (started, claimed) in [
+        (reply(InstanceState::Stopped, -9000), Consistency::Stopped),
+        (reply(InstanceState::Stopped, 42), Consistency::Unknown),
+        (reply(InstanceState::Pending, -9000), Consistency::Unknown),
+        (None, Consistency::Unknown),
+    ] {
+        let machine = Instance { launch_time: Some(at(60)), ..tagged(running()) };
+        let shots = [45, 46].iter().zip(1..);
+        let shots = shots.map(|(&time, n)| snapshot(n, CAPTURE, at(time), SnapshotState::Pending)).collect();
+        let image = owned(image(CAPTURE, ImageState::Pending));
+        let seen = World { started, ..world(at(70), vec![machine], vec![image], shots) };
+        let capture = decided(&plain(), &imaging(), &seen, 70).status.capture.unwrap();
+        assert!(capture.source_restored_time.is_some() && capture.snapshots_started_time.is_some());
+        assert_eq!(capture.consistency, claimed, "{started:?}");
+    }
+}
+
+/// What an earlier save left, available.
+fn left() -> Image {
+    let mut image = owned(image(CAPTURE, ImageState::Available));
+    image.tags.insert(names::tag::SOURCE.into(), names::source_digest(&plain().source));
+    image
+}
+
+/// What is not quite that: one tag, or one of EC2's own fields, says something else.
+fn forgeries() -> Vec<Image> {
+    let tags = [
+        names::tag::CLUSTER,
+        names::tag::NAMESPACE,
+        names::tag::NAME,
+        names::tag::REVISION,
+        names::tag::ROLE,
+        names::tag::REGION,
+        names::tag::SOURCE_INSTANCE,
+    ];
+    let without = tags.iter().map(|key| {
+        let mut image = left();
+        image.tags.remove(*key);
+        image
+    });
+    let other = tags.iter().map(|key| {
+        let mut image = left();
+        image.tags.insert((*key).to_owned(), "7".to_owned());
+        image
+    });
+    let fields = [
+        Image { name: "nightly backup".into(), ..left() },
+        Image { source_instance: None, ..left() },
+        Image { source_instance: Some("i-0fedcba9876543210".parse().unwrap()), ..left() },
+    ];
+    without.chain(other).chain(fields).collect()
+}
+
+#[test]
+fn an_image_is_ours_only_if_its_tags_and_ec2s_own_fields_agree() {
+    let adopts = |image: Image| {
+        let seen = world(at(100), vec![running()], vec![image], vec![]);
+        decided(&plain(), &SavedTemplateStatus::default(), &seen, 100).status.image_id.is_some()
+    };
+    assert!(adopts(left()));
+    for image in forgeries() {
+        assert!(!adopts(image.clone()), "{image:?}");
+    }
+}
+
+/// What a deletion with policy `Delete` does first.
+fn deletes(images: Vec<Image>, snapshots: Vec<Snapshot>) -> Option<Step> {
+    let spec = spec(
+        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "deletionPolicy": "Delete"}"#,
+    );
+    let status = SavedTemplateStatus::default();
+    let subject = Subject { deleting: true, ..subject(&spec, &status) };
+    decide(subject, &world(at(100), vec![running()], images, snapshots), at(100)).unwrap().step
+}
+
+#[test]
+fn a_deletion_takes_nothing_that_only_looks_like_ours() {
+    assert!(matches!(deletes(vec![left()], vec![]), Some(Step::Deregister { .. })));
+    for image in forgeries() {
+        assert_eq!(deletes(vec![image.clone()], vec![]), None, "{image:?}");
+    }
+    let shot = Snapshot { tags: left().tags, ..snapshot(1, CAPTURE, at(33), SnapshotState::Completed) };
+    assert!(matches!(deletes(vec![], vec![shot.clone()]), Some(Step::DeleteSnapshot { .. })));
+    let by_hand = Snapshot { description: "before the upgrade".into(), ..shot.clone() };
+    let another_objects = Snapshot { tags: forgeries().remove(2).tags, ..shot };
+    for foreign in [by_hand, another_objects] {
+        assert_eq!(deletes(vec![], vec![foreign.clone()]), None, "{foreign:?}");
+    }
+}
+
+#[test]
+fn an_object_goes_only_once_every_region_was_empty_for_a_minute_and_nothing_can_show_any_more() {
+    let spec = spec(
+        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "deletionPolicy": "Delete"}"#,
+    );
+    let everything = crate::interest::everything(OWNER.namespace, OWNER.name);
+    // The image was asked for at 41.
+    for (seconds, answered, since, reads, goes) in [
+        (1000, true, 940, 3, true),
+        (1000, true, 940, 2, false),
+        (1000, true, 941, 9, false),
+        (340, true, 100, 9, false),
+        (341, true, 100, 9, true),
+        (1000, false, 100, 9, false),
+        (1001, false, 100, 9, true),
+    ] {
+        let mut status = imaging();
+        let capture = status.capture.as_mut().unwrap();
+        (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+        status.regions.truncate(1);
+        status.regions[0].image_id = answered.then(|| left().id);
+        let mut seen = world(at(seconds), vec![running()], vec![], vec![]);
+        let view = Arc::make_mut(seen.home.as_mut().unwrap());
+        view.absences.insert(everything.clone(), Absence { since: at(since), reads });
+        let subject = Subject { deleting: true, ..subject(&spec, &status) };
+        let decision = decide(subject, &seen, at(seconds)).unwrap();
+        assert_eq!(decision.step, None);
+        assert_eq!(decision.finalizer == Finalizer::Remove, goes, "{seconds} {answered} {since} {reads}");
+    }
+}
+
+#[test]
+fn what_a_twin_of_this_cluster_holds_is_served_and_never_changed() {
+    let mut held = left();
+    held.tags.insert(names::tag::HOLDER.into(), "77777777-1111-2222-3333-444455556666".into());
+    let seen = world(at(100), vec![running()], vec![held.clone()], vec![]);
+    let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 100);
+    assert_eq!(decision.status.image_id, Some(held.id.clone()));
+    assert_eq!(decision.step, None);
+    assert_eq!(reason(&decision, ConditionType::Validated).1, "HeldByOtherCluster");
+    assert_eq!(deletes(vec![held], vec![]), None);
+}
+
+#[test]
+fn a_copy_without_a_reply_is_asked_for_again_after_ten_minutes_only_if_it_is_absent() {
+    let mut status = imaging();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
+    let home = &mut status.regions[0];
+    (home.image_id, home.state) = (Some(left().id), RegionState::Available);
+    let copy = &mut status.regions[1];
+    (copy.attempts, copy.announced_time, copy.next_attempt_time) =
+        (1, Some(Time(at(300))), Some(Time(at(310))));
+    let asks = |seconds, absence: Option<Absence>| {
+        let mut seen = world(at(seconds), vec![running()], vec![left()], vec![]);
+        let view = seen.abroad.values_mut().next().unwrap().as_mut().unwrap();
+        let name = OWNER.image_name(OWNER.name, 1, 1);
+        Arc::make_mut(view).absences = absence.map(|absence| (name, absence)).into_iter().collect();
+        match decided(&plain(), &status, &seen, seconds).step {
+            Some(Step::CopyImage { request, .. }) => Some(request.token),
+            _ => None,
+        }
+    };
+    let absent = |since, reads| Some(Absence { since: at(since), reads });
+    let token = asks(899, None);
+    assert!(token.is_some(), "within ten minutes the token answers for it");
+    assert_eq!(asks(900, None), None);
+    assert_eq!(asks(900, absent(310, 2)), None);
+    assert_eq!(asks(900, absent(781, 9)), None);
+    assert_eq!(asks(900, absent(780, 3)), token, "the same copy");
 }

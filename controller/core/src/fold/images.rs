@@ -1,5 +1,5 @@
 //! The images of the revision that is worked on: one row for each region.
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
@@ -28,6 +28,7 @@ pub(super) fn rows(scene: &mut Scene<'_>) {
     else {
         return;
     };
+    make_room(scene);
     let (home, work) = (scene.home().clone(), scene.revision());
     for region in scene.wanted() {
         let role = if region == home { RegionRole::Home } else { RegionRole::Copy };
@@ -41,6 +42,28 @@ pub(super) fn rows(scene: &mut Scene<'_>) {
                 }
             }
         }
+    }
+}
+
+/// The status holds so many rows, one for each region.
+pub(crate) const MOST_ROWS: usize = 50;
+
+/// Rows of regions that are no longer wanted give way: first those that only tell what stays, or where nothing was
+/// asked for.
+fn make_room(scene: &mut Scene<'_>) {
+    let mut seen = BTreeSet::new();
+    scene.status.regions.retain(|row| seen.insert(row.region.clone()));
+    let wanted = scene.wanted();
+    let lacking = wanted.iter().filter(|region| scene.row(region).is_none()).count();
+    let rows = &mut scene.status.regions;
+    let worth = |row: &RegionStatus| {
+        let asked = row.image_id.is_some() || row.attempts > 0;
+        (wanted.contains(&row.region), asked && row.state != RegionState::Retained)
+    };
+    while rows.len().saturating_add(lacking) > MOST_ROWS
+        && let Some((at, _)) = rows.iter().enumerate().min_by_key(|(_, row)| worth(row))
+    {
+        rows.remove(at);
     }
 }
 
@@ -79,7 +102,7 @@ pub(super) fn home(scene: &mut Scene<'_>) {
     let (Some(image), Some(row)) = (found, scene.row_mut(&region)) else {
         return;
     };
-    row.revision = row.revision.or(Some(revision));
+    row.revision = row.revision.or(Some(revision).filter(|revision| *revision > 0));
     show(row, image, progress);
     let open = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
     let claimed = open.filter(|capture| capture.consistency != Consistency::Unknown);

@@ -11,6 +11,7 @@ use saved_template_api::{
 
 use crate::{
     fold::{
+        architecture,
         images::{GONE_FOR, GONE_READS},
         is_good,
     },
@@ -22,6 +23,9 @@ use crate::{
 
 /// How many revisions the status holds.
 const KEPT: usize = 20;
+
+/// And how many images of each.
+const KEPT_IMAGES: usize = 41;
 
 /// What is known of the revisions: from the rows of the one that is worked on, and from the tags of all images.
 pub(super) fn revisions(scene: &mut Scene<'_>) {
@@ -74,10 +78,11 @@ fn seen(entry: &mut RevisionStatus, image: &Image, region: &Region, scene: &Scen
         entry.source_instance_id = entry.source_instance_id.take().or_else(|| image.source_instance.clone());
         entry.created_time = image.created.map(Time);
     }
-    let architecture = image.architecture.clone().unwrap_or_else(|| "x86_64".to_owned());
+    let architecture = architecture(image.architecture.as_ref());
     entry.images.push(RevisionImage { region: region.clone(), architecture, image_id: image.id.clone() });
     let home = scene.home();
     entry.images.sort_by_key(|image| (image.region != *home, image.region.clone()));
+    entry.images.truncate(KEPT_IMAGES);
 }
 
 /// The state of a revision that is not worked on.
@@ -107,6 +112,7 @@ fn merged(mut entry: RevisionStatus, known: Option<RevisionStatus>) -> RevisionS
             entry.images.push(image);
         }
     }
+    entry.images.truncate(KEPT_IMAGES);
     if entry.consistency == Consistency::Adopted {
         entry.consistency = known.consistency;
     }
@@ -115,11 +121,14 @@ fn merged(mut entry: RevisionStatus, known: Option<RevisionStatus>) -> RevisionS
     entry
 }
 
-/// The revision that is worked on, from its rows.
+/// The revision that is worked on, or whose capture has just ended, from its rows.
 fn working(scene: &Scene<'_>) -> Option<RevisionStatus> {
-    let home = scene.home_row().filter(|row| row.revision == Some(scene.revision()))?;
+    let home = scene.home_row()?;
     let revision = home.revision?;
-    let capture = scene.capture();
+    let capture = scene.status.capture.as_ref().filter(|capture| capture.revision == revision);
+    if revision != scene.revision() && capture.is_none() {
+        return None;
+    }
     let state = match home.state {
         _ if capture.is_some_and(|capture| capture.reason.is_some()) => RevisionState::Failed,
         RegionState::Available if is_good(capture) => RevisionState::Available,
@@ -143,7 +152,9 @@ fn working(scene: &Scene<'_>) -> Option<RevisionStatus> {
     Some(RevisionStatus {
         revision,
         state,
-        source_instance_id: capture.and_then(|_| scene.instance_id()),
+        source_instance_id: capture
+            .and(scene.status.source.as_ref())
+            .and_then(|source| source.instance_id.clone()),
         consistency: capture.map_or(Consistency::Adopted, |capture| capture.consistency),
         created_time: created(scene, home.image_id.as_ref(), scene.home()),
         images: images.collect(),

@@ -33,7 +33,7 @@ pub(crate) fn fold(scene: &mut Scene<'_>) {
         return;
     };
     let region = scene.home().clone();
-    let architecture = image.architecture.clone().unwrap_or_else(|| "x86_64".to_owned());
+    let architecture = crate::fold::architecture(image.architecture.as_ref());
     let mut row = RegionStatus::waiting(region.clone(), architecture, RegionRole::Home);
     row.revision = Some(scene.subject.spec.revision);
     row.image_id = Some(image.id.clone());

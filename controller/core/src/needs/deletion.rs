@@ -9,6 +9,7 @@ use saved_template_api::{
 
 use crate::{
     decide::Finalizer,
+    fold::MOST_ROWS,
     needs::{
         LATER, SLOWLY, SOON, Unmet, adopt, record,
         removal::{self, Removal},
@@ -59,7 +60,7 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
     let home = scene.home().clone();
     let regions = scene.regions_ever();
     for region in &regions {
-        if scene.row(region).is_none() {
+        if scene.row(region).is_none() && scene.status.regions.len() < MOST_ROWS {
             let role = if *region == home { RegionRole::Home } else { RegionRole::Copy };
             let row = RegionStatus::waiting(region.clone(), "x86_64".to_owned(), role);
             scene.status.regions.push(row);
@@ -70,6 +71,9 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
         let pending = |image: &&crate::world::Image| image.state == ImageState::Pending;
         scene.our_images(region).is_none_or(|images| images.iter().any(pending))
     });
+    if let Some((wait, why)) = removal::held_up(scene) {
+        return Unmet::waiting(Reason::Deleting, why, wait);
+    }
     let mut waits: Option<(Duration, String)> = None;
     let mut hindered: Vec<String> = Vec::new();
     for region in copies.iter().chain(&homes) {

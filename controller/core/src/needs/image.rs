@@ -93,6 +93,9 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
         return expect_other_volumes(scene, record, instance);
     }
     let request = image_request(scene, capture, instance);
+    // The tags may be other ones than those of the plan.
+    let spec = scene.subject.spec;
+    scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
     let now = scene.time();
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.image_requested_time.get_or_insert(now);

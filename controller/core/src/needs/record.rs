@@ -201,7 +201,7 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
     let stopped = capture.stop_requested_time.is_some();
     if !stopped && capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
         // Refused for certain: nothing was rebooted.
-        capture.disruptions = capture.disruptions.saturating_sub(1);
+        capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
     }
     Some(if stopped { abort(scene, &record) } else { withdraw(scene, &record) })
 }
@@ -211,7 +211,7 @@ pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, reason: Reas
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.stop_requested_time = None;
         capture.source_stopped_time = None;
-        capture.disruptions = capture.disruptions.saturating_sub(1);
+        capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
         fail(capture, reason, message);
     }
     withdraw(scene, record)

@@ -22,6 +22,12 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         .filter(|row| !wanted.contains(&row.region) && row.state != RegionState::Retained)
         .map(|row| row.region.clone())
         .collect();
+    if left.is_empty() {
+        return None;
+    }
+    if let Some((wait, why)) = removal::held_up(scene) {
+        return Some(Unmet::waiting(Reason::Copying, why, wait));
+    }
     let mut soonest: Option<(Duration, String)> = None;
     for region in left {
         let next = match scene.subject.spec.removed_region_policy {

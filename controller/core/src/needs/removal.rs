@@ -13,7 +13,7 @@ use crate::{
     needs::{LATER, SOON, record::passed},
     own::is_retained,
     scene::{Scene, left},
-    step::{DELETE_SNAPSHOT, Step},
+    step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
     world::{Image, ImageState, Snapshot},
 };
 
@@ -121,6 +121,23 @@ fn blocked(scene: &Scene<'_>, row: &RegionStatus) -> Option<Duration> {
     Duration::try_from(until.duration_since(scene.now)).ok().filter(|left| !left.is_zero())
 }
 
+/// The last change of images is not shown yet, or waits for its next try. One that is begun elsewhere meanwhile would
+/// make it forgotten: sent again at once, and its tries counted anew, for ever.
+pub(crate) fn held_up(scene: &Scene<'_>) -> Option<(Duration, String)> {
+    let changes = [TAG_IMAGES, UNTAG_IMAGES, SET_DESCRIPTION, DEREGISTER, DELETE_SNAPSHOT];
+    let last = scene.status.announced.as_ref().filter(|last| changes.contains(&last.step.as_str()))?;
+    let region = last.region.as_ref()?;
+    if scene.view_of(region).is_some_and(|view| view.images.is_ok() && view.began <= last.time.0) {
+        return Some((SOON, format!("{} in {region} is not shown yet", last.step)));
+    }
+    // What somebody has to do something about holds up its own region alone, and nothing holds up the others for ever.
+    let own = scene.row(region).is_some_and(|row| blocked(scene, row).is_some());
+    let counts = last.settled.is_some() && last.number <= TRIES && !own;
+    let pause = crate::scene::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
+    let left = left(last.time.0, pause, scene.now).filter(|_| counts)?;
+    Some((left, format!("{} in {region} is tried again", last.step)))
+}
+
 /// Whether the region was read after the last change in it.
 pub(crate) fn is_fresh_in(scene: &Scene<'_>, region: &Region) -> bool {
     let announced = scene.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region));
@@ -131,7 +148,7 @@ pub(crate) fn is_fresh_in(scene: &Scene<'_>, region: &Region) -> bool {
 /// The pause between two tries of one change.
 pub(crate) fn pause_left_of(scene: &Scene<'_>, step: &Step) -> Option<Duration> {
     let last = scene.status.announced.as_ref()?;
-    let same = last.step == step.name() && last.request == crate::scene::request_text(step);
+    let same = last.step == step.name() && last.request == crate::step::request_text(step);
     let pause = crate::scene::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
     left(last.time.0, pause, scene.now).filter(|_| same)
 }

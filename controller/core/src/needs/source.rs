@@ -2,14 +2,39 @@
 use saved_template_api::Reason;
 
 use crate::{
+    debt::{self, Awaits, Record},
     needs::{SOON, Unmet},
     scene::Scene,
+    world::InstanceState,
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
+    let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()) else {
+        let record = forgotten(scene)?;
+        let message = format!(
+            "{} is stopped under a record of this template that the status has lost: it is started when it is due",
+            record.instance
+        );
+        return Some(Unmet::waiting(Reason::RestoringSource, message, SOON));
+    };
     let (reason, message) = crate::conditions::source_restored(scene, capture);
     let ready =
         if capture.stop_requested_time.is_some() { Reason::RestoringSource } else { Reason::Capturing };
     Some(Unmet::waiting(ready, format!("{}: {message}", reason.name()), SOON))
+}
+
+/// A debt of which the status knows nothing: it is on a machine that is down, and the receipt beside it, or an image of
+/// its capture, is this object's.
+fn forgotten(scene: &Scene<'_>) -> Option<Record> {
+    let (key, receipt) = (scene.debt_key(), scene.owner().receipt_key());
+    let images = scene.our_images(scene.home()).unwrap_or_default();
+    scene.instances().iter().find_map(|instance| {
+        let record: Record = instance.tags.get(&key)?.parse().ok()?;
+        let receipt = instance.tags.get(&receipt).is_some_and(|receipt| receipt.ends_with(&record.capture));
+        let made = images.iter().any(|image| record.made(image));
+        let ours = record.awaits != Awaits::Nothing && record.instance == instance.id && (receipt || made);
+        let down = matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
+            && !debt::stopped_by_somebody(&record, instance);
+        (ours && down).then_some(record)
+    })
 }

@@ -6,7 +6,7 @@ use saved_template_api::{Reason, ids::Region, names::tag};
 use crate::{
     needs::{
         LATER, SOON, Unmet,
-        removal::{is_fresh_in, pause_left_of},
+        removal::{held_up, is_fresh_in, pause_left_of},
     },
     own::is_retained,
     scene::Scene,
@@ -28,6 +28,9 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             continue;
         };
         in_line = false;
+        if let Some((wait, why)) = held_up(scene) {
+            return Some(Unmet::waiting(Reason::Copying, why, wait));
+        }
         let message = format!("bringing tags and descriptions in {region} into line: {}", step.name());
         if blocked || !is_fresh_in(scene, &region) || pause_left_of(scene, &step).is_some() {
             let why = scene.row(&region).and_then(|row| row.message.clone());

@@ -11,12 +11,13 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Dead, Lab, Memory},
+    lab::{CLUSTER, Halt, Lab, Memory},
 };
 
 impl Lab {
-    pub(crate) fn act(&mut self, step: &Step, memory: &mut Memory) -> Result<Outcome, Dead> {
+    pub(crate) fn act(&mut self, step: &Step, memory: &mut Memory) -> Result<Outcome, Halt> {
         let key = debt_key(CLUSTER);
+        let label = step.name();
         let refused =
             |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
@@ -33,52 +34,57 @@ impl Lab {
                 }
                 let mut tags = BTreeMap::from([(key, record.to_string())]);
                 tags.extend(receipt.clone());
-                refused(self.send(HOME, &ec2::tag(record.instance.as_str(), &tags))?)
+                refused(self.send(HOME, label, &ec2::tag(record.instance.as_str(), &tags))?)
             }
             Step::Untag { record } => {
                 memory.records.remove(&record.capture);
-                refused(self.send(HOME, &ec2::untag(record.instance.as_str(), &key, &record.to_string()))?)
+                refused(self.send(
+                    HOME,
+                    label,
+                    &ec2::untag(record.instance.as_str(), &key, &record.to_string()),
+                )?)
             }
             Step::Stop { record, force } => {
                 memory.records.insert(record.capture.clone(), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
+                self.truth.under = Some(record.clone());
                 let call = ec2::on_instance("StopInstances", record.instance.as_str());
                 let call = if *force { call.with("Force", "true") } else { call };
-                match self.send(HOME, &call)? {
+                match self.send(HOME, label, &call)? {
                     Ok(reply) => Outcome::Stopped { previous: ec2::previous(&reply) },
                     Err(refusal) => Outcome::Refused(refusal),
                 }
             }
-            Step::CreateImage(request) => match self.send(HOME, &ec2::create_image(request))? {
+            Step::CreateImage(request) => match self.send(HOME, label, &ec2::create_image(request))? {
                 Ok(reply) => Outcome::Image(ec2::image_id(&reply)),
                 Err(refusal) => Outcome::Refused(refusal),
             },
             Step::CopyImage { region, request } => {
-                match self.send(region.as_str(), &ec2::copy_image(request))? {
+                match self.send(region.as_str(), label, &ec2::copy_image(request))? {
                     Ok(reply) => Outcome::Image(ec2::image_id(&reply)),
                     Err(refusal) => Outcome::Refused(refusal),
                 }
             }
             Step::TagImages { region, resources, tags } => {
-                refused(self.send(region.as_str(), &ec2::tag_all(resources, tags))?)
+                refused(self.send(region.as_str(), label, &ec2::tag_all(resources, tags))?)
             }
             Step::UntagImages { region, resources, keys } => {
-                refused(self.send(region.as_str(), &ec2::untag_all(resources, keys))?)
+                refused(self.send(region.as_str(), label, &ec2::untag_all(resources, keys))?)
             }
             Step::SetDescription { region, image, description } => {
                 let call = Request::new("ModifyImageAttribute").with("ImageId", image.as_str());
-                refused(self.send(region.as_str(), &call.with("Description.Value", description))?)
+                refused(self.send(region.as_str(), label, &call.with("Description.Value", description))?)
             }
             Step::Deregister { region, image } => {
                 let call = Request::new("DeregisterImage").with("ImageId", image.as_str());
-                refused(self.send(region.as_str(), &call.with("DeleteAssociatedSnapshots", "true"))?)
+                refused(self.send(region.as_str(), label, &call.with("DeleteAssociatedSnapshots", "true"))?)
             }
             Step::DeleteSnapshot { region, snapshot } => {
                 let call = Request::new("DeleteSnapshot").with("SnapshotId", snapshot.as_str());
-                refused(self.send(region.as_str(), &call)?)
+                refused(self.send(region.as_str(), label, &call)?)
             }
             Step::RemoveReceipt { instance, key, value } => {
-                refused(self.send(HOME, &ec2::untag(instance.as_str(), key, value))?)
+                refused(self.send(HOME, label, &ec2::untag(instance.as_str(), key, value))?)
             }
         })
     }

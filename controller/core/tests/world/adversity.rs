@@ -1,13 +1,14 @@
 //! Other people, other tools, a lost database, a process that never comes back.
-use ec2sim::{ACCOUNT, Effect, Fault, InstanceSeed, InstanceState, VolumeSeed};
+use ec2sim::{ACCOUNT, Effect, Fault, InstanceSeed, InstanceState, Request, VolumeSeed};
 use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key, status::Consistency};
 
 use crate::{
-    ALL, COPIES, PATIENT, PLAIN, SAVE,
+    ALL, COPIES, PATIENT, PLAIN, SAVE, assert_saved,
     ec2::{HOME, on_instance, untag},
     lab::{CLUSTER, Kill, Lab},
     oracle::{assert_given_back, is_settled},
     saved,
+    sight::Haze,
 };
 
 fn edit(lab: &mut Lab, spec: &str) {
@@ -57,6 +58,34 @@ fn a_status_restored_from_a_backup_never_stops_the_machine_again() {
                 assert!(lab.count("StopInstances") <= stopped.max(1), "{what}\n{}", lab.story());
                 assert!(lab.images(HOME) <= 1, "{what}\n{}", lab.story());
             }
+        }
+    }
+}
+
+#[test]
+fn a_status_lost_while_the_machine_waits_for_its_image_is_not_ready_before_the_machine_is_back() {
+    for second in 50..170 {
+        for (older, strips) in [(false, false), (true, false), (false, true)] {
+            let mut lab = Lab::new(PATIENT);
+            let start = if older { 400 } else { 0 };
+            lab.run(start);
+            if older {
+                let object = lab.object.as_mut().unwrap();
+                (object.spec.revision, object.generation) = (2, object.generation + 1);
+            }
+            lab.run(second - 20);
+            let (id, tags) = (lab.id.clone(), lab.instance().tags.clone());
+            for (key, value) in tags.iter().filter(|(key, _)| strips && *key != "Name") {
+                lab.user(&untag(&id, key, value));
+            }
+            lab.run(20);
+            let object = lab.object.as_mut().unwrap();
+            object.status = SavedTemplateStatus::default();
+            (object.spec.revision, object.generation) = (1, object.generation + 1);
+            // A start that is refused: from the image on, only the machine is waited for.
+            lab.sim.add_fault(Fault::new("StartInstances", Effect::Drop).nth(1).times(3));
+            lab.run(2400);
+            assert_given_back(&lab, &format!("{second} {older} {strips}"));
         }
     }
 }
@@ -264,4 +293,28 @@ fn an_object_applied_again_after_a_save_adopts_its_image() {
     let writes = (lab.writes, lab.effects.len());
     lab.run(3600);
     assert_eq!((lab.writes, lab.effects.len()), writes, "at rest");
+}
+
+#[test]
+fn an_image_that_shows_late_is_asked_for_again_under_its_own_name_only() {
+    for seed in 0..6 {
+        let mut lab = Lab::new(PLAIN);
+        lab.haze = Haze::new(40, seed);
+        lab.sim.add_fault(Fault::new("CreateImage", Effect::ApplyAndDrop).nth(1));
+        lab.until(3000, "Ready", Lab::is_ready);
+        lab.run(60);
+        assert_saved(&lab, PLAIN);
+        assert_eq!(lab.count("CreateImage"), 1, "seed {seed}\n{}", lab.story());
+    }
+}
+
+#[test]
+fn a_cluster_rebuilt_without_its_status_and_its_image_reads_the_receipt_and_stops_nothing() {
+    let mut lab = saved(PLAIN, None);
+    let id = lab.sim.place(ACCOUNT, HOME).unwrap().images.keys().next().unwrap().clone();
+    lab.user(&Request::new("DeregisterImage").with("ImageId", &id));
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    lab.run(1500);
+    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.story());
+    assert_eq!(lab.count("StopInstances"), 1, "{}", lab.story());
 }

@@ -2,28 +2,24 @@
 //!
 //! The loops are those of the controller without its plumbing: reconcile is get, observe, decide, record, act, settle;
 //! restart is sweep, judge, send. `Describe` is read from the simulator's store; writes are calls to the simulator.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ec2sim::{ACCOUNT, Config, InstanceSeed, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
-use saved_template_api::{
-    ConditionType, InstanceId, SavedTemplateSpec, SavedTemplateStatus, condition::find, names::debt_key,
-};
+use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
 use saved_template_core::{
     debt::Record,
-    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, needs_world},
-    interest,
     refusal::Refusal,
-    settle::settle,
-    world::{Absence, OptIn, Permits, Probe, Sighting, Started, World},
+    world::{Absence, Sighting, Started},
 };
 
 use crate::{
-    ec2::{self, HOME, call},
+    ec2::{HOME, call},
+    mishap::{Harm, Mishaps},
+    pass::Pass,
+    restart::Payment,
     sight::Haze,
+    truth::Truth,
 };
 
 pub(crate) const CLUSTER: &str = "lab";
@@ -31,9 +27,16 @@ pub(crate) const NAMESPACE: &str = "default";
 pub(crate) const NAME: &str = "quake";
 pub(crate) const START: i64 = 1_795_000_000_000;
 
-/// The process ended in the middle of a pass.
+/// Why a pass ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dead;
+pub(crate) enum Halt {
+    /// The process ended.
+    Dead,
+    /// Kubernetes took the write and its answer was lost, or it did not take it: the pass is over.
+    Lost,
+    /// The process sleeps; it remembers the rest of the pass.
+    Asleep,
+}
 
 /// Where a process is killed: before or after the n-th effect of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +56,28 @@ pub(crate) struct Memory {
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     pub(crate) acted: BTreeMap<String, i64>,
     pub(crate) due: BTreeMap<String, i64>,
-    look_at: i64,
+    pub(crate) look_at: i64,
+    pub(crate) sweep_at: i64,
+    /// Until when it sleeps, and what it was about to do.
+    pub(crate) asleep: i64,
+    pub(crate) pass: Option<Box<Pass>>,
+    pub(crate) payment: Option<Box<Payment>>,
 }
 
-#[derive(Debug, Clone)]
+/// A process, or the place of one that died and when it is back.
+#[derive(Debug, Default)]
+pub(crate) struct Process {
+    pub(crate) memory: Option<Memory>,
+    pub(crate) born: i64,
+}
+
+impl Process {
+    pub(crate) fn new() -> Self {
+        Self { memory: Some(Memory::default()), born: 0 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Object {
     pub(crate) spec: SavedTemplateSpec,
     pub(crate) status: SavedTemplateStatus,
@@ -65,6 +86,7 @@ pub(crate) struct Object {
     pub(crate) finalizer: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what is switched on in a history, not modes")]
 pub(crate) struct Lab {
     pub(crate) sim: Sim,
     pub(crate) now: i64,
@@ -83,8 +105,19 @@ pub(crate) struct Lab {
     /// Regions that do not answer.
     pub(crate) dark: BTreeSet<String>,
     pub(crate) haze: Haze,
-    process: Option<Memory>,
-    born: i64,
+    pub(crate) mishaps: Mishaps,
+    pub(crate) truth: Truth,
+    /// Quiet seconds are jumped over, and an object at rest is looked at once a minute.
+    pub(crate) jumps: bool,
+    /// Whole controllers that each think that they lead.
+    pub(crate) processes: Vec<Process>,
+    /// When something changed last, for whoever waits for a change.
+    stirred: bool,
+    echo: i64,
+    /// The region of the machine as it was when only others had anything there.
+    pub(crate) others: Option<ec2sim::Place>,
+    /// Whether the status was written by hand: what it says of images is not held against EC2's store.
+    pub(crate) poisoned: bool,
 }
 
 impl Lab {
@@ -123,8 +156,14 @@ impl Lab {
             standby: None,
             dark: BTreeSet::new(),
             haze: Haze::new(0, 0),
-            process: Some(Memory::default()),
-            born: START,
+            mishaps: Mishaps::default(),
+            truth: Truth::default(),
+            jumps: false,
+            processes: vec![Process::new()],
+            stirred: false,
+            echo: i64::MAX,
+            others: None,
+            poisoned: false,
         }
     }
 
@@ -132,240 +171,211 @@ impl Lab {
         Timestamp::from_second(self.now.div_euclid(1000)).unwrap()
     }
 
-    /// A second passes. A process that died is back some seconds later, knowing nothing.
+    /// A second passes, or in a hurry all that nothing happens in.
     pub(crate) fn tick(&mut self) {
-        self.now += 1000;
+        self.tick_until(i64::MAX);
+    }
+
+    /// The same, but not beyond `limit`.
+    fn tick_until(&mut self, limit: i64) {
+        let soonest = self.now + 1000;
+        let quiet = if self.jumps { self.next() } else { soonest };
+        self.now = quiet.min(limit).max(soonest);
+        let due = self.sim.next_due();
         self.sim.advance(self.now);
-        self.haze.keep(&self.sim);
-        if let Some(mut standby) = self.standby.take() {
-            if (self.now - START) % 15_000 == 0 {
-                self.restart(&mut standby, false).unwrap();
+        self.haze.keep(&self.sim, self.now);
+        if self.stirred || due.is_some_and(|due| due <= self.now) || self.echo <= self.now {
+            self.echo = if self.echo <= self.now { i64::MAX } else { self.now + self.haze.lag() * 1000 };
+            self.stirred = false;
+            for memory in self.processes.iter_mut().filter_map(|process| process.memory.as_mut()) {
+                (memory.look_at, memory.sweep_at) = (memory.look_at.min(self.now), self.now);
             }
-            self.standby = Some(standby);
         }
-        if self.process.is_none() && self.now >= self.born {
-            self.process = Some(Memory::default());
+        if let Some(mut standby) = self.standby.take() {
+            let mut lived = Ok(());
+            if (self.now - START) % 15_000 == 0 && self.now >= standby.asleep {
+                lived = self.wake(&mut standby).and_then(|()| self.restart(&mut standby, false));
+            }
+            self.standby = Some(if lived == Err(Halt::Dead) { Memory::default() } else { standby });
         }
-        let Some(mut memory) = self.process.take() else { return };
-        let lived = self.restart(&mut memory, true).and_then(|()| self.reconcile(&mut memory));
-        if lived.is_ok() {
-            self.process = Some(memory);
-        } else {
-            self.born = self.back_after.map_or(i64::MAX, |seconds| self.now + seconds * 1000);
+        for at in 0..self.processes.len() {
+            self.live(at);
+        }
+        if self.truth.held && !self.is_remembered() {
+            (self.truth.held, self.truth.forgotten) = (false, true);
         }
         self.check();
     }
 
+    /// Whether the record of a machine that is down is on it, in the status, or in the memory of a process.
+    fn is_remembered(&self) -> bool {
+        let status = self.object.as_ref().and_then(|object| object.status.capture.as_ref());
+        let minds = self.processes.iter().filter_map(|process| process.memory.as_ref()).chain(&self.standby);
+        self.owes()
+            || status.is_some_and(|one| one.debt.is_some())
+            || minds.into_iter().any(|one| !one.records.is_empty())
+    }
+
+    /// What one process does in this second. One that died is back some seconds later, knowing nothing.
+    fn live(&mut self, at: usize) {
+        let process = &mut self.processes[at];
+        if process.memory.is_none() && self.now >= process.born {
+            process.memory = Some(Memory::default());
+        }
+        let Some(mut memory) = process.memory.take() else { return };
+        if self.now >= memory.asleep {
+            let lived = self.wake(&mut memory);
+            let lived = lived.and_then(|()| self.restart(&mut memory, true));
+            let lived = lived.and_then(|()| self.reconcile(&mut memory));
+            if lived == Err(Halt::Dead) {
+                self.processes[at].born = self.back_after.map_or(i64::MAX, |after| self.now + after * 1000);
+                return;
+            }
+            if lived == Err(Halt::Lost) {
+                memory.look_at = self.now + 2000;
+            }
+        }
+        self.processes[at].memory = Some(memory);
+    }
+
+    /// What was left undone when the process fell asleep.
+    fn wake(&mut self, memory: &mut Memory) -> Result<(), Halt> {
+        if let Some(payment) = memory.payment.take() {
+            self.pay(*payment, memory)?;
+        }
+        match memory.pass.take() {
+            Some(pass) => self.carry(*pass, memory),
+            None => Ok(()),
+        }
+    }
+
+    /// The next instant at which anything can happen.
+    fn next(&self) -> i64 {
+        let of = |process: &Process| match &process.memory {
+            None => process.born,
+            Some(memory) => {
+                let api = if self.api_is_up { memory.look_at } else { i64::MAX };
+                memory.asleep.max(memory.sweep_at.min(api))
+            }
+        };
+        let processes = self.processes.iter().map(of).min().unwrap_or(i64::MAX);
+        let standby =
+            self.standby.as_ref().map_or(i64::MAX, |_| self.now + 15_000 - (self.now - START) % 15_000);
+        let due = self.sim.next_due().map_or(i64::MAX, |due| (due + 999).div_euclid(1000) * 1000);
+        let stirred = if self.stirred { self.now } else { i64::MAX };
+        processes.min(standby).min(due).min(self.echo).min(stirred)
+    }
+
+    /// Something changed: whoever waits for a change sees it soon.
+    pub(crate) fn stir(&mut self) {
+        self.stirred |= self.jumps;
+    }
+
     /// The process ends and is back at once, knowing nothing.
     pub(crate) fn reboot(&mut self) {
-        self.process = Some(Memory::default());
+        self.processes = vec![Process::new()];
     }
 
     pub(crate) fn run(&mut self, seconds: i64) {
-        for _ in 0..seconds {
-            self.tick();
+        let end = self.now + seconds * 1000;
+        while self.now < end {
+            self.tick_until(end);
         }
     }
 
     /// Runs until `wanted`, or says what went on instead.
     pub(crate) fn until(&mut self, seconds: i64, what: &str, wanted: impl Fn(&Self) -> bool) {
-        for _ in 0..seconds {
+        let end = self.now + seconds * 1000;
+        while self.now < end {
             if wanted(self) {
                 return;
             }
-            self.tick();
+            self.tick_until(end);
         }
         let object = self.object.as_ref().map(|object| format!("{:#?}", object.status));
         panic!("not {what} after {seconds} s\n{}\n{}", self.story(), object.unwrap_or_default());
     }
 
     /// One effect: a point at which the process may die.
-    fn effect<T>(&mut self, what: &str, act: impl FnOnce(&mut Self) -> T) -> Result<T, Dead> {
+    fn effect<T>(&mut self, what: &str, act: impl FnOnce(&mut Self) -> T) -> Result<T, Halt> {
         let number = self.effects.len();
         let here = self.kill.iter().find(|kill| kill.effect == number).copied();
         self.effects.push(format!("{} {what}", (self.now - START) / 1000));
         if here.is_some_and(|kill| !kill.after) {
-            return Err(Dead);
+            return Err(Halt::Dead);
         }
         let done = act(self);
-        if here.is_some() { Err(Dead) } else { Ok(done) }
+        self.stir();
+        if here.is_some() { Err(Halt::Dead) } else { Ok(done) }
     }
 
+    /// A write to Kubernetes, and what goes wrong with it.
+    pub(crate) fn write(&mut self, label: &str, what: &str, act: impl FnOnce(&mut Self)) -> Result<(), Halt> {
+        let harm = self.mishaps.strike(label);
+        if !self.api_is_up {
+            return Err(Halt::Lost);
+        }
+        match harm {
+            Some(Harm::DieBefore) => Err(Halt::Dead),
+            Some(Harm::Drop | Harm::Throttle | Harm::ServerError) => Err(Halt::Lost),
+            None | Some(Harm::DieAfter | Harm::Lose | Harm::Nap | Harm::Sleep) => {
+                self.effect(what, act)?;
+                match harm {
+                    Some(Harm::DieAfter) => Err(Halt::Dead),
+                    Some(Harm::Lose) => Err(Halt::Lost),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A call to EC2, and what goes wrong with it.
     pub(crate) fn send(
         &mut self,
         region: &str,
+        label: &str,
         request: &Request,
-    ) -> Result<Result<ec2sim::Reply, Refusal>, Dead> {
-        let (now, region) = (self.now, region.to_owned());
-        self.effect(&request.action, |lab| call(&mut lab.sim, now, &region, request))
-    }
-
-    fn reconcile(&mut self, memory: &mut Memory) -> Result<(), Dead> {
-        if !self.api_is_up || self.now < memory.look_at {
-            return Ok(());
+    ) -> Result<Result<ec2sim::Reply, Refusal>, Halt> {
+        let harm = self.mishaps.strike(label);
+        let refused = |code: &str| Ok(Err(Refusal::new("call", code, "injected")));
+        match harm {
+            Some(Harm::DieBefore) => return Err(Halt::Dead),
+            Some(Harm::Drop) => return refused(""),
+            Some(Harm::Throttle) => return refused("RequestLimitExceeded"),
+            Some(Harm::ServerError) => return refused("InternalError"),
+            None | Some(Harm::DieAfter | Harm::Lose | Harm::Nap | Harm::Sleep) => {}
         }
-        let Some(object) = self.object.clone() else { return Ok(()) };
-        Self::recall(&object, memory);
-        let subject = Subject {
-            cluster: CLUSTER,
-            namespace: NAMESPACE,
-            name: NAME,
-            holder: "0a1b2c3d-0000",
-            heritage: Heritage::NONE,
-            generation: object.generation,
-            deleting: object.deleting,
-            finalizer: object.finalizer,
-            spec: &object.spec,
-            status: &object.status,
-        };
-        let now = self.time();
-        let mut world = World::unread();
-        if needs_world(&subject) {
-            let mut asked = interest::of(subject, Some(now));
-            let here = asked.remove(&ec2::region(HOME)).unwrap();
-            let silent = || Refusal::new("DescribeInstances", "", "no answer");
-            let dark = self.dark.clone();
-            let mut look = |lab: &mut Self, region: &str, asked: &interest::Interest| {
-                if dark.contains(region) {
-                    return Err(silent());
-                }
-                Ok(Arc::new(lab.view(region, memory, asked)))
-            };
-            world.home = look(self, HOME, &here);
-            for (region, interest) in &asked {
-                let view = look(self, region.as_str(), interest);
-                world.abroad.insert(region.clone(), view);
-            }
+        let (now, place) = (self.now, region.to_owned());
+        let before = self.instance().state;
+        let reply = self.effect(&request.action, |lab| call(&mut lab.sim, now, &place, request));
+        self.truth.ours(&request.action, before, self.sim.place(ACCOUNT, HOME).unwrap(), &self.id);
+        match harm {
+            Some(Harm::DieAfter) => Err(Halt::Dead),
+            Some(Harm::Lose) => Ok(Err(Refusal::new("call", "", "connection closed"))),
+            _ => reply,
         }
-        if let Some(capture) = &object.status.capture {
-            world.started = memory.started.get(&capture.id).copied();
-            world.start_refused = memory.refused.get(&capture.id).cloned();
-        }
-        let decision = loop {
-            match decide(subject, &world, now) {
-                Ok(decision) => break decision,
-                Err(question) => self.answer(&question, &mut world),
-            }
-        };
-        Self::comes_to_rest(subject, &world, now, &decision);
-        self.carry_out(object, decision, memory)
-    }
-
-    /// Decided again with what was written and the same world: the same step never, and soon nothing new.
-    fn comes_to_rest(subject: Subject<'_>, world: &World, now: Timestamp, first: &Decision) {
-        let (mut before, mut decision) = (subject.status.clone(), first.clone());
-        for _ in 0..4 {
-            if decision.status == before && decision.step.is_none() {
-                return;
-            }
-            before = decision.status.clone();
-            let Ok(next) = decide(Subject { status: &before, ..subject }, world, now) else { return };
-            if decision.step.is_some() {
-                assert_ne!(next.step, decision.step, "asked for twice with one read");
-                return;
-            }
-            decision = next;
-        }
-        panic!("a decision does not come to rest: {:?}", decision.status);
-    }
-
-    fn answer(&mut self, question: &Question, world: &mut World) {
-        match question {
-            Question::Probe { .. } => {
-                let regions = self.sim.config().regions.iter();
-                let enabled = regions.map(|region| (ec2::region(&region.name), OptIn::Enabled)).collect();
-                world.probe = Some(Probe {
-                    stop_protected: Ok(false),
-                    instance_store: Ok(false),
-                    regions: Ok(enabled),
-                    create_image: Ok(()),
-                    shutdown_terminates: Ok(false),
-                    events: Ok(Vec::new()),
-                    volumes: Ok(Vec::new()),
-                    snapshots: Ok(Vec::new()),
-                    pending_images: Ok(Vec::new()),
-                    namesakes: Ok(Vec::new()),
-                });
-            }
-            Question::Claim(_) => world.claim = Some(Ok(())),
-            Question::Permits(id) => {
-                let now = self.now;
-                let mut ask = |action| {
-                    let request = ec2::on_instance(action, id.as_str()).with("DryRun", "true");
-                    call(&mut self.sim, now, HOME, &request).map(|_| ())
-                };
-                world.permits = Some(Permits { stop: ask("StopInstances"), start: ask("StartInstances") });
-            }
-        }
-    }
-
-    fn recall(object: &Object, memory: &mut Memory) {
-        let Some(capture) = &object.status.capture else { return };
-        let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-        if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
-            memory.records.insert(capture.id.clone(), record);
-        } else {
-            memory.records.remove(&capture.id);
-            memory.custody.remove(&capture.id);
-        }
-    }
-
-    fn carry_out(&mut self, mut object: Object, decision: Decision, memory: &mut Memory) -> Result<(), Dead> {
-        let Decision { status, finalizer, step, look_again, .. } = decision;
-        if step.is_some() {
-            assert_ne!(status, object.status, "a step is announced by a status that differs");
-        }
-        match finalizer {
-            Finalizer::Keep => {}
-            Finalizer::Add => {
-                self.effect("finalizer", |lab| lab.object.as_mut().unwrap().finalizer = true)?;
-            }
-            Finalizer::Remove => return self.effect("finalizer off", |lab| lab.object = None),
-        }
-        if object.deleting && !object.finalizer && finalizer == Finalizer::Keep {
-            self.object = None;
-            return Ok(());
-        }
-        object.finalizer |= finalizer == Finalizer::Add;
-        self.put(&mut object, &status)?;
-        if let Some(capture) = status.capture.as_ref() {
-            let over = capture.image_requested_time.is_some() || capture.reason.is_some();
-            if let Some(custody) = memory.custody.get_mut(&capture.id) {
-                *custody = (self.now, custody.1 || over);
-            }
-        }
-        let waits = i64::try_from(look_again.as_secs()).unwrap().max(1) * 1000;
-        // Changes wake the object; at rest it is looked at now and then.
-        let moving = step.is_some() || find(&status.conditions, ConditionType::Reconciling).is_some();
-        memory.look_at = self.now + waits.min(if moving { 2000 } else { 15_000 });
-        let Some(step) = step else { return Ok(()) };
-        let outcome = self.act(&step, memory)?;
-        if let Some(settled) = settle(&status, &step, &outcome, self.time()) {
-            self.put(&mut object, &settled)?;
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, object: &mut Object, status: &SavedTemplateStatus) -> Result<(), Dead> {
-        if object.status == *status {
-            return Ok(());
-        }
-        crate::oracle::transitions(&object.status, status);
-        object.status = status.clone();
-        self.writes += 1;
-        self.statuses.push(status.clone());
-        let new = object.clone();
-        self.effect("status", |lab| lab.object = Some(new))
     }
 
     pub(crate) fn instance(&self) -> &ec2sim::Instance {
         &self.sim.place(ACCOUNT, HOME).unwrap().instances[&self.id]
     }
 
-    /// A call by somebody else.
+    /// A call by somebody else, which EC2 takes.
     pub(crate) fn user(&mut self, request: &Request) {
-        let reply = self.sim.call(self.now, ACCOUNT, HOME, request);
+        let reply = self.users(request);
         assert_eq!(reply.code, None, "{}", reply.body);
+    }
+
+    /// A call by somebody else.
+    pub(crate) fn users(&mut self, request: &Request) -> ec2sim::Reply {
+        let (now, before) = (self.now, self.instance().state);
+        let reply = self.sim.call(now, ACCOUNT, HOME, request);
+        if reply.code.is_none() {
+            let place = self.sim.place(ACCOUNT, HOME).unwrap();
+            self.truth.owners(&request.action, before, place, &self.id, now);
+        }
+        self.stir();
+        reply
     }
 
     pub(crate) fn count(&self, action: &str) -> usize {

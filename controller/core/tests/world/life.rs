@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     ec2::{HOME, on_instance},
     lab::{Kill, Lab},
+    sight::Haze,
 };
 
 const FAR: [&str; 2] = ["us-west-1", "us-east-2"];
@@ -55,6 +56,20 @@ fn snapshots(lab: &Lab, region: &str) -> usize {
 fn served(lab: &Lab, region: &str) -> Option<(i32, String)> {
     let row = status(lab).images.iter().find(|row| row.region.as_str() == region)?;
     Some((row.revision, row.image_id.to_string()))
+}
+
+impl Lab {
+    /// A copy says of itself what the image says that it is a copy of.
+    pub(crate) fn copies_are_of_their_revision(&self) {
+        let home = self.sim.place(ACCOUNT, HOME).unwrap();
+        for copy in self.sim.places().values().flat_map(|place| place.images.values()) {
+            let Some(origin) = &copy.origin else { continue };
+            let source = &home.images[&origin.image];
+            for key in [tag::REVISION, tag::CAPTURE, tag::ATTEMPT] {
+                assert_eq!(copy.tags.get(key), source.tags.get(key), "{key} of a copy\n{}", self.story());
+            }
+        }
+    }
 }
 
 /// Runs `story` unharmed, then again with a death before and after each of its effects.
@@ -222,6 +237,25 @@ fn what_is_served_is_never_touched_by_a_capture_that_runs_or_fails_and_moves_reg
 }
 
 #[test]
+fn a_revision_asked_for_while_another_is_captured_gets_no_copy_of_the_image_of_that_one() {
+    for second in (1..260).step_by(3) {
+        for (first, then) in [(1, 2), (2, 1)] {
+            let mut lab = Lab::new(&spec(&json!({"revision": first, "capture": {"mode": "NoReboot"}})));
+            lab.run(second);
+            edit(&mut lab, &json!({"revision": then, "capture": {"mode": "NoReboot"}}));
+            lab.until(4000, "settled", |lab| {
+                let object = lab.object.as_ref().unwrap();
+                crate::oracle::is_settled(lab) && object.status.observed_generation == Some(object.generation)
+            });
+            let what =
+                format!("{first} to {then} at {second}: {:?}\n{}", lab.condition("Ready"), lab.story());
+            assert!(lab.is_ready() || then < first, "{what}");
+            lab.copies_are_of_their_revision();
+        }
+    }
+}
+
+#[test]
 fn an_active_revision_pins_what_is_served_while_the_next_one_is_captured() {
     let mut lab = Lab::new(&spec(&json!({})));
     ready(&mut lab);
@@ -286,6 +320,22 @@ fn a_template_suspended_at_any_second_gives_its_machine_back_and_goes_on_where_i
         edit(&mut lab, &json!({}));
         ready(&mut lab);
         assert_eq!(lab.count("StopInstances"), 1, "at {second}\n{}", lab.story());
+    }
+}
+
+#[test]
+fn a_template_suspended_while_its_machine_waits_for_the_image_is_not_called_stalled_before_it_is_back() {
+    for second in 150..200 {
+        let patient = json!({"capture": {"restartWhen": "ImageAvailable"}, "suspend": true});
+        let mut lab = Lab::new(&spec(&json!({"capture": {"restartWhen": "ImageAvailable"}})));
+        lab.run(second);
+        edit(&mut lab, &patient);
+        // The oracle looks at every second: never both stalled and owed.
+        lab.run(120);
+        // Where both copies were asked for before, nothing is left to be withheld.
+        let ready = lab.condition("Ready").1;
+        assert!(["Suspended", "Saved"].contains(&ready.as_str()), "at {second}: {ready}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running);
     }
 }
 
@@ -490,6 +540,36 @@ fn a_deletion_killed_before_or_after_any_effect_leaves_nothing_anywhere() {
 }
 
 #[test]
+fn the_home_image_is_not_deleted_while_a_region_of_its_copies_cannot_be_read() {
+    let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+    ready(&mut lab);
+    lab.dark.insert(FAR[0].into());
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.run(900);
+    assert_eq!((available(&lab, HOME).len(), available(&lab, FAR[1]).len()), (1, 0), "{}", lab.story());
+    lab.dark.clear();
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for region in [HOME, FAR[0], FAR[1]] {
+        assert_eq!((available(&lab, region).len(), snapshots(&lab, region)), (0, 0), "{region}");
+    }
+}
+
+#[test]
+fn images_that_were_kept_when_their_region_was_taken_out_outlive_the_object() {
+    let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"deletionPolicy": "Delete", "regions": [{"name": FAR[0]}]}));
+    ready(&mut lab);
+    lab.run(60);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for (region, left) in [(HOME, 0), (FAR[0], 0), (FAR[1], 1)] {
+        let there = (available(&lab, region).len(), snapshots(&lab, region));
+        assert_eq!(there, (left, 2 * left), "{region}\n{}", lab.story());
+    }
+}
+
+#[test]
 fn an_object_applied_again_adopts_its_images_with_every_revision_and_captures_nothing() {
     let mut lab = Lab::new(&spec(&json!({})));
     ready(&mut lab);
@@ -548,8 +628,9 @@ fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags
 fn s73_what_was_asked_for_just_before_a_deletion_and_shows_late_is_deleted_too() {
     for effect in [Effect::ApplyAndDrop, Effect::Drop] {
         for operation in ["CopyImage", "CreateImage"] {
-            for wait in [0, 2, 10] {
+            for (wait, lag) in [(0, 0), (2, 0), (10, 0), (0, 60), (10, 60)] {
                 let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+                lab.haze = Haze::new(lag, 7);
                 lab.sim.add_fault(Fault::new(operation, effect.clone()).nth(1));
                 lab.until(400, "asked for", |lab| lab.effects.iter().any(|one| one.ends_with(operation)));
                 lab.run(wait);

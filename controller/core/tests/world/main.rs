@@ -7,14 +7,24 @@
 )]
 mod act;
 mod adversity;
+mod deed;
 mod ec2;
+mod hostile;
 mod lab;
 mod life;
+mod mishap;
+mod model;
 mod oracle;
+mod pass;
+mod poison;
 mod refusals;
 mod restart;
 mod sight;
 mod soup;
+mod story;
+mod tally;
+mod truth;
+mod walk;
 
 use ec2sim::{ACCOUNT, Effect, Fault, InstanceState};
 use saved_template_api::status::Consistency;

@@ -3,6 +3,7 @@ use ec2sim::InstanceState;
 use saved_template_api::{
     ConditionType, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, find},
+    names::tag,
     status::Consistency,
 };
 
@@ -42,12 +43,31 @@ impl Lab {
         let owed = capture.is_some_and(|capture| capture.debt.is_some());
         assert!(!(ready && owed), "Ready while a machine is owed\n{}", self.story());
         assert!(!(stalled && owed), "Stalled while a machine is owed: {:?}\n{}", status, self.story());
+        if self.poisoned {
+            return;
+        }
         let claims = capture.is_some_and(|capture| capture.consistency == Consistency::Stopped);
         let home = self.sim.place(ec2sim::ACCOUNT, HOME).unwrap();
-        if claims {
-            let at_rest = home.snapshots.values().all(|snapshot| snapshot.is_at_rest);
+        if let Some(capture) = capture.filter(|_| claims) {
+            let its = |one: &ec2sim::Snapshot| one.tags.get(tag::CAPTURE) == Some(&capture.id);
+            let at_rest = home.snapshots.values().filter(|one| its(one)).all(|snapshot| snapshot.is_at_rest);
             assert!(at_rest, "a lie about consistency\n{}", self.story());
         }
+        let down = matches!(self.instance().state, InstanceState::Stopping | InstanceState::Stopped);
+        // A machine whose tags were stripped tells nothing of a status that was lost before its image was asked for.
+        let under = self.truth.under.as_ref().map(|record| record.capture.as_str()).unwrap_or_default();
+        let told = self
+            .instance()
+            .tags
+            .values()
+            .any(|value| value.starts_with('r') && value.ends_with(under))
+            || home.images.values().any(|image| image.tags.get(tag::CAPTURE).is_some_and(|one| one == under))
+            || owed;
+        assert!(
+            !(ready && down && told && self.truth.held),
+            "Ready while a machine is down\n{}",
+            self.story()
+        );
         for served in &status.images {
             let place = self.sim.place(ec2sim::ACCOUNT, served.region.as_str()).unwrap();
             let image = &place.images[served.image_id.as_str()];
@@ -60,7 +80,24 @@ impl Lab {
     /// What happened, for whoever reads a failure.
     pub(crate) fn story(&self) -> String {
         let second = (self.now - START) / 1000;
-        format!("second {second}, killed at {:?}\n{}", self.kill, self.effects.join("\n"))
+        let calls = self.sim.log().iter().filter(|call| call.is_effective() && !call.dry_run);
+        let calls = calls.filter(|call| call.at >= START - 60_000);
+        let calls = calls.map(|call| {
+            let what: Vec<&str> = call
+                .params
+                .iter()
+                .filter(|(key, _)| !key.contains("TagSpec"))
+                .map(|(_, value)| value.as_str())
+                .collect();
+            format!("{} {} {} {:?}", (call.at - START) / 1000, call.region, call.action, what)
+        });
+        let calls: Vec<String> = calls.collect();
+        format!(
+            "second {second}, killed at {:?}\n{}\n{}",
+            self.kill,
+            self.effects.join("\n"),
+            calls.join("\n")
+        )
     }
 }
 

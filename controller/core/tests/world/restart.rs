@@ -3,14 +3,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saved_template_api::names::debt_key;
 use saved_template_core::{
+    cloud::FRESH,
     debt::{Copy, Evidence, Record, Verdict, judge},
     interest::Interest,
-    world::Started,
+    world::{Instance, Started},
 };
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Dead, Lab, Memory},
+    lab::{CLUSTER, Halt, Lab, Memory},
 };
 
 /// R8: a replica without the lease starts a machine this much later.
@@ -18,17 +19,51 @@ const COURTESY: i64 = 20_000;
 /// R6: how long a process that stopped a machine may be without Kubernetes.
 const ALONE: i64 = 30_000;
 
+/// While a record is open a sweep is this old at most.
+const SWEEP: i64 = 5000;
+
+/// One call of the loop, and the read that it rests on.
+#[derive(Debug, Clone)]
+pub(crate) struct Payment {
+    record: Record,
+    what: What,
+    instance: Instance,
+    read: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Start,
+    Remove,
+    Rewrite,
+}
+
+impl What {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Start => "StartInstances",
+            Self::Remove => "RemoveRecord",
+            Self::Rewrite => "RestoreRecord",
+        }
+    }
+}
+
 impl Lab {
     /// Every record, tagged or remembered, is judged and paid.
-    pub(crate) fn restart(&mut self, memory: &mut Memory, leads: bool) -> Result<(), Dead> {
+    pub(crate) fn restart(&mut self, memory: &mut Memory, leads: bool) -> Result<(), Halt> {
+        if self.jumps && leads && self.now < memory.sweep_at {
+            return Ok(());
+        }
         let (now, key) = (self.time(), debt_key(CLUSTER));
         let place = self.sim.place(ec2sim::ACCOUNT, HOME);
         let tagged =
             place.is_some_and(|place| place.instances.values().any(|one| one.tags.contains_key(&key)));
         if !tagged && memory.records.is_empty() {
             memory.sightings.clear();
+            memory.sweep_at = self.now + 60_000;
             return Ok(());
         }
+        memory.sweep_at = self.now + SWEEP;
         let absences = memory.absences.clone();
         let view = self.view(HOME, memory, &Interest { snapshots: true, ..Interest::default() });
         memory.absences = absences;
@@ -50,47 +85,75 @@ impl Lab {
             if memory.acted.get(&record.capture).is_some_and(|at| self.now - at < 5000) {
                 continue;
             }
-            let id = record.instance.to_string();
-            match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now) {
+            let what = match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now)
+            {
                 Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => continue,
-                Verdict::Void => _ = memory.records.remove(&record.capture),
+                Verdict::Remove(_) if copy == Copy::Remembered => {
+                    memory.records.remove(&record.capture);
+                    None
+                }
+                Verdict::Void => {
+                    memory.records.remove(&record.capture);
+                    None
+                }
                 Verdict::Start { .. } => {
                     let since = *memory.due.entry(record.capture.clone()).or_insert(self.now);
                     if !leads && self.now - since < COURTESY {
                         continue;
                     }
-                    let before =
-                        Started { previous: instance.state, launch_time_before: instance.launch_time };
-                    match self.send(HOME, &ec2::on_instance("StartInstances", &id))? {
-                        Ok(reply) => {
-                            let previous = ec2::previous(&reply);
-                            memory.refused.remove(&record.capture);
-                            memory
-                                .started
-                                .entry(record.capture.clone())
-                                .or_insert(Started { previous, ..before });
-                        }
-                        Err(refusal) => _ = memory.refused.insert(record.capture.clone(), refusal),
-                    }
+                    Some(What::Start)
                 }
-                Verdict::Remove(_) if copy == Copy::Remembered => _ = memory.records.remove(&record.capture),
-                Verdict::Remove(_) => {
-                    if self.send(HOME, &ec2::untag(&id, &key, &record.to_string()))?.is_ok() {
-                        memory.records.remove(&record.capture);
+                Verdict::Remove(_) => Some(What::Remove),
+                Verdict::Rewrite => Some(What::Rewrite),
+            };
+            memory.acted.insert(record.capture.clone(), self.now);
+            let Some(what) = what else { continue };
+            let payment = Payment { record, what, instance, read: self.now };
+            if let Some(seconds) = self.mishaps.nap(what.label()) {
+                memory.asleep = self.now + seconds * 1000;
+                memory.payment = Some(Box::new(payment));
+                return Err(Halt::Asleep);
+            }
+            self.pay(payment, memory)?;
+        }
+        Ok(())
+    }
+
+    /// One call, unless the read that it rests on is too old.
+    pub(crate) fn pay(&mut self, payment: Payment, memory: &mut Memory) -> Result<(), Halt> {
+        let Payment { record, what, instance, read } = payment;
+        if self.now - read > i64::try_from(FRESH.as_millis()).unwrap() {
+            return Ok(());
+        }
+        let (id, key, capture) = (record.instance.to_string(), debt_key(CLUSTER), record.capture.clone());
+        self.truth.under = Some(record.clone());
+        match what {
+            What::Start => {
+                let before = Started { previous: instance.state, launch_time_before: instance.launch_time };
+                match self.send(HOME, what.label(), &ec2::on_instance("StartInstances", &id))? {
+                    Ok(reply) => {
+                        let previous = ec2::previous(&reply);
+                        memory.refused.remove(&capture);
+                        memory.started.entry(capture).or_insert(Started { previous, ..before });
                     }
-                }
-                Verdict::Rewrite => {
-                    let tags = BTreeMap::from([(key.clone(), record.to_string())]);
-                    _ = self.send(HOME, &ec2::tag(&id, &tags))?;
+                    Err(refusal) => _ = memory.refused.insert(capture, refusal),
                 }
             }
-            memory.acted.insert(record.capture.clone(), self.now);
+            What::Remove => {
+                if self.send(HOME, what.label(), &ec2::untag(&id, &key, &record.to_string()))?.is_ok() {
+                    memory.records.remove(&capture);
+                }
+            }
+            What::Rewrite => {
+                let tags = BTreeMap::from([(key, record.to_string())]);
+                _ = self.send(HOME, what.label(), &ec2::tag(&id, &tags))?;
+            }
         }
         Ok(())
     }
 
     /// The process sent the Stop and Kubernetes is silent: the capture is given up by the record alone.
-    fn abort_alone(&mut self, memory: &mut Memory, key: &str) -> Result<(), Dead> {
+    fn abort_alone(&mut self, memory: &mut Memory, key: &str) -> Result<(), Halt> {
         let alone = |(_, (contact, over)): &(&String, &(i64, bool))| !over && self.now - contact >= ALONE;
         let alone: Vec<String> =
             memory.custody.iter().filter(alone).map(|(capture, _)| capture.clone()).collect();
@@ -98,7 +161,8 @@ impl Lab {
             let Some(record) = memory.records.get(&capture).cloned() else { continue };
             let aborted = record.aborted(self.time());
             let tags = BTreeMap::from([(key.to_owned(), aborted.to_string())]);
-            if self.send(HOME, &ec2::tag(record.instance.as_str(), &tags))?.is_ok() {
+            let sent = self.send(HOME, "AbortAlone", &ec2::tag(record.instance.as_str(), &tags))?;
+            if sent.is_ok() {
                 memory.records.insert(capture.clone(), aborted);
                 memory.custody.insert(capture, (self.now, true));
             }

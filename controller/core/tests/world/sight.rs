@@ -18,30 +18,44 @@ use crate::{
 /// EC2's answers are up to `lag` seconds old, each list by its own whim.
 #[derive(Debug)]
 pub(crate) struct Haze {
-    lag: usize,
+    lag: i64,
     chance: u64,
-    past: VecDeque<BTreeMap<String, Place>>,
+    /// What there was since when, the newest first.
+    past: VecDeque<(i64, BTreeMap<String, Place>)>,
 }
 
 impl Haze {
-    pub(crate) fn new(lag: usize, seed: u64) -> Self {
+    pub(crate) fn new(lag: i64, seed: u64) -> Self {
         Self { lag, chance: seed, past: VecDeque::new() }
     }
 
-    pub(crate) fn keep(&mut self, sim: &Sim) {
-        if self.lag > 0 {
-            let places = sim.places().iter().map(|(key, place)| (key.region.clone(), place.clone()));
-            self.past.push_front(places.collect());
-            self.past.truncate(self.lag + 1);
-        }
+    pub(crate) const fn lag(&self) -> i64 {
+        self.lag
     }
 
-    fn place(&mut self, sim: &Sim, region: &str) -> Option<Place> {
-        if self.past.is_empty() {
-            return sim.place(ACCOUNT, region).cloned();
+    pub(crate) fn keep(&mut self, sim: &Sim, now: i64) {
+        if self.lag == 0 {
+            return;
         }
-        let age = usize::try_from(draw(&mut self.chance)).unwrap() % self.past.len();
-        self.past[age].get(region).cloned()
+        let same = |last: &BTreeMap<String, Place>| {
+            sim.places().iter().all(|(key, place)| last.get(&key.region) == Some(place))
+        };
+        if !self.past.front().is_some_and(|(_, last)| same(last)) {
+            let places = sim.places().iter().map(|(key, place)| (key.region.clone(), place.clone()));
+            self.past.push_front((now, places.collect()));
+        }
+        let oldest = now - self.lag * 1000;
+        let needed = self.past.iter().position(|(since, _)| *since <= oldest);
+        self.past.truncate(needed.map_or(usize::MAX, |at| at + 1));
+    }
+
+    fn place<'a>(&'a mut self, sim: &'a Sim, region: &str, now: i64) -> Option<&'a Place> {
+        if self.past.is_empty() {
+            return sim.place(ACCOUNT, region);
+        }
+        let age = i64::try_from(draw(&mut self.chance)).unwrap() % (self.lag + 1) * 1000;
+        let (_, places) = self.past.iter().find(|(since, _)| *since <= now - age).or(self.past.back())?;
+        places.get(region)
     }
 }
 
@@ -55,7 +69,7 @@ impl Lab {
     pub(crate) fn view(&mut self, region: &str, memory: &mut Memory, asked: &Interest) -> View {
         let began = self.time();
         let key = debt_key(CLUSTER);
-        let instances = self.haze.place(&self.sim, region).as_ref().map(ec2::instances).unwrap_or_default();
+        let instances = self.haze.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();
         if region == HOME {
             let values =
                 instances.iter().filter_map(|one| Some((one.id.clone(), one.tags.get(&key)?.clone())));
@@ -77,7 +91,7 @@ impl Lab {
                 || memory.records.values().any(|record| record.instance == one.id)
         };
         let instances: Vec<Instance> = instances.into_iter().filter(wanted).collect();
-        let images = self.haze.place(&self.sim, region).as_ref().map(ec2::images).unwrap_or_default();
+        let images = self.haze.place(&self.sim, region, self.now).map(ec2::images).unwrap_or_default();
         let named = |image: &Image| {
             image.tags.get(tag::CLUSTER).is_some_and(|cluster| cluster == CLUSTER)
                 || asked.image_names.contains(&image.name)
@@ -93,7 +107,7 @@ impl Lab {
         let known = asked.images.iter();
         let known = known.map(|id| (id.to_string(), images.iter().any(|image| image.id == *id)));
         let snapshots = if asked.snapshots || owed {
-            Ok(self.haze.place(&self.sim, region).as_ref().map(ec2::snapshots).unwrap_or_default())
+            Ok(self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default())
         } else {
             Err(Refusal::new("DescribeSnapshots", "", "not read"))
         };

@@ -1,0 +1,347 @@
+//! The smallest EC2 that a save needs: states with their times, tags, one kind of image, snapshots that begin together.
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use jiff::Timestamp;
+use saved_template_api::names::{debt_key, tag};
+use saved_template_core::{
+    debt::{Record, last_arrival},
+    refusal::Refusal,
+    step::{Outcome, Step},
+    world::{
+        Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState, View,
+    },
+};
+
+use crate::state::{Mind, Shot, State};
+
+pub(crate) const CLUSTER: &str = "small";
+pub(crate) const ID: &str = "i-00000000000000001";
+const ACCOUNT: &str = "123456789012";
+const VOLUME: &str = "vol-00000000000000001";
+/// Seconds.
+const STOP: i64 = 20;
+const BOOT: i64 = 15;
+const BEGIN: i64 = 4;
+const STORE: i64 = 60;
+
+pub(crate) fn time(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// The premises of the invariants: each must be reached, or nothing was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Premise {
+    StoppedByUs,
+    StartedByUs,
+    ImageAsked,
+    StoppedByOwner,
+    Conflict,
+    HeldBack,
+    StartedUnknowing,
+    ProvenAtRest,
+    ReadySeen,
+    ReplyLost,
+    AtRest,
+    FairRuns,
+}
+
+/// How often each was reached in this process.
+pub(crate) static REACHED: [AtomicU64; 12] = [const { AtomicU64::new(0) }; 12];
+
+pub(crate) fn reach(premise: Premise) {
+    let at = PREMISES.iter().position(|one| *one == premise).unwrap();
+    REACHED[at].fetch_add(1, Relaxed);
+}
+
+pub(crate) const PREMISES: [Premise; 12] = [
+    Premise::StoppedByUs,
+    Premise::StartedByUs,
+    Premise::ImageAsked,
+    Premise::StoppedByOwner,
+    Premise::Conflict,
+    Premise::HeldBack,
+    Premise::StartedUnknowing,
+    Premise::ProvenAtRest,
+    Premise::ReadySeen,
+    Premise::ReplyLost,
+    Premise::AtRest,
+    Premise::FairRuns,
+];
+
+impl State {
+    pub(crate) fn breaks(&mut self, what: &'static str) {
+        self.truth.broken.get_or_insert(what);
+    }
+
+    /// What a sweep shows to a process now, and what it remembers of it.
+    pub(crate) fn view(&self, mind: &mut Mind) -> View {
+        let key = debt_key(CLUSTER);
+        let value = self.machine.tags.get(&key);
+        mind.sighting = value.map(|value| match &mind.sighting {
+            Some((seen, first, _)) if seen == value => (value.clone(), *first, self.now),
+            _ => (value.clone(), self.now, self.now),
+        });
+        let seen = mind.sighting.iter().map(|(value, first, last)| {
+            ((ID.parse().unwrap(), value.clone()), Sighting { first: time(*first), last: time(*last) })
+        });
+        View {
+            began: time(self.now),
+            instances: Ok(vec![self.instance()]),
+            images: Ok(self.shots.iter().enumerate().map(|(at, shot)| image(at, shot)).collect()),
+            snapshots: Ok(self
+                .shots
+                .iter()
+                .enumerate()
+                .filter_map(|(at, shot)| snapshot(at, shot))
+                .collect()),
+            sightings: seen.collect(),
+            absences: [].into(),
+        }
+    }
+
+    pub(crate) fn instance(&self) -> Instance {
+        let down = matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped);
+        Instance {
+            id: ID.parse().unwrap(),
+            account: ACCOUNT.parse().unwrap(),
+            state: self.machine.state,
+            state_reason: down.then(|| "Client.UserInitiatedShutdown".into()),
+            transition_time: self.machine.stopped.filter(|_| down).map(time),
+            launch_time: Some(time(self.machine.launched)),
+            attachments: vec![Attachment {
+                device: "/dev/sda1".into(),
+                volume: VOLUME.parse().unwrap(),
+                attached: true,
+                since: Some(time(self.machine.launched.min(crate::state::START - 1000))),
+            }],
+            root_device: Some("/dev/sda1".into()),
+            ebs_root: true,
+            lifecycle: None,
+            managed: false,
+            outpost: false,
+            zone: Some("us-west-2a".into()),
+            architecture: Some("x86_64".into()),
+            platform: Some("Linux/UNIX".into()),
+            instance_type: Some("t3.micro".into()),
+            image: None,
+            hibernation: false,
+            lent_address: false,
+            product_codes: false,
+            dedicated_host: false,
+            tags: self.machine.tags.clone(),
+        }
+    }
+
+    /// The next instants at which EC2 itself does something.
+    pub(crate) fn due(&self) -> impl Iterator<Item = i64> {
+        let begins = self.shots.iter().filter(|shot| shot.begun.is_none()).map(|shot| shot.asked + BEGIN);
+        let ends = self.shots.iter().filter(|shot| !shot.available).map(|shot| shot.asked + STORE);
+        self.machine.settles.into_iter().chain(begins).chain(ends)
+    }
+
+    /// Time has passed: EC2 does what is due.
+    pub(crate) fn settle(&mut self) {
+        if self.machine.settles.is_some_and(|at| at <= self.now) {
+            self.machine.settles = None;
+            let stopping = self.machine.state == InstanceState::Stopping;
+            self.machine.state = if stopping { InstanceState::Stopped } else { InstanceState::Running };
+        }
+        let at_rest = self.machine.state == InstanceState::Stopped;
+        for shot in &mut self.shots {
+            if shot.begun.is_none() && shot.asked + BEGIN <= self.now {
+                (shot.begun, shot.at_rest) = (Some(shot.asked + BEGIN), at_rest);
+            }
+            shot.available |= shot.asked + STORE <= self.now;
+        }
+    }
+
+    /// The owner stops the machine.
+    pub(crate) fn owner_stops(&mut self) {
+        match self.machine.state {
+            InstanceState::Running => {
+                self.stop();
+                self.owner_stopped = Some(self.now);
+                self.truth.unknowable = false;
+            }
+            InstanceState::Stopping | InstanceState::Stopped => self.truth.unknowable |= self.truth.held,
+            InstanceState::Pending
+            | InstanceState::ShuttingDown
+            | InstanceState::Terminated
+            | InstanceState::Unknown => return,
+        }
+        (self.truth.wants_rest, self.truth.held) = (true, false);
+        reach(Premise::StoppedByOwner);
+    }
+
+    pub(crate) fn owner_starts(&mut self) {
+        if self.machine.state == InstanceState::Stopped {
+            self.boot();
+            (self.truth.wants_rest, self.truth.held, self.truth.unknowable) = (false, false, false);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.machine.state = InstanceState::Stopping;
+        (self.machine.stopped, self.machine.settles) = (Some(self.now), Some(self.now + STOP));
+    }
+
+    fn boot(&mut self) {
+        self.machine.state = InstanceState::Pending;
+        (self.machine.launched, self.machine.settles) = (self.now, Some(self.now + BOOT));
+    }
+
+    /// `StartInstances` by the restart loop.
+    pub(crate) fn start(&mut self, record: &Record) -> InstanceState {
+        let previous = self.machine.state;
+        if previous == InstanceState::Stopped {
+            if self.truth.wants_rest {
+                let in_window = self.owner_stopped.is_some_and(|at| {
+                    self.machine.launched <= record.planned.as_second()
+                        && at >= record.planned.as_second() - 2
+                        && at <= last_arrival(record).as_second()
+                });
+                if !(self.truth.unknowable || in_window) {
+                    self.breaks("started against its owner's will");
+                }
+                self.truth.wants_rest = false;
+                reach(Premise::StartedUnknowing);
+            }
+            self.boot();
+            (self.truth.held, self.truth.unknowable) = (false, false);
+            reach(Premise::StartedByUs);
+        }
+        previous
+    }
+
+    pub(crate) fn tag(&mut self, value: &str) {
+        self.machine.tags.insert(debt_key(CLUSTER), value.to_owned());
+    }
+
+    pub(crate) fn untag(&mut self, value: &str) {
+        if self.machine.tags.get(&debt_key(CLUSTER)).is_some_and(|there| there == value) {
+            self.machine.tags.remove(&debt_key(CLUSTER));
+        }
+    }
+
+    /// One step of a reconcile, as the controller makes it.
+    pub(crate) fn act(&mut self, step: &Step, mind: &mut Mind) -> Outcome {
+        match step {
+            Step::Tag { record, receipt, replaces } => {
+                let there = self.machine.tags.get(&debt_key(CLUSTER)).cloned();
+                let anothers = |value: &String| {
+                    let capture = value.parse::<Record>().ok().map(|there| there.capture);
+                    capture.is_none_or(|one| one != record.capture && Some(&one) != replaces.as_ref())
+                };
+                if let Some(value) = there.filter(anothers) {
+                    return Outcome::Busy { value };
+                }
+                self.tag(&record.to_string());
+                self.machine.tags.extend(receipt.clone());
+                Outcome::Done
+            }
+            Step::Untag { record } => {
+                mind.records.remove(&record.capture);
+                self.untag(&record.to_string());
+                Outcome::Done
+            }
+            Step::Stop { record, .. } => {
+                mind.records.insert(record.capture.clone(), record.clone());
+                mind.custody.insert(record.capture.clone(), (self.now, false));
+                let previous = self.machine.state;
+                if previous == InstanceState::Pending {
+                    return Outcome::Refused(Refusal::new("StopInstances", "IncorrectInstanceState", ""));
+                }
+                if previous == InstanceState::Running {
+                    self.stopped_by_us(record);
+                    self.stop();
+                }
+                Outcome::Stopped { previous }
+            }
+            Step::CreateImage(request) => {
+                if self.shots.iter().any(|shot| shot.name == request.name) {
+                    return Outcome::Refused(Refusal::new("CreateImage", "InvalidAMIName.Duplicate", ""));
+                }
+                let tags = Arc::new(request.image_tags.clone());
+                if self.shots.iter().any(|shot| shot.tags.get(tag::CAPTURE) == tags.get(tag::CAPTURE)) {
+                    self.breaks("two images of one capture");
+                }
+                reach(Premise::ImageAsked);
+                let (name, asked) = (request.name.clone(), self.now);
+                self.shots.push(Shot { name, tags, asked, begun: None, available: false, at_rest: false });
+                Outcome::Image(image_id(self.shots.len() - 1))
+            }
+            Step::CopyImage { .. }
+            | Step::TagImages { .. }
+            | Step::UntagImages { .. }
+            | Step::SetDescription { .. }
+            | Step::Deregister { .. }
+            | Step::DeleteSnapshot { .. }
+            | Step::RemoveReceipt { .. } => panic!("not in a small world: {step:?}"),
+        }
+    }
+
+    fn stopped_by_us(&mut self, record: &Record) {
+        reach(Premise::StoppedByUs);
+        if self.truth.wants_rest {
+            self.breaks("stopped what its owner had stopped");
+        }
+        if self.machine.launched > record.planned.as_second() {
+            self.breaks("stopped a machine that was launched after the plan");
+        }
+        if self.machine.tags.get(&debt_key(CLUSTER)).is_none_or(|value| !value.contains(&record.capture)) {
+            self.breaks("stopped without its record on the machine");
+        }
+        self.truth.held = true;
+        self.holder.clone_from(&record.capture);
+        let stops = self.captures.iter_mut().find(|(capture, _)| *capture == record.capture);
+        let stops = stops.map(|(_, stops)| {
+            *stops += 1;
+            *stops
+        });
+        if stops != Some(1) {
+            self.breaks("a second stop under one plan");
+        }
+    }
+}
+
+fn image_id(at: usize) -> saved_template_api::ids::ImageId {
+    format!("ami-{at:017x}").parse().unwrap()
+}
+
+fn image(at: usize, shot: &Shot) -> Image {
+    Image {
+        id: image_id(at),
+        owner: Some(ACCOUNT.parse().unwrap()),
+        name: shot.name.clone(),
+        description: String::new(),
+        state: if shot.available { ImageState::Available } else { ImageState::Pending },
+        state_reason: None,
+        created: Some(time(shot.asked)),
+        architecture: Some("x86_64".into()),
+        source_instance: Some(ID.parse().unwrap()),
+        source_image: None,
+        source_region: None,
+        snapshots: if shot.available { vec![snapshot_id(at)] } else { Vec::new() },
+        tags: shot.tags.as_ref().clone(),
+    }
+}
+
+fn snapshot_id(at: usize) -> saved_template_api::ids::SnapshotId {
+    format!("snap-{at:017x}").parse().unwrap()
+}
+
+fn snapshot(at: usize, shot: &Shot) -> Option<Snapshot> {
+    Some(Snapshot {
+        id: snapshot_id(at),
+        volume: VOLUME.parse().unwrap(),
+        state: if shot.available { SnapshotState::Completed } else { SnapshotState::Pending },
+        started: Some(time(shot.begun?)),
+        progress: 50,
+        volume_gib: 8,
+        description: format!("Created by CreateImage({ID}) for {}", image_id(at)),
+        tags: shot.tags.as_ref().clone(),
+    })
+}

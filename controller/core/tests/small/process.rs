@@ -1,0 +1,390 @@
+//! A process as a list of effects: what it would do next, and one effect at a time.
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use saved_template_api::{
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names::debt_key,
+    status::Consistency,
+};
+use saved_template_core::{
+    cloud::FRESH,
+    debt::{Copy, Evidence, Record, Verdict, judge, last_arrival},
+    decide::{Finalizer, Heritage, Question, Subject, decide},
+    refusal::Refusal,
+    settle::settle,
+    step::Outcome,
+    world::{InstanceState, OptIn, Permits, Probe, Started, View, World},
+};
+
+use crate::{
+    cloud::{CLUSTER, Premise, reach, time},
+    state::{Mind, Object, Pass, Payment, State, Status, What},
+};
+
+const ALONE: i64 = 30;
+const DOUBT: i64 = 30;
+
+pub(crate) fn spec() -> SavedTemplateSpec {
+    serde_json::from_value(serde_json::json!({
+        "source": {"region": "us-west-2", "instanceID": crate::cloud::ID},
+        "capture": {"maxDowntimeSeconds": 300, "stop": {"timeoutSeconds": 60}},
+    }))
+    .unwrap()
+}
+
+fn is_over(status: &SavedTemplateStatus) -> bool {
+    status.capture.as_ref().is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
+}
+
+fn fence() -> i64 {
+    i64::try_from(FRESH.as_secs()).unwrap()
+}
+
+impl State {
+    /// After any change: what each process that is awake would do next.
+    pub(crate) fn refresh(&mut self, spec: &SavedTemplateSpec) {
+        for at in 0..self.minds.len() {
+            let mut mind = std::mem::take(&mut self.minds[at]);
+            if !mind.asleep {
+                let view = Arc::new(self.view(&mut mind));
+                mind.look_again = i64::MAX;
+                mind.offer = if mind.payment.is_none() { self.payment(&mut mind, &view) } else { None };
+                for object in 0..self.objects.len() {
+                    let busy = mind.pass.is_some();
+                    mind.offers[object] =
+                        if busy { None } else { self.look(&mut mind, object, Arc::clone(&view), spec) };
+                }
+            }
+            self.minds[at] = mind;
+        }
+        self.check();
+    }
+
+    /// What a pass over an object would do; none if it would change nothing.
+    fn look(&self, mind: &mut Mind, at: usize, view: Arc<View>, spec: &SavedTemplateSpec) -> Option<Pass> {
+        let object = &self.objects[at];
+        let status = &object.status.value;
+        recall(mind, status, self.now);
+        let subject = Subject {
+            cluster: CLUSTER,
+            namespace: "default",
+            name: object.name,
+            holder: "0a1b2c3d-0000",
+            heritage: Heritage::NONE,
+            generation: 1,
+            deleting: false,
+            finalizer: object.finalizer,
+            spec,
+            status,
+        };
+        let mut world = World { home: Ok(view), ..World::unread() };
+        if let Some(capture) = &status.capture {
+            world.started = mind.started.get(&capture.id).copied();
+        }
+        let decision = loop {
+            match decide(subject, &world, time(self.now)) {
+                Ok(decision) => break decision,
+                Err(question) => self.answer(&question, at, &mut world),
+            }
+        };
+        mind.look_again = mind.look_again.min(i64::try_from(decision.look_again.as_secs()).unwrap().max(1));
+        let idle =
+            decision.status == *status && decision.step.is_none() && decision.finalizer == Finalizer::Keep;
+        (!idle).then(|| Pass {
+            object: at,
+            read: Arc::clone(&object.status),
+            finalizer: object.finalizer,
+            decided: Status::new(decision.status.clone()),
+            decision: Arc::new(decision),
+            at: self.now,
+            stage: 0,
+            settled: None,
+            claims: world.claim.is_some(),
+        })
+    }
+
+    fn answer(&self, question: &Question, object: usize, world: &mut World) {
+        match question {
+            Question::Probe { .. } => {
+                world.probe = Some(Probe {
+                    stop_protected: Ok(false),
+                    instance_store: Ok(false),
+                    regions: Ok([("us-west-2".parse().unwrap(), OptIn::Enabled)].into()),
+                    create_image: Ok(()),
+                    shutdown_terminates: Ok(false),
+                    events: Ok(Vec::new()),
+                    volumes: Ok(Vec::new()),
+                    snapshots: Ok(Vec::new()),
+                    pending_images: Ok(Vec::new()),
+                    namesakes: Ok(Vec::new()),
+                });
+            }
+            Question::Permits(_) => world.permits = Some(Permits { stop: Ok(()), start: Ok(()) }),
+            Question::Claim(_) => {
+                let other = self.claim.filter(|(holder, since)| {
+                    let idle = is_over(&self.objects[*holder].status.value);
+                    *holder != object && !(idle && self.now - since >= DOUBT)
+                });
+                world.claim = Some(other.map_or(Ok(()), |(holder, _)| Err(self.objects[holder].name.into())));
+            }
+        }
+    }
+
+    /// What the restart loop would do.
+    fn payment(&self, mind: &mut Mind, view: &View) -> Option<Payment> {
+        let instance = self.instance();
+        let paid = |record, what| Payment {
+            record,
+            what,
+            read: self.now,
+            launched: self.machine.launched,
+            state: self.machine.state,
+        };
+        let alone = mind.custody.iter().find(|(_, (contact, over))| !over && self.now - contact >= ALONE);
+        if let Some(record) = alone.and_then(|(capture, _)| mind.records.get(capture)) {
+            return Some(paid(record.aborted(time(self.now)), What::Abort));
+        }
+        let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
+        let debts: Vec<(Record, Copy)> = match tagged {
+            Some(record) => vec![(record, Copy::Tag)],
+            None => mind.records.values().map(|record| (record.clone(), Copy::Remembered)).collect(),
+        };
+        if mind.acted.is_some_and(|at| self.now - at < 5) {
+            return None;
+        }
+        for (record, copy) in debts {
+            let evidence = Evidence::of(view, &record.instance);
+            let what = match judge(&record, copy, Some(&instance), evidence, time(self.now)) {
+                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Void => continue,
+                Verdict::Remove(_) if copy == Copy::Remembered => {
+                    mind.records.remove(&record.capture);
+                    continue;
+                }
+                Verdict::Start { .. } => What::Start,
+                Verdict::Remove(_) => What::Remove,
+                Verdict::Rewrite => What::Rewrite,
+            };
+            return Some(paid(record, what));
+        }
+        None
+    }
+
+    /// The next effect of a pass; `lost`: it is made, and its answer does not arrive.
+    pub(crate) fn advance(&mut self, mind: &mut Mind, mut pass: Pass, lost: bool) {
+        let current = |state: &Self, status: &Arc<Status>| {
+            let object = &state.objects[pass.object];
+            Arc::ptr_eq(&object.status, status) && object.finalizer == pass.finalizer
+        };
+        match pass.stage {
+            0 | 1 => {
+                if !current(self, &pass.read) {
+                    return reach(Premise::Conflict);
+                }
+                let object = &mut self.objects[pass.object];
+                if pass.stage == 0 && pass.decision.finalizer == Finalizer::Add {
+                    (object.finalizer, pass.finalizer, pass.stage) = (true, true, 1);
+                } else {
+                    self.announced(mind, &pass);
+                    pass.stage = 2;
+                    if pass.decision.step.is_none() {
+                        return;
+                    }
+                }
+                if lost {
+                    return;
+                }
+            }
+            2 => {
+                let step = pass.decision.step.clone().unwrap();
+                let outcome = if self.now - pass.at > fence() {
+                    reach(Premise::HeldBack);
+                    Outcome::Refused(Refusal::late("call"))
+                } else {
+                    let outcome = self.act(&step, mind);
+                    if lost { Outcome::Refused(Refusal::new("call", "", "lost")) } else { outcome }
+                };
+                pass.settled = settle(&pass.decided.value, &step, &outcome, time(pass.at)).map(Status::new);
+                pass.stage = 3;
+                if pass.settled.is_none() {
+                    return;
+                }
+            }
+            _ => {
+                if current(self, &pass.decided) {
+                    self.objects[pass.object].status = pass.settled.clone().unwrap();
+                } else {
+                    reach(Premise::Conflict);
+                }
+                return;
+            }
+        }
+        mind.pass = Some(pass);
+    }
+
+    fn announced(&mut self, mind: &mut Mind, pass: &Pass) {
+        let status = &pass.decided.value;
+        if let Some(capture) = &status.capture {
+            if !self.captures.iter().any(|(known, _)| *known == capture.id) {
+                self.captures.push((capture.id.clone(), 0));
+            }
+            let over = capture.image_requested_time.is_some() || capture.reason.is_some();
+            if let Some(custody) = mind.custody.get_mut(&capture.id) {
+                *custody = (self.now, custody.1 || over);
+            }
+        }
+        if is_over(status)
+            && !is_over(&pass.read.value)
+            && self.claim.is_some_and(|(holder, _)| holder == pass.object)
+        {
+            self.claim = None;
+        }
+        self.objects[pass.object].status = Arc::clone(&pass.decided);
+    }
+
+    /// The call of a restart loop.
+    pub(crate) fn pay(&mut self, mind: &mut Mind, payment: Payment, lost: bool) {
+        let Payment { record, what, read, launched, .. } = payment;
+        if self.now - read > fence() {
+            return reach(Premise::HeldBack);
+        }
+        mind.acted = Some(self.now);
+        let capture = record.capture.clone();
+        match what {
+            What::Start => {
+                let previous = self.start(&record);
+                let launch_time_before = Some(time(launched));
+                if !lost {
+                    mind.started.entry(capture).or_insert(Started { previous, launch_time_before });
+                }
+            }
+            What::Remove => {
+                self.untag(&record.to_string());
+                if !lost {
+                    mind.records.remove(&capture);
+                }
+            }
+            What::Rewrite => self.tag(&record.to_string()),
+            What::Abort => {
+                self.tag(&record.to_string());
+                if !lost {
+                    mind.records.insert(capture.clone(), record);
+                    mind.custody.insert(capture, (self.now, true));
+                }
+            }
+        }
+    }
+
+    /// The next instant at which anything may be decided otherwise.
+    pub(crate) fn next(&self) -> Option<i64> {
+        let mut times: Vec<i64> = self.due().collect();
+        let second = |time: Timestamp| time.as_second();
+        let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
+        let noted = self
+            .objects
+            .iter()
+            .filter_map(|object| object.status.value.capture.as_ref()?.debt.as_ref()?.parse::<Record>().ok());
+        let remembered = self.minds.iter().flat_map(|mind| mind.records.values().cloned());
+        for record in tagged.into_iter().chain(noted).chain(remembered) {
+            let (stop, image) = (second(record.stop_by), second(record.image_by));
+            times.extend([stop + 1, image - 59, image, image + 60, second(record.start_by)]);
+            times.push(second(last_arrival(&record)) + 1);
+        }
+        for object in &self.objects {
+            let status = &object.status.value;
+            if let Some(announced) = &status.announced {
+                times.extend([1, 5, 10, 20, 40].map(|age| second(announced.time.0) + age));
+            }
+            let capture = status.capture.as_ref();
+            times.extend(capture.and_then(|one| Some(second(one.source_restored_time.as_ref()?.0) + 60)));
+            let over = capture.filter(|one| one.reason.is_some());
+            let over = over.and_then(|one| Some(second(one.completion_time.as_ref()?.0)));
+            times.extend(over.into_iter().flat_map(|over| [over + 60, over + 300]));
+        }
+        for mind in &self.minds {
+            times.extend(mind.sighting.iter().map(|(_, first, _)| first + 5));
+            times.extend(mind.acted.map(|at| at + 5));
+        }
+        times.extend(self.shots.iter().filter_map(|shot| Some(shot.begun? + 1)));
+        times.extend(self.claim.map(|(_, since)| since + DOUBT));
+        let unsettled = self.objects.iter().any(|object| !is_settled(object));
+        let again = self.minds.iter().map(|mind| mind.look_again).min().filter(|_| unsettled);
+        let next = times.into_iter().filter(|time| *time > self.now).min();
+        next.or(again.filter(|again| *again < 3600).map(|again| self.now + again))
+    }
+
+    fn check(&mut self) {
+        let down = matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped);
+        for at in 0..self.objects.len() {
+            let object = self.objects[at].clone();
+            let status = &object.status.value;
+            let ready = is(&object, ConditionType::Ready);
+            let its = status.capture.as_ref().is_some_and(|capture| capture.id == self.holder);
+            if ready && its && self.truth.held && down {
+                self.breaks("Ready while a machine is owed");
+            }
+            if is(&object, ConditionType::Stalled)
+                && status.capture.as_ref().is_some_and(|one| one.debt.is_some())
+            {
+                self.breaks("Stalled while a machine is owed");
+            }
+            if ready {
+                reach(Premise::ReadySeen);
+            }
+            let capture = status.capture.as_ref().filter(|one| one.consistency == Consistency::Stopped);
+            if let Some(capture) = capture {
+                reach(Premise::ProvenAtRest);
+                let key = saved_template_api::names::tag::CAPTURE;
+                let its = self.shots.iter().filter(|shot| shot.tags.get(key) == Some(&capture.id));
+                if its.clone().count() == 0 || its.clone().any(|shot| !shot.at_rest) {
+                    self.breaks("Stopped is claimed of volumes that were not at rest");
+                }
+            }
+            let served = status.images.iter().map(|image| image.image_id.as_str().to_owned());
+            let available = |id: &str| {
+                let at = usize::from_str_radix(id.trim_start_matches("ami-"), 16).unwrap();
+                self.shots.get(at).is_some_and(|shot| shot.available)
+            };
+            if served.into_iter().any(|id| !available(&id)) {
+                self.breaks("an image is served that is not available");
+            }
+        }
+    }
+
+    /// Nothing is left to be done, and no time to be waited for: what must hold then.
+    pub(crate) fn ends(&mut self) {
+        reach(Premise::AtRest);
+        let wanted = if self.truth.wants_rest { InstanceState::Stopped } else { InstanceState::Running };
+        if self.machine.state != wanted {
+            self.breaks("at the end the machine is not as its owner wants it");
+        }
+        if self.machine.tags.contains_key(&debt_key(CLUSTER)) {
+            self.breaks("at the end a record is left");
+        }
+        if !self.objects.iter().all(is_settled) {
+            self.breaks("at the end an object is neither Ready nor Stalled");
+        }
+    }
+}
+
+fn is(object: &Object, kind: ConditionType) -> bool {
+    find(&object.status.value.conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+fn is_settled(object: &Object) -> bool {
+    is(object, ConditionType::Ready) || is(object, ConditionType::Stalled)
+}
+
+/// What a process reads in the status of an object; and that Kubernetes answers it.
+fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
+    let Some(capture) = &status.capture else { return };
+    let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
+    if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
+        mind.records.insert(capture.id.clone(), record);
+        if let Some(custody) = mind.custody.get_mut(&capture.id) {
+            custody.0 = now;
+        }
+    } else {
+        mind.records.remove(&capture.id);
+        mind.custody.remove(&capture.id);
+    }
+}

@@ -1,0 +1,284 @@
+//! The state of a small world: one machine, its record and images, one or two objects, two processes.
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use saved_template_api::SavedTemplateStatus;
+use saved_template_core::{
+    debt::Record,
+    decide::Decision,
+    world::{InstanceState, Started, Tags},
+};
+use serde_json::Value;
+
+/// When the world begins, in seconds.
+pub(crate) const START: i64 = 1_795_000_000;
+/// No decision tells ages beyond this apart.
+const OLD: i64 = 1200;
+
+/// A status and what tells it from others: its words, and its times apart from them.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    pub(crate) value: SavedTemplateStatus,
+    words: String,
+    times: Vec<i64>,
+}
+
+impl Status {
+    pub(crate) fn new(status: SavedTemplateStatus) -> Arc<Self> {
+        let (mut words, mut times) = (String::new(), Vec::new());
+        flatten(&serde_json::to_value(&status).unwrap(), &mut words, &mut times);
+        Arc::new(Self { value: status, words, times })
+    }
+}
+
+/// Messages and the times at which conditions changed are for people: no decision reads them.
+fn flatten(value: &Value, words: &mut String, times: &mut Vec<i64>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if key != "message" && key != "lastTransitionTime" {
+                    words.push_str(key);
+                    flatten(value, words, times);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| flatten(value, words, times)),
+        Value::String(text) => {
+            if let Ok(record) = text.parse::<Record>() {
+                words.push_str(&record.capture);
+                times.extend(spans(&record));
+            } else if let Ok(time) = text.parse::<Timestamp>() {
+                times.push(time.as_second());
+            } else {
+                words.push_str(text);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => words.push_str(&value.to_string()),
+    }
+    words.push(';');
+}
+
+fn spans(record: &Record) -> [i64; 4] {
+    [record.planned, record.stop_by, record.image_by, record.start_by].map(Timestamp::as_second)
+}
+
+/// An object in Kubernetes.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) name: &'static str,
+    pub(crate) status: Arc<Status>,
+    pub(crate) finalizer: bool,
+}
+
+/// The machine as EC2 has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) state: InstanceState,
+    pub(crate) launched: i64,
+    pub(crate) stopped: Option<i64>,
+    /// When it reaches the state that it is on its way to.
+    pub(crate) settles: Option<i64>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// An image, and its snapshots once they have begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Shot {
+    pub(crate) name: String,
+    pub(crate) tags: Arc<Tags>,
+    pub(crate) asked: i64,
+    pub(crate) begun: Option<i64>,
+    pub(crate) available: bool,
+    pub(crate) at_rest: bool,
+}
+
+/// What is left of a pass.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    pub(crate) object: usize,
+    pub(crate) read: Arc<Status>,
+    pub(crate) finalizer: bool,
+    pub(crate) decision: Arc<Decision>,
+    pub(crate) decided: Arc<Status>,
+    pub(crate) at: i64,
+    /// 0: the finalizer; 1: the announcement; 2: the call; 3: what it taught.
+    pub(crate) stage: u8,
+    pub(crate) settled: Option<Arc<Status>>,
+    /// It was decided upon the claim on the machine.
+    pub(crate) claims: bool,
+}
+
+/// A call of the restart loop, decided upon a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payment {
+    pub(crate) record: Record,
+    pub(crate) what: What,
+    pub(crate) read: i64,
+    pub(crate) launched: i64,
+    pub(crate) state: InstanceState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    Start,
+    Remove,
+    Rewrite,
+    Abort,
+}
+
+/// What a process knows and loses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mind {
+    pub(crate) pass: Option<Pass>,
+    pub(crate) payment: Option<Payment>,
+    pub(crate) asleep: bool,
+    pub(crate) records: BTreeMap<String, Record>,
+    pub(crate) started: BTreeMap<String, Started>,
+    /// The value seen on the machine, first and last.
+    pub(crate) sighting: Option<(String, i64, i64)>,
+    pub(crate) acted: Option<i64>,
+    pub(crate) custody: BTreeMap<String, (i64, bool)>,
+    /// What it would do next: a pass over each object, a call of its restart loop. All else leads nowhere.
+    pub(crate) offers: [Option<Pass>; 2],
+    pub(crate) offer: Option<Payment>,
+    /// How soon it would look again where nothing else tells when.
+    pub(crate) look_again: i64,
+}
+
+/// What really happened, for the invariants.
+#[derive(Debug, Clone, Default, Hash, PartialEq, Eq)]
+pub(crate) struct Truth {
+    pub(crate) wants_rest: bool,
+    /// The owner's stop was one of which EC2 keeps no evidence.
+    pub(crate) unknowable: bool,
+    pub(crate) held: bool,
+    pub(crate) broken: Option<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) now: i64,
+    pub(crate) machine: Machine,
+    pub(crate) shots: Vec<Shot>,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) minds: Vec<Mind>,
+    /// Which object claims the machine, and since when.
+    pub(crate) claim: Option<(usize, i64)>,
+    /// Captures in the order of their plans, and how often the machine was stopped under each.
+    pub(crate) captures: Vec<(String, u8)>,
+    pub(crate) truth: Truth,
+    pub(crate) owner_stopped: Option<i64>,
+    /// The capture under which we stopped it last.
+    pub(crate) holder: String,
+    /// How many more of each may happen: deaths, lost replies, naps, the owner's stops.
+    pub(crate) budget: [u8; 4],
+}
+
+impl State {
+    fn age(&self, time: i64) -> i64 {
+        (self.now - time).clamp(-OLD, OLD)
+    }
+
+    /// Captures are told apart by their order, not by their digest, which is made of the time.
+    fn words(&self, text: &str) -> String {
+        let mut words = text.to_owned();
+        for (at, (capture, _)) in self.captures.iter().enumerate() {
+            if words.contains(capture.as_str()) {
+                words = words.replace(capture.as_str(), &format!("#{at}"));
+            }
+        }
+        words
+    }
+
+    fn status(&self, status: &Status, hasher: &mut impl Hasher) {
+        self.words(&status.words).hash(hasher);
+        for time in &status.times {
+            self.age(*time).hash(hasher);
+        }
+    }
+
+    fn record(&self, record: &Record, hasher: &mut impl Hasher) {
+        self.words(&record.capture).hash(hasher);
+        (record.awaits, record.volumes).hash(hasher);
+        for time in spans(record) {
+            self.age(time).hash(hasher);
+        }
+    }
+
+    fn value(&self, value: &str, hasher: &mut impl Hasher) {
+        match value.parse::<Record>() {
+            Ok(record) => self.record(&record, hasher),
+            Err(_) => self.words(value).hash(hasher),
+        }
+    }
+
+    fn mind(&self, mind: &Mind, hasher: &mut impl Hasher) {
+        mind.asleep.hash(hasher);
+        if let Some(pass) = &mind.pass {
+            (pass.object, pass.stage, pass.finalizer, self.age(pass.at)).hash(hasher);
+            pass.decision.step.as_ref().map(saved_template_core::step::Step::name).hash(hasher);
+            self.status(&pass.read, hasher);
+            self.status(&pass.decided, hasher);
+            pass.settled.iter().for_each(|status| self.status(status, hasher));
+        }
+        if let Some(payment) = &mind.payment {
+            (payment.what, payment.state, self.age(payment.read), self.age(payment.launched)).hash(hasher);
+            self.record(&payment.record, hasher);
+        }
+        mind.records.values().for_each(|record| self.record(record, hasher));
+        for (capture, started) in &mind.started {
+            (self.words(capture), started.previous).hash(hasher);
+            started.launch_time_before.map(|time| self.age(time.as_second())).hash(hasher);
+        }
+        if let Some((value, first, last)) = &mind.sighting {
+            self.value(value, hasher);
+            // Five seconds between the two are enough.
+            ((last - first).min(5), self.age(*last)).hash(hasher);
+        }
+        mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
+        for (capture, (contact, over)) in &mind.custody {
+            (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
+        }
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let machine = &self.machine;
+        (machine.state, self.age(machine.launched), machine.stopped.map(|at| self.age(at))).hash(hasher);
+        machine.settles.map(|at| self.age(at)).hash(hasher);
+        for (key, value) in &machine.tags {
+            key.hash(hasher);
+            self.value(value, hasher);
+        }
+        for shot in &self.shots {
+            (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
+            shot.begun.map(|at| self.age(at)).hash(hasher);
+            let capture = shot.tags.get(saved_template_api::names::tag::CAPTURE);
+            capture.map(|capture| self.words(capture)).hash(hasher);
+        }
+        for object in &self.objects {
+            object.finalizer.hash(hasher);
+            self.status(&object.status, hasher);
+        }
+        self.minds.iter().for_each(|mind| self.mind(mind, hasher));
+        let claim = self.claim.map(|(object, at)| (object, self.age(at).min(31)));
+        (claim, self.budget, &self.truth, self.owner_stopped.map(|at| self.age(at))).hash(hasher);
+        self.captures.iter().for_each(|(_, stops)| stops.hash(hasher));
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        let digest = |state: &Self| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            state.hash(&mut hasher);
+            hasher.finish()
+        };
+        digest(self) == digest(other)
+    }
+}

@@ -1,0 +1,300 @@
+//! One pass of a reconcile: get, observe, decide, record, act, settle. Between any two of them the process may sleep.
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
+use saved_template_core::{
+    cloud::FRESH,
+    debt::Record,
+    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, needs_world},
+    interest,
+    refusal::Refusal,
+    settle::settle,
+    step::Outcome,
+    world::{OptIn, Permits, Probe, World},
+};
+
+use crate::{
+    ec2::{self, HOME, call},
+    lab::{CLUSTER, Halt, Lab, Memory, NAME, NAMESPACE, Object},
+};
+
+/// What is left of a pass.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    /// The object as this process read it, or wrote it last.
+    object: Object,
+    decision: Decision,
+    /// By EC2's clock, before the announcement.
+    announced: i64,
+    next: Stage,
+}
+
+#[derive(Debug, Clone)]
+enum Stage {
+    Finalizer,
+    Announce,
+    Act,
+    Settle(Box<SavedTemplateStatus>),
+}
+
+impl Pass {
+    /// The name of the next effect, for mishaps.
+    fn label(&self) -> Option<String> {
+        let step = self.decision.step.as_ref();
+        match (&self.next, self.decision.finalizer) {
+            (Stage::Finalizer, Finalizer::Keep) => None,
+            (Stage::Finalizer, Finalizer::Add) => Some("finalizer".into()),
+            (Stage::Finalizer, Finalizer::Remove) => Some("finalizer off".into()),
+            (Stage::Announce, _) if self.object.status == self.decision.status => None,
+            (Stage::Announce, _) => Some(self.announcement()),
+            (Stage::Act, _) => step.map(|step| step.name().to_owned()),
+            (Stage::Settle(_), _) => Some("settle".into()),
+        }
+    }
+
+    fn announcement(&self) -> String {
+        let step = self.decision.step.as_ref();
+        step.map_or_else(|| "status".into(), |step| format!("announce {}", step.name()))
+    }
+}
+
+impl Lab {
+    pub(crate) fn reconcile(&mut self, memory: &mut Memory) -> Result<(), Halt> {
+        if !self.api_is_up || self.now < memory.look_at {
+            return Ok(());
+        }
+        let Some(object) = self.object.clone() else {
+            memory.look_at = if self.jumps { i64::MAX } else { 0 };
+            return Ok(());
+        };
+        Self::recall(&object, memory);
+        let subject = Subject {
+            cluster: CLUSTER,
+            namespace: NAMESPACE,
+            name: NAME,
+            holder: "0a1b2c3d-0000",
+            heritage: Heritage::NONE,
+            generation: object.generation,
+            deleting: object.deleting,
+            finalizer: object.finalizer,
+            spec: &object.spec,
+            status: &object.status,
+        };
+        let now = self.time();
+        let mut world = self.observe(subject, now, memory);
+        if let Some(capture) = &object.status.capture {
+            world.started = memory.started.get(&capture.id).copied();
+            world.start_refused = memory.refused.get(&capture.id).cloned();
+        }
+        let decision = loop {
+            match decide(subject, &world, now) {
+                Ok(decision) => break decision,
+                Err(question) => self.answer(&question, &mut world),
+            }
+        };
+        // Costly; among very many histories now and then is enough.
+        if !self.jumps || self.sim.now() % 4000 == 0 {
+            Self::comes_to_rest(subject, &world, now, &decision);
+        }
+        if decision.step.is_some() {
+            assert_ne!(decision.status, object.status, "a step is announced by a status that differs");
+        }
+        let announced = self.now;
+        self.carry(Pass { object, decision, announced, next: Stage::Finalizer }, memory)
+    }
+
+    fn observe(&mut self, subject: Subject<'_>, now: Timestamp, memory: &mut Memory) -> World {
+        let mut world = World::unread();
+        if !needs_world(&subject) {
+            return world;
+        }
+        let mut asked = interest::of(subject, Some(now));
+        let here = asked.remove(&ec2::region(HOME)).unwrap();
+        let silent = || Refusal::new("DescribeInstances", "", "no answer");
+        let dark = self.dark.clone();
+        let mut look = |lab: &mut Self, region: &str, asked: &interest::Interest| {
+            if dark.contains(region) {
+                return Err(silent());
+            }
+            Ok(Arc::new(lab.view(region, memory, asked)))
+        };
+        world.home = look(self, HOME, &here);
+        for (region, interest) in &asked {
+            let view = look(self, region.as_str(), interest);
+            world.abroad.insert(region.clone(), view);
+        }
+        world
+    }
+
+    /// Decided again with what was written and the same world: the same step never, and soon nothing new.
+    fn comes_to_rest(subject: Subject<'_>, world: &World, now: Timestamp, first: &Decision) {
+        let (mut before, mut decision) = (subject.status.clone(), first.clone());
+        for _ in 0..4 {
+            if decision.status == before && decision.step.is_none() {
+                return;
+            }
+            before = decision.status.clone();
+            let Ok(next) = decide(Subject { status: &before, ..subject }, world, now) else { return };
+            if decision.step.is_some() {
+                assert_ne!(next.step, decision.step, "asked for twice with one read");
+                return;
+            }
+            decision = next;
+        }
+        panic!("a decision does not come to rest: {:?}", decision.status);
+    }
+
+    fn answer(&mut self, question: &Question, world: &mut World) {
+        match question {
+            Question::Probe { .. } => {
+                let regions = self.sim.config().regions.iter();
+                let enabled = regions.map(|region| (ec2::region(&region.name), OptIn::Enabled)).collect();
+                world.probe = Some(Probe {
+                    stop_protected: Ok(false),
+                    instance_store: Ok(false),
+                    regions: Ok(enabled),
+                    create_image: Ok(()),
+                    shutdown_terminates: Ok(false),
+                    events: Ok(Vec::new()),
+                    volumes: Ok(Vec::new()),
+                    snapshots: Ok(Vec::new()),
+                    pending_images: Ok(Vec::new()),
+                    namesakes: Ok(Vec::new()),
+                });
+            }
+            Question::Claim(_) => world.claim = Some(Ok(())),
+            Question::Permits(id) => {
+                let now = self.now;
+                let mut ask = |action| {
+                    let request = ec2::on_instance(action, id.as_str()).with("DryRun", "true");
+                    call(&mut self.sim, now, HOME, &request).map(|_| ())
+                };
+                world.permits = Some(Permits { stop: ask("StopInstances"), start: ask("StartInstances") });
+            }
+        }
+    }
+
+    fn recall(object: &Object, memory: &mut Memory) {
+        let Some(capture) = &object.status.capture else { return };
+        let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
+        if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
+            memory.records.insert(capture.id.clone(), record);
+        } else {
+            memory.records.remove(&capture.id);
+            memory.custody.remove(&capture.id);
+        }
+    }
+
+    /// Goes on with a pass until it is over, or the process sleeps or dies.
+    pub(crate) fn carry(&mut self, mut pass: Pass, memory: &mut Memory) -> Result<(), Halt> {
+        loop {
+            if let Some(seconds) = pass.label().and_then(|label| self.mishaps.nap(&label)) {
+                memory.asleep = self.now + seconds * 1000;
+                memory.pass = Some(Box::new(pass));
+                return Err(Halt::Asleep);
+            }
+            if !self.advance(&mut pass, memory)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One effect of a pass; whether there is another.
+    fn advance(&mut self, pass: &mut Pass, memory: &mut Memory) -> Result<bool, Halt> {
+        match std::mem::replace(&mut pass.next, Stage::Finalizer) {
+            Stage::Finalizer => {
+                pass.next = Stage::Announce;
+                self.finalizer(pass)
+            }
+            Stage::Announce => {
+                let status = pass.decision.status.clone();
+                let label = pass.announcement();
+                self.put(&mut pass.object, &status, &label)?;
+                self.contact(pass, memory);
+                pass.next = Stage::Act;
+                Ok(pass.decision.step.is_some())
+            }
+            Stage::Act => {
+                let step = pass.decision.step.clone().unwrap();
+                let outcome = if self.now - pass.announced > i64::try_from(FRESH.as_millis()).unwrap() {
+                    Outcome::Refused(Refusal::late("call"))
+                } else {
+                    self.act(&step, memory)?
+                };
+                // The pass knows one `now`, as the controller's.
+                let at = Timestamp::from_second(pass.announced.div_euclid(1000)).unwrap();
+                let settled = settle(&pass.decision.status, &step, &outcome, at);
+                let more = settled.is_some();
+                pass.next = settled.map_or(Stage::Act, |status| Stage::Settle(Box::new(status)));
+                Ok(more)
+            }
+            Stage::Settle(status) => {
+                self.put(&mut pass.object, &status, "settle")?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn finalizer(&mut self, pass: &mut Pass) -> Result<bool, Halt> {
+        let current = self.object.as_ref() == Some(&pass.object);
+        match pass.decision.finalizer {
+            Finalizer::Keep => {
+                let goes = pass.object.deleting && !pass.object.finalizer;
+                if goes && current {
+                    self.object = None;
+                }
+                Ok(!goes)
+            }
+            Finalizer::Add if current => {
+                self.write("finalizer", "finalizer", |lab| lab.object.as_mut().unwrap().finalizer = true)?;
+                pass.object.finalizer = true;
+                Ok(true)
+            }
+            Finalizer::Remove if current => {
+                self.write("finalizer off", "finalizer off", |lab| lab.object = None)?;
+                Ok(false)
+            }
+            Finalizer::Add | Finalizer::Remove => Err(Halt::Lost),
+        }
+    }
+
+    /// Kubernetes took what was decided; and when the object is looked at again.
+    fn contact(&mut self, pass: &Pass, memory: &mut Memory) {
+        let Decision { status, step, look_again, .. } = &pass.decision;
+        if let Some(capture) = status.capture.as_ref() {
+            let over = capture.image_requested_time.is_some() || capture.reason.is_some();
+            if let Some(custody) = memory.custody.get_mut(&capture.id) {
+                *custody = (self.now, custody.1 || over);
+            }
+        }
+        let waits = i64::try_from(look_again.as_secs()).unwrap().max(1) * 1000;
+        // Changes wake the object; at rest it is looked at now and then.
+        let moving = step.is_some() || find(&status.conditions, ConditionType::Reconciling).is_some();
+        let longest = match (self.jumps, moving) {
+            (false, true) => 2000,
+            (false, false) | (true, true) => 15_000,
+            (true, false) => 300_000,
+        };
+        memory.look_at = self.now + waits.min(longest);
+    }
+
+    /// A compare-and-swap on what was read.
+    fn put(&mut self, object: &mut Object, status: &SavedTemplateStatus, label: &str) -> Result<(), Halt> {
+        if object.status == *status {
+            return Ok(());
+        }
+        if self.object.as_ref() != Some(object) {
+            self.mishaps.note("conflict");
+            return Err(Halt::Lost);
+        }
+        crate::oracle::transitions(&object.status, status);
+        object.status = status.clone();
+        self.writes += 1;
+        if !self.jumps {
+            self.statuses.push(status.clone());
+        }
+        let new = object.clone();
+        self.write(label, "status", |lab| lab.object = Some(new))
+    }
+}

@@ -1,0 +1,317 @@
+//! Random histories: what is wanted, what people do meanwhile, and what goes wrong. A seed decides all of it.
+use ec2sim::{Effect, Fault};
+use serde_json::{Value, json};
+
+use crate::{
+    deed::Deed,
+    ec2::HOME,
+    lab::{Lab, Process},
+    mishap::{HARMS, Mishap},
+    sight::{Haze, draw},
+};
+
+pub(crate) const FAR: [&str; 2] = ["us-west-1", "us-east-2"];
+
+/// How the machine is saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Stop,
+    StopUntilAvailable,
+    Reboot,
+    NoReboot,
+    StoppedAlready,
+}
+
+pub(crate) const WAYS: [Way; 5] =
+    [Way::Stop, Way::StopUntilAvailable, Way::Reboot, Way::NoReboot, Way::StoppedAlready];
+
+const DEEDS: [Deed; 16] = [
+    Deed::NewRevision,
+    Deed::OlderRevision,
+    Deed::MoreRegions,
+    Deed::FewerRegions,
+    Deed::EditTags,
+    Deed::RemoveTags,
+    Deed::Suspend,
+    Deed::Delete,
+    Deed::ForceDelete,
+    Deed::WipeStatus,
+    Deed::StripRecord,
+    Deed::StripAllTags,
+    Deed::UserStops,
+    Deed::UserStarts,
+    Deed::UserTerminates,
+    Deed::ApiGoes,
+];
+
+/// What EC2 itself does to this save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Misfortune {
+    ImageFails,
+    SnapshotFails,
+    SnapshotsNeverBegin,
+    StopSticks,
+    NoCapacity,
+    CopyFails,
+}
+
+const MISFORTUNES: [Misfortune; 6] = [
+    Misfortune::ImageFails,
+    Misfortune::SnapshotFails,
+    Misfortune::SnapshotsNeverBegin,
+    Misfortune::StopSticks,
+    Misfortune::NoCapacity,
+    Misfortune::CopyFails,
+];
+
+/// Everything that a history is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) seed: u64,
+    pub(crate) way: Way,
+    pub(crate) regions: usize,
+    pub(crate) deletes: bool,
+    pub(crate) mishaps: Vec<Mishap>,
+    pub(crate) deeds: Vec<(i64, Deed)>,
+    pub(crate) misfortune: Option<Misfortune>,
+    /// How old a read may be.
+    pub(crate) lag: i64,
+    /// A second controller that thinks that it leads.
+    pub(crate) twin: bool,
+    pub(crate) standby: bool,
+    pub(crate) back_after: i64,
+    pub(crate) stop_seconds: i64,
+}
+
+/// Every effect that a mishap can meet.
+pub(crate) const LABELS: [&str; 38] = [
+    "finalizer",
+    "status",
+    "settle",
+    "announce TagRestartRecord",
+    "TagRestartRecord",
+    "announce StopInstances",
+    "StopInstances",
+    "announce CreateImage",
+    "CreateImage",
+    "StartInstances",
+    "RemoveRecord",
+    "announce CopyImage",
+    "CopyImage",
+    "announce RewriteRestartRecord",
+    "RewriteRestartRecord",
+    "announce WithdrawRestartRecord",
+    "WithdrawRestartRecord",
+    "announce ForceStopInstances",
+    "ForceStopInstances",
+    "announce TagImages",
+    "TagImages",
+    "announce UntagImages",
+    "UntagImages",
+    "announce ModifyImageAttribute",
+    "ModifyImageAttribute",
+    "announce DeregisterImage",
+    "DeregisterImage",
+    "announce DeleteSnapshot",
+    "DeleteSnapshot",
+    "announce RemoveReceipt",
+    "RemoveReceipt",
+    "finalizer off",
+    "RestoreRecord",
+    "AbortAlone",
+    // The same again: a save has many of them.
+    "status",
+    "StopInstances",
+    "CreateImage",
+    "StartInstances",
+];
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        draw(&mut self.0) % sides
+    }
+
+    fn between(&mut self, from: i64, to: i64) -> i64 {
+        from + i64::try_from(self.roll(u64::try_from(to - from + 1).unwrap())).unwrap()
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[usize::try_from(self.roll(u64::try_from(all.len()).unwrap())).unwrap()]
+    }
+}
+
+impl Story {
+    /// Nothing goes wrong.
+    pub(crate) fn plain(way: Way, regions: usize) -> Self {
+        Self {
+            seed: 0,
+            way,
+            regions,
+            deletes: false,
+            mishaps: Vec::new(),
+            deeds: Vec::new(),
+            misfortune: None,
+            lag: 0,
+            twin: false,
+            standby: false,
+            back_after: 5,
+            stop_seconds: 30,
+        }
+    }
+
+    /// The first mishap is drawn, then a story in which it can happen, then whatever else.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(7));
+        (0..4).for_each(|_| _ = dice.roll(2));
+        let label = dice.one_of(&LABELS);
+        let mishap = |dice: &mut Dice, label, most| {
+            let nth = 1 + u32::try_from(dice.roll(most)).unwrap();
+            Mishap { label, nth, harm: dice.one_of(&HARMS) }
+        };
+        let mut story = Self {
+            seed,
+            deletes: dice.roll(2) == 0,
+            mishaps: vec![mishap(&mut dice, label, if label == "status" { 10 } else { 1 })],
+            lag: if dice.roll(2) == 0 { 0 } else { dice.between(1, 6) },
+            twin: dice.roll(3) == 0,
+            standby: dice.roll(3) == 0,
+            back_after: dice.between(1, 40),
+            stop_seconds: dice.one_of(&[12, 30, 30, 50]),
+            ..Self::plain(dice.one_of(&WAYS), usize::try_from(dice.roll(3)).unwrap())
+        };
+        let second = dice.one_of(&LABELS);
+        story.mishaps.push(mishap(&mut dice, second, 3));
+        story.suit(label, &mut dice);
+        for _ in 0..dice.roll(3) {
+            let latest = if dice.roll(2) == 0 { 80 } else { 420 };
+            let (at, deed) = (dice.between(1, latest), dice.one_of(&DEEDS));
+            story.does(at, deed, &mut dice);
+        }
+        if dice.roll(8) == 0 {
+            story.misfortune = story.misfortune.or(Some(dice.one_of(&MISFORTUNES)));
+        }
+        story.deeds.sort_unstable();
+        story
+    }
+
+    fn does(&mut self, at: i64, deed: Deed, dice: &mut Dice) {
+        self.deeds.push((at, deed));
+        let undone = [
+            (Deed::Suspend, Deed::Resume, true),
+            (Deed::ApiGoes, Deed::ApiReturns, true),
+            (Deed::UserStops, Deed::UserStarts, dice.roll(2) == 0),
+            (Deed::NewRevision, Deed::OlderRevision, dice.roll(2) == 0),
+        ];
+        if let Some((_, undone, _)) = undone.into_iter().find(|(one, _, is)| *one == deed && *is) {
+            self.deeds.push((at + dice.between(2, 200), undone));
+        }
+    }
+
+    /// Makes the effect of this name likely.
+    fn suit(&mut self, label: &str, dice: &mut Dice) {
+        let effect = label.strip_prefix("announce ").unwrap_or(label);
+        match effect {
+            "StopInstances" | "StartInstances" | "CreateImage" if self.way > Way::StopUntilAvailable => {
+                self.way = Way::Stop;
+            }
+            "CopyImage" => self.regions = self.regions.max(1),
+            "RewriteRestartRecord" | "ForceStopInstances" => {
+                self.way = Way::Stop;
+                self.misfortune = Some(Misfortune::StopSticks);
+            }
+            "WithdrawRestartRecord" => {
+                self.way = Way::Stop;
+                let at = dice.between(4, 14);
+                self.deeds.push((at, Deed::UserStops));
+            }
+            "TagImages" | "ModifyImageAttribute" => self.deeds.push((300, Deed::EditTags)),
+            "UntagImages" => self.deeds.extend([(1, Deed::EditTags), (320, Deed::RemoveTags)]),
+            "DeregisterImage" | "RemoveReceipt" | "finalizer off" => {
+                self.deletes = true;
+                let at = dice.between(60, 400);
+                self.deeds.push((at, Deed::Delete));
+            }
+            "DeleteSnapshot" => {
+                self.deletes = true;
+                self.misfortune = Some(Misfortune::SnapshotFails);
+                self.deeds.push((240, Deed::Delete));
+            }
+            "RestoreRecord" => {
+                (self.way, self.stop_seconds) = (dice.one_of(&[Way::Stop, Way::StopUntilAvailable]), 30);
+                let at = dice.between(44, 50);
+                self.deeds.push((at, Deed::StripRecord));
+            }
+            "AbortAlone" => {
+                (self.way, self.stop_seconds) = (Way::Stop, 50);
+                let at = dice.between(18, 26);
+                self.deeds.extend([(at, Deed::ApiGoes), (at + 60, Deed::ApiReturns)]);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn spec(&self, regions: usize, tags: bool) -> Value {
+        let capture = match self.way {
+            Way::Stop | Way::StoppedAlready => json!({}),
+            Way::StopUntilAvailable => json!({"restartWhen": "ImageAvailable"}),
+            Way::Reboot => json!({"mode": "Reboot"}),
+            Way::NoReboot => json!({"mode": "NoReboot"}),
+        };
+        let mut spec = json!({
+            "source": {"region": HOME, "instanceName": "quake"},
+            "regions": FAR[..regions].iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+            "deletionPolicy": if self.deletes { "Delete" } else { "Retain" },
+            "removedRegionPolicy": if self.deletes { "Delete" } else { "Retain" },
+            "capture": capture,
+        });
+        if self.misfortune == Some(Misfortune::StopSticks) {
+            spec["capture"]["stop"] = json!({"timeoutSeconds": 60, "onTimeout": "Force"});
+        }
+        if tags {
+            spec["tags"] = json!([{"key": "team", "value": "geo"}]);
+            spec["description"] = json!("edited");
+        }
+        spec
+    }
+
+    /// The world in which it happens.
+    pub(crate) fn lab(&self) -> Lab {
+        let mut lab = Lab::new(&self.spec(self.regions, false).to_string());
+        (lab.jumps, lab.haze, lab.back_after) = (true, Haze::new(self.lag, self.seed), Some(self.back_after));
+        lab.mishaps.planned.clone_from(&self.mishaps);
+        lab.sim.config_mut().stop = self.stop_seconds * 1000;
+        if self.twin {
+            lab.processes.push(Process::new());
+        }
+        lab.seed_others();
+        lab.standby = self.standby.then(Default::default);
+        if self.way == Way::StoppedAlready {
+            lab.rest_before();
+        }
+        let fault = match self.misfortune {
+            None => None,
+            Some(Misfortune::ImageFails) => Some(("CreateImage", fail_image())),
+            Some(Misfortune::CopyFails) => Some(("CopyImage", fail_image())),
+            Some(Misfortune::SnapshotFails) => {
+                let effect = Effect::FailSnapshots { device: None, message: "x".into(), after_ms: None };
+                Some(("CreateImage", effect))
+            }
+            Some(Misfortune::SnapshotsNeverBegin) => Some(("CreateImage", Effect::NoSnapshots)),
+            Some(Misfortune::StopSticks) => Some(("StopInstances", Effect::StickStopping)),
+            Some(Misfortune::NoCapacity) => {
+                let code = "InsufficientInstanceCapacity".to_owned();
+                Some(("StartInstances", Effect::Refuse { code, message: String::new(), status: None }))
+            }
+        };
+        if let Some((operation, effect)) = fault {
+            lab.sim.add_fault(Fault::new(operation, effect).nth(1));
+        }
+        lab
+    }
+}
+
+fn fail_image() -> Effect {
+    Effect::FailImage { code: "Client.Bad".into(), message: "x".into(), after_ms: None }
+}

@@ -1,0 +1,32 @@
+//! Hostile input, without end: the bodies of the property tests in `controller/core/tests/world/hostile`.
+//!
+//! `make fuzz` runs them on a stable compiler with a seed; `cargo +nightly fuzz run objects -- -max_total_time=600` lets
+//! libFuzzer look for what they have not met.
+#[path = "../../controller/core/tests/world/hostile/body.rs"]
+mod body;
+#[path = "../../controller/core/tests/world/hostile/dice.rs"]
+mod dice;
+#[path = "../../controller/core/tests/world/hostile/laws.rs"]
+mod laws;
+#[path = "../../controller/core/tests/world/hostile/objects.rs"]
+mod objects;
+#[path = "../../controller/core/tests/world/hostile/schema.rs"]
+mod schema;
+#[path = "../../controller/core/tests/world/hostile/worlds.rs"]
+mod worlds;
+
+/// Any object before any world.
+pub fn objects(data: &[u8]) {
+    body::object(data);
+}
+
+/// Any text as a record on a machine: the bytes themselves, and a record with some of its letters changed.
+pub fn debts(data: &[u8]) {
+    body::debt(&String::from_utf8_lossy(data), data);
+    body::debt(&body::almost(data), data);
+}
+
+/// Any JSON as an object: one whose text was damaged, read as the controller reads it, then decided upon.
+pub fn manifests(data: &[u8]) {
+    body::manifest(data);
+}

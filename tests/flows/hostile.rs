@@ -1,0 +1,85 @@
+//! One poisoned object among good ones: it is told about, and holds up nobody.
+use std::time::Duration;
+
+use ec2sim::{ACCOUNT, InstanceState};
+use kube::api::{Patch, PatchParams};
+use saved_template_tests::{Lab, is};
+use serde_json::{Value, json};
+
+use crate::{HOME, owes, state, template, user};
+
+/// What the schema takes and this controller never writes.
+fn nonsense(id: &str) -> Value {
+    let far = "9999-12-30T00:00:00Z";
+    json!({"status": {
+        "latestRevision": 2_147_483_647,
+        "source": {"instanceID": id, "originalState": "sideways", "platform": "\u{1b}[31mred\nlevel=ERROR"},
+        "capture": {
+            "id": "0123456789abcdef", "revision": 1, "attempts": 2_147_483_647, "disruptions": 2_147_483_647,
+            "debt": "v1 i=nobody c=\nERROR forged", "stopRequestedTime": far, "imageRequestedTime": far,
+            "message": "\u{1b}[2J\u{202e}gpj.exe", "reason": "Nonsense",
+        },
+        "announced": {"number": 9_223_372_036_854_775_807_i64, "step": "FormatDisk", "time": far, "settled": ": "},
+        "regions": [{
+            "region": "xx-nowhere-1", "architecture": "?", "role": "Home", "state": "Available", "attempts": 0,
+            "imageID": "ami-0123456789abcdef0", "nextAttemptTime": far,
+        }],
+        "conditions": [{
+            "type": "Forged", "status": "True", "reason": "Forged", "message": "\r\n", "lastTransitionTime": far,
+        }],
+    }})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
+    let lab = Lab::quick("hostile").await.unwrap();
+    let bad = lab.machine("bad");
+    let good: Vec<(String, String)> =
+        (0..3).map(|n| format!("good-{n}")).map(|name| (lab.machine(&name), name)).collect();
+    let key = saved_template_api::names::debt_key("lab");
+    for (key, value) in [
+        (key.as_str(), "v1 nonsense\nlevel=ERROR \u{202e}"),
+        ("team", "x\nlevel=ERROR msg=\"forged\" <b>&amp;"),
+    ] {
+        user(&lab, "CreateTags", &[("ResourceId.1", &bad), ("Tag.1.Key", key), ("Tag.1.Value", value)]);
+    }
+    lab.apply(&template("bad", "bad")).await.unwrap();
+    let poison = json!({"metadata": {"finalizers": ["savedtemplate.dev/cleanup"]}});
+    lab.api().patch("bad", &PatchParams::default(), &Patch::Merge(&poison)).await.unwrap();
+    lab.api().patch_status("bad", &PatchParams::default(), &Patch::Merge(&nonsense(&bad))).await.unwrap();
+    let mut controller = lab.controller().unwrap();
+    let pid = controller.pid();
+    for (_, name) in &good {
+        lab.apply(&template(name, name)).await.unwrap();
+    }
+    for (id, name) in &good {
+        lab.ready(name).await.unwrap();
+        assert_eq!(state(&lab, id), InstanceState::Running, "{}", lab.evidence());
+        assert!(!owes(&lab, id), "{}", lab.evidence());
+    }
+    let told = lab
+        .until("bad", Duration::from_secs(60), "told about", |object| {
+            let current = object.status.as_ref().and_then(|status| status.observed_generation);
+            current == object.metadata.generation && is(object, "Ready", "False", None)
+        })
+        .await
+        .unwrap();
+    let steers = saved_template_api::condition::steers;
+    let status = told.status.unwrap();
+    assert!(status.conditions.iter().all(|condition| !condition.message.contains(steers)), "{status:#?}");
+    assert!(status.conditions.iter().all(|condition| condition.type_ != "Forged"), "{status:#?}");
+    let stops = lab.changes().into_iter().filter(|entry| entry.action == "StopInstances");
+    assert_eq!(stops.filter(|entry| entry.ids.contains(&bad)).count(), 0, "{}", lab.evidence());
+    assert_eq!(lab.ec2.sim().place(ACCOUNT, HOME).unwrap().instances[&bad].state, InstanceState::Running);
+    let forged = controller
+        .output()
+        .lines()
+        .any(|line| line.starts_with("level=ERROR") || line.contains('\u{1b}') || line.contains('\u{202e}'));
+    assert!(!forged, "a tag wrote a line of the log:\n{}", controller.output());
+    assert_eq!(controller.pid(), pid);
+    assert!(
+        controller.process().wait(Duration::from_millis(100)).await.is_err(),
+        "it ended:\n{}",
+        controller.output()
+    );
+}
