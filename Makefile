@@ -40,6 +40,7 @@ SMALL := $(CORE) --test small -- --ignored --nocapture --exact
 model: ## Random double faults and exhaustive small worlds at length: about 15 minutes on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
 	@$(SMALL) small_worlds_at_length
+	@$(WORLD) walk::many_more_walks
 	@$(WORLD) model::histories
 
 replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234

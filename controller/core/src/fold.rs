@@ -38,16 +38,6 @@ pub(crate) fn observe(scene: &mut Scene<'_>) {
 
 /// The images and what follows from them.
 pub(crate) fn images(scene: &mut Scene<'_>) {
-    let revision = scene.revision();
-    once(scene);
-    // The capture of another revision is over: its rows make room for those of the wanted one in the same pass, or its
-    // image would be copied under the wanted one's name.
-    if scene.revision() != revision {
-        once(scene);
-    }
-}
-
-fn once(scene: &mut Scene<'_>) {
     images::rows(scene);
     images::home(scene);
     for region in scene.subject.spec.regions.iter().map(|region| region.name.clone()) {
@@ -56,7 +46,8 @@ fn once(scene: &mut Scene<'_>) {
     barrier(scene);
     close(scene);
     revisions::revisions(scene);
-    // A capture that is over gives way to the revision that is wanted by now: from here on the rows are those of that one.
+    // A capture that is over gives way to the revision that is wanted by now: from here on the rows are those of that one,
+    // or its image would be copied under the wanted one's name.
     images::rows(scene);
     revisions::served(scene);
     revisions::summary(scene);

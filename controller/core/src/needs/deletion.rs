@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use saved_template_api::{
-    Reason, names,
+    Reason,
     spec::DeletionPolicy,
     status::{RegionRole, RegionStatus},
 };
@@ -14,8 +14,9 @@ use crate::{
         LATER, SLOWLY, SOON, Unmet, adopt, record,
         removal::{self, Removal},
     },
+    refusal::Refusal,
     scene::Scene,
-    step::Step,
+    step::{REMOVE_RECEIPT, Step},
     world::ImageState,
 };
 
@@ -139,8 +140,11 @@ fn receipt(scene: &Scene<'_>) -> Option<Step> {
     let instance = scene.instances().iter().find(|instance| instance.id == *source)?;
     let key = scene.owner().receipt_key();
     let value = instance.tags.get(&key).cloned()?;
-    let refused = scene.announced(crate::step::REMOVE_RECEIPT).is_some_and(|last| last.settled.is_some());
-    let ours = value.starts_with('r') && !instance.state.is_gone() && !refused;
-    debug_assert!(key.starts_with(names::tag::RECEIPT_PREFIX));
-    ours.then(|| Step::RemoveReceipt { instance: source.clone(), key, value })
+    let last = scene.announced(REMOVE_RECEIPT).and_then(|last| last.settled.as_deref()?.split_once(": "));
+    let refused = last.is_some_and(|(code, message)| !Refusal::new("DeleteTags", code, message).passes());
+    (!instance.state.is_gone() && !refused).then(|| Step::RemoveReceipt {
+        instance: source.clone(),
+        key,
+        value,
+    })
 }

@@ -226,7 +226,7 @@ fn a_revision_raised_at_any_second_of_a_save_leaves_every_image_and_copy_what_it
 }
 
 #[test]
-#[ignore = "minutes: the same with more seeds"]
+#[ignore = "minutes: make model"]
 fn many_more_walks() {
     walk(fields(), false, 120);
     walk(later_fields(), true, 120);
