@@ -57,6 +57,7 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	.tools/bin/cargo-deny check bans licenses sources
 	.tools/bin/helm lint --strict --set clusterName=check charts/savedtemplate
 	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
+	@for patch in tests/mutants/*.patch tests/mutants/slow/*.patch; do git apply --check $$patch || exit 1; done
 
 # There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
 demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself, TOUR=1 goes on after the first save

@@ -1,10 +1,11 @@
 //! May this machine be stopped, and can what follows succeed? Everything that can be known before the first write.
+mod probe;
+
 use saved_template_api::{
     Reason,
     condition::cut,
-    ids::{InstanceId, Region, VolumeId},
-    names,
-    spec::{CaptureMode, InstanceStore},
+    ids::Region,
+    spec::CaptureMode,
     status::{CaptureStatus, CheckResult, PreflightCheck},
 };
 
@@ -13,10 +14,9 @@ use crate::{
     decide::Question,
     fold,
     needs::{LATER, Unmet, Waits, image, plan, record},
-    own::revision_of,
     refusal::{Class, Refusal},
-    scene::{Scene, seconds_between},
-    world::{Image, ImageState, Instance, InstanceState, OptIn, Probe, Snapshot, SnapshotState, Volume},
+    scene::Scene,
+    world::{Instance, InstanceState},
 };
 
 /// The row of volumes with Multi-Attach: their snapshots prove nothing about other writers.
@@ -72,7 +72,7 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
         let Some(probe) = &scene.world.probe else {
             return Err(question(scene, instance));
         };
-        findings.extend(probed(scene, instance, probe));
+        findings.extend(probe::probed(scene, instance, probe));
     }
     let bad = findings.iter().find(|finding| finding.row.result == CheckResult::Failed);
     let unmet = bad.map(|bad| {
@@ -390,203 +390,6 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
         instance_type: instance.instance_type.clone().unwrap_or_default(),
         volumes: instance.attachments.iter().map(|volume| volume.volume.clone()).collect(),
         request: Box::new(image::image_request(scene, &sketch, instance)),
-    }
-}
-
-/// What only calls about this machine tell.
-fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding> {
-    let id = &instance.id;
-    let (stops, region) = (stops(scene, instance), scene.home());
-    let mut findings = vec![
-        answer("StopProtection", &probe.stop_protected, |protected| {
-            test("StopProtection", !(protected && stops), Reason::StopProtected, || {
-                format!(
-                    "{id} is protected from being stopped: aws ec2 modify-instance-attribute --region {region} --instance-id {id} --no-disable-api-stop"
-                )
-            })
-        }),
-        answer("InstanceStore", &probe.instance_store, |has_store| {
-            instance_store(scene, id, has_store && stops)
-        }),
-        answer("ShutdownBehavior", &probe.shutdown_terminates, |terminates| {
-            let text = "a shutdown from inside terminates it (instanceInitiatedShutdownBehavior): nobody should do that while it is saved";
-            if terminates && stops {
-                noted("ShutdownBehavior", CheckResult::Warning, text)
-            } else {
-                passed("ShutdownBehavior")
-            }
-        }),
-        answer("ScheduledEvents", &probe.events, |events| {
-            let text = format!("EC2 has events scheduled for it: {}", events.join(", "));
-            if events.is_empty() {
-                passed("ScheduledEvents")
-            } else {
-                noted("ScheduledEvents", CheckResult::Warning, text)
-            }
-        }),
-        owned_volumes(&probe.volumes),
-        encrypted(&probe.volumes, stops),
-        young_snapshots(scene, probe),
-        pending_images(scene, id, &probe.pending_images),
-        namesakes(scene, &probe.namesakes),
-        multi_attach(&probe.volumes),
-        answer("CreateImagePermitted", &probe.create_image, |()| passed("CreateImagePermitted")),
-    ];
-    match &probe.regions {
-        Ok(known) => {
-            let wanted = std::iter::once(scene.home())
-                .chain(scene.subject.spec.regions.iter().map(|region| &region.name));
-            let off = wanted.filter(|region| known.get(region) != Some(&OptIn::Enabled)).map(|region| {
-                let text = format!("{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest");
-                in_region(failed("RegionEnabled", Reason::RegionNotEnabled, text), region)
-            });
-            let off: Vec<Finding> = off.collect();
-            findings.extend(if off.is_empty() { vec![passed("RegionEnabled")] } else { off });
-        }
-        Err(refusal) => findings.push(refused("RegionEnabled", refusal)),
-    }
-    let text = "CopyImage, KMS keys and capacity for the start cannot be tried before there is an image";
-    findings.push(noted("CopyImagePermitted", CheckResult::Unknown, text));
-    findings
-}
-
-fn instance_store(scene: &Scene<'_>, id: &InstanceId, erases: bool) -> Finding {
-    match scene.subject.spec.capture.instance_store {
-        _ if !erases => passed("InstanceStore"),
-        InstanceStore::Discard => {
-            let text = "a stop erases its instance-store volumes, as spec.capture.instanceStore allows";
-            noted("InstanceStore", CheckResult::Warning, text)
-        }
-        InstanceStore::Refuse => {
-            let text = format!(
-                "{id} may have instance-store volumes: a stop erases their data, and no image holds it. Allow it with \
-                 spec.capture.instanceStore Discard, or use spec.capture.mode Reboot"
-            );
-            failed("InstanceStore", Reason::InstanceStoreDataLoss, text)
-        }
-    }
-}
-
-fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
-    answer("VolumeOwner", volumes, |volumes| {
-        let managed = volumes.iter().find(|volume| volume.managed);
-        test("VolumeOwner", managed.is_none(), Reason::InstanceNotSupported, || {
-            let id = managed.map(|volume| volume.id.to_string()).unwrap_or_default();
-            format!(
-                "{id} is managed by an AWS service: leave its device out with spec.capture.excludeDeviceNames"
-            )
-        })
-    })
-}
-
-/// The start of a machine with encrypted volumes needs the key; EC2 cannot be asked beforehand.
-fn encrypted(volumes: &Result<Vec<Volume>, Refusal>, stops: bool) -> Finding {
-    let keys: Vec<&str> =
-        volumes.as_deref().unwrap_or_default().iter().filter_map(|volume| volume.key.as_deref()).collect();
-    let text = format!(
-        "whether the controller's identity may use {} (kms:CreateGrant) cannot be tried: without it the start fails",
-        keys.join(", ")
-    );
-    if keys.is_empty() || !stops {
-        passed("VolumeKeys")
-    } else {
-        noted("VolumeKeys", CheckResult::Unknown, text)
-    }
-}
-
-/// §11: EC2 refuses a snapshot of a volume that has too many pending ones, or a very young one.
-fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
-    answer("PendingSnapshots", &probe.snapshots, |snapshots| {
-        let slow = |volume: &VolumeId| {
-            let volumes = probe.volumes.as_deref().unwrap_or_default();
-            volumes.iter().any(|known| known.id == *volume && ["st1", "sc1"].contains(&known.kind.as_str()))
-        };
-        let pending = |volume: &VolumeId| {
-            let of = |shot: &&Snapshot| shot.volume == *volume && shot.state == SnapshotState::Pending;
-            snapshots.iter().filter(of).count()
-        };
-        let young = |volume: &VolumeId| {
-            let at = snapshots.iter().filter(|shot| shot.volume == *volume).filter_map(|shot| shot.started);
-            at.max().is_some_and(|at| seconds_between(at, scene.now) < 15)
-        };
-        let busy = snapshots.iter().map(|shot| &shot.volume).find(|volume| {
-            let most = if slow(volume) { 1 } else { 4 };
-            pending(volume) >= most || young(volume)
-        });
-        test("PendingSnapshots", busy.is_none(), Reason::InstanceBusy, || {
-            let id = busy.map(ToString::to_string).unwrap_or_default();
-            format!("{id} has snapshots that are young or still being made: waiting until they are done")
-        })
-    })
-}
-
-/// §4: a backup tool that is imaging the machine: our stop would spoil its image.
-fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
-    answer("PendingImages", images, |images| {
-        let other =
-            images.iter().find(|image| !scene.owns(&image.tags) && image.state == ImageState::Pending);
-        test("PendingImages", other.is_none(), Reason::InstanceBusy, || {
-            let image = other.map(|image| image.id.to_string()).unwrap_or_default();
-            format!("somebody else is making {image} of {id}: waiting until it is done")
-        })
-    })
-}
-
-/// Another cluster has saved a template of this namespace, name and revision.
-fn namesakes(scene: &Scene<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
-    answer("RevisionFree", images, |images| {
-        let foreign = images.iter().filter(|image| scene.names_this(&image.tags) && !scene.owns(&image.tags));
-        let newest = foreign
-            .filter_map(|image| Some((revision_of(&image.tags)?, image)))
-            .max_by_key(|(revision, _)| *revision);
-        let taken = newest.filter(|(revision, _)| *revision >= scene.subject.spec.revision);
-        test("RevisionFree", taken.is_none(), Reason::RevisionTaken, || {
-            let (revision, image) =
-                taken.map_or((0, String::new()), |(revision, image)| (revision, image.id.to_string()));
-            let cluster =
-                taken.and_then(|(_, image)| image.tags.get(names::tag::CLUSTER)).cloned().unwrap_or_default();
-            format!(
-                "{image} is revision {revision} of this template, made by the cluster {cluster:?}: set spec.revision to {}, or, if \
-                 that cluster is gone, start the controller with --adopt-from={cluster}",
-                revision.saturating_add(1)
-            )
-        })
-    })
-}
-
-/// No reason not to save; but where other machines may write, or nobody knows, consistency is not claimed.
-fn multi_attach(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
-    match volumes {
-        Ok(volumes) if !volumes.iter().any(|volume| volume.multi_attach) => passed("SingleAttach"),
-        Ok(volumes) => {
-            let ids: Vec<&str> = volumes
-                .iter()
-                .filter(|volume| volume.multi_attach)
-                .map(|volume| volume.id.as_str())
-                .collect();
-            let text =
-                format!("{} may be written by other machines: consistency cannot be claimed", ids.join(", "));
-            noted(MULTI_ATTACH, CheckResult::Warning, text)
-        }
-        Err(refusal) => noted(MULTI_ATTACH, CheckResult::Unknown, refusal.to_string()),
-    }
-}
-
-fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(T) -> Finding) -> Finding {
-    match answer {
-        Ok(value) => then(value.clone()),
-        Err(refusal) => refused(check, refusal),
-    }
-}
-
-fn refused(check: &str, refusal: &Refusal) -> Finding {
-    match refusal.class {
-        Class::Denied => failed(check, Reason::AccessDenied, record::access(&refusal.to_string())),
-        Class::NameTaken => failed(check, Reason::NameConflict, refusal.to_string()),
-        Class::Throttle | Class::Unknown | Class::Wait | Class::Capacity | Class::NotFound | Class::Late => {
-            failed(check, Reason::InstanceBusy, format!("{refusal}; asked again"))
-        }
-        Class::TokenUsed | Class::Caller => failed(check, Reason::InstanceNotSupported, refusal.to_string()),
     }
 }
 

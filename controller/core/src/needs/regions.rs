@@ -11,6 +11,7 @@ use crate::{
     own::is_retained,
     scene::Scene,
     step::Step,
+    world::ImageState,
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
@@ -80,6 +81,11 @@ fn keep(scene: &Scene<'_>, region: &Region) -> Removal {
     if !resources.is_empty() {
         let tags = [(tag::RETAINED.to_owned(), "true".to_owned())].into();
         return Removal::Step(Step::TagImages { region: region.clone(), resources, tags });
+    }
+    // The snapshots of a pending copy may show later than it: they are to be marked too.
+    let ours = scene.our_images(region).unwrap_or_default();
+    if ours.iter().any(|image| image.state == ImageState::Pending) {
+        return Removal::Wait(LATER, "its copy is still being made, and stays");
     }
     // A copy that was asked for and is not shown yet is marked when it is.
     match scene.row(region) {

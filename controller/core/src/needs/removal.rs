@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
     ids::{Region, SnapshotId},
-    status::RegionStatus,
+    status::{CaptureStatus, RegionStatus},
 };
 
 use crate::{
@@ -91,13 +91,19 @@ fn snapshot(scene: &Scene<'_>, region: &Region, id: &SnapshotId) -> Removal {
 
 /// A copy or image in flight appears later, and so do the snapshots of a pending image that was deregistered.
 fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Removal {
-    let home = region == scene.home();
-    let created = if home {
-        scene.status.capture.as_ref().and_then(|capture| capture.image_requested_time.as_ref())
-    } else {
-        row.filter(|row| row.attempts > 0).and_then(|row| row.announced_time.as_ref())
-    };
     let answered = row.is_some_and(|row| row.image_id.is_some());
+    let created = if region == scene.home() {
+        let capture = scene.status.capture.as_ref();
+        let asked = |capture: &CaptureStatus| {
+            let first = capture.image_requested_time.clone()?;
+            // Without an answer it was asked for again, at the latest when the machine was given back.
+            let last = capture.source_restored_time.clone().filter(|_| !answered);
+            Some(last.map_or(first.clone(), |last| last.max(first)))
+        };
+        capture.and_then(asked)
+    } else {
+        row.filter(|row| row.attempts > 0).and_then(|row| row.announced_time.clone())
+    };
     let span = if answered { SHOWN } else { SHOWN_UNANSWERED };
     if created.is_some_and(|at| !passed(at.0, span, scene.now)) {
         return Removal::Wait(LATER, "an image that was asked for a short while ago may still show");

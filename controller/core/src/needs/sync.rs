@@ -1,7 +1,7 @@
 //! Tags and descriptions of everything that is there follow the spec, in every wanted region.
 use std::collections::BTreeSet;
 
-use saved_template_api::{Reason, ids::Region, names::tag};
+use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
 
 use crate::{
     needs::{
@@ -45,8 +45,9 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         }
         return Some(Unmet::acting(scene, Reason::Copying, message, step));
     }
-    if in_line {
-        // Nothing anywhere has a key that is no longer wanted: none is left to be taken off.
+    let is_there = |region: &Region| scene.row(region).is_some_and(|row| row.state == RegionState::Available);
+    if in_line && scene.wanted().iter().all(is_there) {
+        // Nothing has a key that is no longer wanted, and nothing that has one may still show: none is left to be taken off.
         let wanted = scene.subject.spec.tags.iter().map(|tag| tag.key.clone());
         scene.status.applied_tag_keys = wanted.collect();
     }

@@ -7,6 +7,7 @@
 )]
 mod act;
 mod adversity;
+mod after;
 mod deed;
 mod ec2;
 mod hostile;

@@ -6,8 +6,9 @@ use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find, na
 use super::*;
 use crate::{
     decide::{Decision, decide},
+    refusal::Refusal,
     sample::{CAPTURE, OWNER, at, image, owned, plain, running, snapshot, spec, subject, world},
-    world::{Image, ImageState, World},
+    world::{Image, ImageState, Probe, SnapshotState, Volume, World},
 };
 
 fn looked(world: &World) -> Decision {

@@ -1,0 +1,374 @@
+//! What becomes of images that are there: regions that come and go, upkeep, loss, adoption, deletion.
+use ec2sim::{ACCOUNT, Effect, Fault, InstanceState, Request};
+use saved_template_api::{SavedTemplateStatus, names::tag};
+use serde_json::json;
+
+use crate::{
+    ec2::{HOME, on_instance},
+    lab::Lab,
+    life::{FAR, available, edit, ready, served, snapshots, spec, status, survives},
+    sight::Haze,
+};
+
+#[test]
+fn a_region_added_later_is_copied_to_without_a_capture() {
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        edit(lab, &json!({}));
+        ready(lab);
+    };
+    survives(&json!({"regions": []}), 2, story, |lab| {
+        assert_eq!(
+            (lab.count("StopInstances"), lab.images(FAR[0]), lab.images(FAR[1])),
+            (1, 1, 1),
+            "{}",
+            lab.story()
+        );
+    });
+}
+
+#[test]
+fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says_and_may_return() {
+    for (policy, left) in [("Retain", 1), ("Delete", 0)] {
+        let story = |lab: &mut Lab| {
+            ready(lab);
+            let fewer = json!({"regions": [{"name": "us-west-1"}], "removedRegionPolicy": policy});
+            edit(lab, &fewer);
+            lab.run(1500);
+            ready(lab);
+        };
+        survives(&json!({}), 5, story, |lab| {
+            assert_eq!(available(lab, FAR[1]).len(), left, "{policy}\n{}", lab.story());
+            assert_eq!(snapshots(lab, FAR[1]), left * 2, "{policy}");
+            assert_eq!(available(lab, FAR[0]).len(), 1);
+            assert_eq!(served(lab, FAR[1]), None);
+            let rows = status(lab).regions.len();
+            assert_eq!(rows, 2 + left, "{policy} {:?}", status(lab).regions);
+        });
+    }
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"regions": []}));
+    ready(&mut lab);
+    let marked = |lab: &Lab| {
+        lab.sim
+            .place(ACCOUNT, FAR[0])
+            .unwrap()
+            .images
+            .values()
+            .all(|image| image.tags.contains_key(tag::RETAINED))
+    };
+    lab.run(60);
+    assert!(marked(&lab), "{}", lab.story());
+    edit(&mut lab, &json!({}));
+    ready(&mut lab);
+    assert!(!marked(&lab), "managed again");
+    assert_eq!(
+        (lab.count("CopyImage"), lab.images(FAR[0])),
+        (2, 1),
+        "adopted, not copied again\n{}",
+        lab.story()
+    );
+}
+
+#[test]
+fn tags_and_description_edited_later_are_those_of_every_image_and_snapshot_and_only_ours_are_taken_off() {
+    let first = json!({"tags": [{"key": "team", "value": "geo"}, {"key": "old", "value": "x"}], "description": "one"});
+    let second = json!({"tags": [{"key": "team", "value": "quakes"}], "description": "two"});
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        let id = lab.sim.place(ACCOUNT, HOME).unwrap().images.keys().next().unwrap().clone();
+        lab.user(&crate::ec2::tag(&id, &[("mine".to_owned(), "stays".to_owned())].into()));
+        edit(lab, &second);
+        ready(lab);
+        lab.run(30);
+    };
+    survives(&first, 5, story, |lab| {
+        for region in [HOME, FAR[0], FAR[1]] {
+            let place = lab.sim.place(ACCOUNT, region).unwrap();
+            let all = place.images.values().map(|image| &image.tags);
+            for tags in all.chain(place.snapshots.values().map(|shot| &shot.tags)) {
+                assert_eq!(tags.get("team").map(String::as_str), Some("quakes"), "{region}\n{}", lab.story());
+                assert_eq!(tags.get("old"), None, "{region}\n{}", lab.story());
+            }
+            assert!(
+                place.images.values().all(|image| image.description == "two"),
+                "{region}\n{}",
+                lab.story()
+            );
+        }
+        let home = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
+        assert_eq!(home.tags["mine"], "stays");
+        assert_eq!(status(lab).applied_tag_keys, ["team"]);
+    });
+}
+
+#[test]
+fn a_lost_copy_is_told_and_made_again_and_a_lost_home_image_is_told_only() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = served(&lab, FAR[0]).unwrap().1;
+    let reply = lab.sim.call(lab.now, ACCOUNT, FAR[0], &Request::new("DeregisterImage").with("ImageId", &id));
+    assert_eq!(reply.code, None);
+    lab.until(400, "told", |lab| lab.condition("Replicated").0 == "False");
+    ready(&mut lab);
+    let again = served(&lab, FAR[0]).unwrap().1;
+    assert_ne!(again, id);
+    assert_eq!((lab.count("CopyImage"), lab.count("StopInstances")), (3, 1));
+}
+
+#[test]
+fn an_object_deleted_with_policy_delete_at_any_second_leaves_nothing_anywhere() {
+    for second in (1..420).step_by(7) {
+        let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+        lab.run(second);
+        lab.object.as_mut().unwrap().deleting = true;
+        lab.until(4000, "gone", |lab| lab.object.is_none());
+        lab.run(1200);
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
+        assert!(
+            !lab.instance().tags.keys().any(|key| key.starts_with(tag::PREFIX)),
+            "at {second}\n{}",
+            lab.story()
+        );
+        for region in [HOME, FAR[0], FAR[1]] {
+            let place = lab.sim.place(ACCOUNT, region);
+            let live = place.map_or(0, |place| {
+                place.images.values().filter(|image| image.deregistered_at.is_none()).count()
+            });
+            assert_eq!((live, snapshots(&lab, region)), (0, 0), "{region} at {second}\n{}", lab.story());
+        }
+    }
+}
+
+#[test]
+fn images_that_were_adopted_are_deleted_with_their_object_where_the_policy_says_so() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(60, "gone", |lab| lab.object.is_none());
+    let object = crate::lab::Object {
+        spec: serde_json::from_str(&spec(&json!({"deletionPolicy": "Delete"}))).unwrap(),
+        status: SavedTemplateStatus::default(),
+        generation: 1,
+        deleting: false,
+        finalizer: false,
+    };
+    lab.object = Some(object);
+    ready(&mut lab);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for region in [HOME, FAR[0], FAR[1]] {
+        assert_eq!(
+            (available(&lab, region).len(), snapshots(&lab, region)),
+            (0, 0),
+            "{region}\n{}",
+            lab.story()
+        );
+    }
+}
+
+#[test]
+fn a_machine_that_cannot_be_captured_again_keeps_nothing_else_from_being_brought_into_line() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = lab.id.clone();
+    lab.user(&on_instance("TerminateInstances", &id));
+    edit(&mut lab, &json!({"revision": 2, "description": "two", "regions": [{"name": "us-west-1"}]}));
+    lab.run(900);
+    assert_eq!(lab.condition("Validated").0, "False");
+    assert_eq!(served(&lab, HOME).unwrap().0, 1);
+    let image = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
+    assert_eq!(image.description, "two", "{}", lab.story());
+    let kept = lab
+        .sim
+        .place(ACCOUNT, FAR[1])
+        .unwrap()
+        .images
+        .values()
+        .all(|image| image.tags.contains_key(tag::RETAINED));
+    assert!(kept, "{}", lab.story());
+}
+
+#[test]
+fn a_deletion_killed_before_or_after_any_effect_leaves_nothing_anywhere() {
+    let story = |lab: &mut Lab| {
+        ready(lab);
+        lab.object.as_mut().unwrap().deleting = true;
+        lab.until(4000, "gone", |lab| lab.object.is_none());
+    };
+    survives(&json!({"deletionPolicy": "Delete"}), 1, story, |lab| {
+        for region in [HOME, FAR[0], FAR[1]] {
+            assert_eq!(
+                (available(lab, region).len(), snapshots(lab, region)),
+                (0, 0),
+                "{region}\n{}",
+                lab.story()
+            );
+        }
+        assert_eq!(lab.instance().state, InstanceState::Running);
+    });
+}
+
+#[test]
+fn the_home_image_is_not_deleted_while_a_region_of_its_copies_cannot_be_read() {
+    let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+    ready(&mut lab);
+    lab.dark.insert(FAR[0].into());
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.run(900);
+    assert_eq!((available(&lab, HOME).len(), available(&lab, FAR[1]).len()), (1, 0), "{}", lab.story());
+    lab.dark.clear();
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for region in [HOME, FAR[0], FAR[1]] {
+        assert_eq!((available(&lab, region).len(), snapshots(&lab, region)), (0, 0), "{region}");
+    }
+}
+
+#[test]
+fn images_that_were_kept_when_their_region_was_taken_out_outlive_the_object() {
+    let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"deletionPolicy": "Delete", "regions": [{"name": FAR[0]}]}));
+    ready(&mut lab);
+    lab.run(60);
+    lab.object.as_mut().unwrap().deleting = true;
+    lab.until(4000, "gone", |lab| lab.object.is_none());
+    for (region, left) in [(HOME, 0), (FAR[0], 0), (FAR[1], 1)] {
+        let there = (available(&lab, region).len(), snapshots(&lab, region));
+        assert_eq!(there, (left, 2 * left), "{region}\n{}", lab.story());
+    }
+}
+
+#[test]
+fn an_object_applied_again_adopts_its_images_with_every_revision_and_captures_nothing() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    edit(&mut lab, &json!({"revision": 2}));
+    ready(&mut lab);
+    let images = status(&lab).images.clone();
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    ready(&mut lab);
+    assert_eq!(lab.condition("Ready").1, "Adopted");
+    assert_eq!(status(&lab).images, images);
+    assert_eq!(status(&lab).latest_revision, Some(2));
+    assert_eq!(status(&lab).revisions.len(), 2);
+    assert_eq!(lab.count("StopInstances"), 2);
+    lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
+    edit(&mut lab, &json!({}));
+    ready(&mut lab);
+    assert_eq!(served(&lab, HOME).unwrap().0, 1, "revision 1 is selected");
+    assert_eq!(lab.count("StopInstances"), 2, "and not captured again");
+}
+
+#[test]
+fn a_machine_terminated_after_its_save_changes_nothing() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let id = lab.id.clone();
+    lab.user(&on_instance("TerminateInstances", &id));
+    lab.run(2000);
+    assert!(lab.is_ready());
+    edit(&mut lab, &json!({"regions": [{"name": "us-west-1"}]}));
+    ready(&mut lab);
+    assert_eq!(lab.condition("Available").0, "True");
+}
+
+#[test]
+fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags_are_edited_meanwhile() {
+    for effect in [Effect::ApplyAndDrop, Effect::Drop] {
+        for wait in [0, 1, 5, 20, 120] {
+            let mut lab = Lab::new(&spec(&json!({"tags": [{"key": "a", "value": "1"}]})));
+            lab.sim.add_fault(Fault::new("CopyImage", effect.clone()).region(FAR[1]).nth(1));
+            lab.until(400, "asked for", |lab| {
+                lab.effects.iter().filter(|one| one.ends_with("CopyImage")).count() == 2
+            });
+            lab.run(wait);
+            edit(&mut lab, &json!({"tags": [{"key": "a", "value": "2"}], "description": "two"}));
+            ready(&mut lab);
+            for region in FAR {
+                assert_eq!(lab.images(region), 1, "{region}\n{}", lab.story());
+                let image = lab.sim.place(ACCOUNT, region).unwrap().images.values().next().unwrap();
+                assert_eq!((image.description.as_str(), image.tags["a"].as_str()), ("two", "2"), "{region}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s73_what_was_asked_for_just_before_a_deletion_and_shows_late_is_deleted_too() {
+    for effect in [Effect::ApplyAndDrop, Effect::Drop] {
+        for operation in ["CopyImage", "CreateImage"] {
+            for (wait, lag) in [(0, 0), (2, 0), (10, 0), (0, 60), (10, 60)] {
+                let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
+                lab.haze = Haze::new(lag, 7);
+                lab.sim.add_fault(Fault::new(operation, effect.clone()).nth(1));
+                lab.until(400, "asked for", |lab| lab.effects.iter().any(|one| one.ends_with(operation)));
+                lab.run(wait);
+                lab.object.as_mut().unwrap().deleting = true;
+                lab.until(4000, "gone", |lab| lab.object.is_none());
+                lab.run(1200);
+                for region in [HOME, FAR[0], FAR[1]] {
+                    assert_eq!(
+                        (available(&lab, region).len(), snapshots(&lab, region)),
+                        (0, 0),
+                        "{region}\n{}",
+                        lab.story()
+                    );
+                }
+                assert_eq!(lab.instance().state, InstanceState::Running);
+            }
+        }
+    }
+}
+
+#[test]
+fn s58_after_a_refused_stop_the_record_is_gone_and_hours_later_the_users_own_stop_stands() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    let code = "OperationNotPermitted".to_owned();
+    let refuse = Effect::Refuse { code, message: "may not be stopped: disableApiStop".into(), status: None };
+    lab.sim.add_fault(Fault::new("StopInstances", refuse));
+    lab.run(120);
+    assert!(!lab.owes(), "withdrawn\n{}", lab.story());
+    lab.object = None;
+    lab.run(3 * 3600);
+    lab.sim.clear_faults();
+    let id = lab.id.clone();
+    lab.user(&on_instance("StopInstances", &id));
+    lab.run(3600);
+    assert_eq!((lab.instance().state, lab.count("StartInstances")), (InstanceState::Stopped, 0));
+}
+
+#[test]
+fn a_region_taken_out_while_its_copy_is_being_made_keeps_the_image_and_every_snapshot() {
+    for second in (150..260).step_by(7) {
+        let mut lab = Lab::new(&spec(&json!({})));
+        lab.run(second);
+        edit(&mut lab, &json!({"regions": [{"name": "us-west-1"}]}));
+        lab.until(2500, "Ready", Lab::is_ready);
+        lab.run(900);
+        let Some(place) = lab.sim.place(ACCOUNT, FAR[1]) else { continue };
+        let tags = place.images.values().map(|image| &image.tags);
+        for tags in tags.chain(place.snapshots.values().map(|shot| &shot.tags)) {
+            assert!(tags.contains_key(tag::RETAINED), "taken out at {second}\n{}", lab.story());
+        }
+    }
+}
+
+#[test]
+fn a_tag_key_taken_out_while_the_image_does_not_show_yet_is_on_nothing_in_the_end() {
+    for second in 30..60 {
+        let mut lab = Lab::new(&spec(&json!({"tags": [{"key": "brief", "value": "x"}]})));
+        lab.haze = Haze::new(8, 7);
+        lab.run(second);
+        edit(&mut lab, &json!({}));
+        ready(&mut lab);
+        lab.run(120);
+        for region in [HOME, FAR[0], FAR[1]] {
+            let place = lab.sim.place(ACCOUNT, region).unwrap();
+            let tags = place.images.values().map(|image| &image.tags);
+            let mut all = tags.chain(place.snapshots.values().map(|shot| &shot.tags));
+            assert!(all.all(|tags| !tags.contains_key("brief")), "{region} at {second}\n{}", lab.story());
+        }
+    }
+}
