@@ -84,7 +84,7 @@ macro_rules! id {
 
 id!(
     /// An AWS region: `us-west-2`.
-    Region, "a region such as us-west-2", r"^[a-z]{2}(-[a-z]+)+-\d$", 32, is_region
+    Region, "a region such as us-west-2", r"^([a-z]{2}|[a-z]{4})(-[a-z]+)+-\d$", 24, is_region
 );
 id!(
     /// An EC2 instance: `i-0123456789abcdef0`.
@@ -116,8 +116,8 @@ fn is_region(text: &str) -> bool {
     let lower = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     let parts: Vec<&str> = text.split('-').collect();
     match parts.as_slice() {
-        [first, middle @ .., last] if text.len() <= 32 && !middle.is_empty() => {
-            first.len() == 2
+        [first, middle @ .., last] if text.len() <= 24 && !middle.is_empty() => {
+            matches!(first.len(), 2 | 4)
                 && lower(first)
                 && middle.iter().all(lower)
                 && matches!(last.as_bytes(), [digit] if digit.is_ascii_digit())
@@ -161,7 +161,14 @@ mod tests {
 
     #[test]
     fn regions_of_every_partition_are_taken() {
-        for text in ["us-west-2", "ap-southeast-5", "cn-northwest-1", "us-gov-east-1", "us-isob-east-1"] {
+        for text in [
+            "us-west-2",
+            "ap-southeast-5",
+            "cn-northwest-1",
+            "us-gov-east-1",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+        ] {
             assert!(Region::parse(text).is_ok(), "{text}");
         }
         for text in [

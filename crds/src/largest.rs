@@ -12,9 +12,9 @@ use crate::{
             Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
-            Announced, CaptureStatus, CheckResult, Consistency, PreflightCheck, RegionImage, RegionRole,
-            RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
-            Storage,
+            Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,
+            MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionRole, RegionState, RegionStatus,
+            RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus, Storage,
         },
     },
 };
@@ -146,13 +146,14 @@ fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
             estimated_monthly_usd: Some("9".repeat(32)),
             basis: Some("b".repeat(256)),
         }),
-        preflight: (0..64)
+        preflight: (0..)
+            .take(MAX_CHECKS)
             .map(|n| {
                 Ok(PreflightCheck {
-                    check: numbered(n, 64),
+                    check: numbered(n, 32),
                     region: Some(region(n)?),
                     result: CheckResult::Warning,
-                    message: Some("m".repeat(512)),
+                    message: Some("m".repeat(MAX_CHECK_MESSAGE_BYTES)),
                 })
             })
             .collect::<Result<_, _>>()?,
@@ -183,11 +184,11 @@ fn region_status(n: u32) -> Result<RegionStatus, Malformed> {
         staging_image_id: Some("ami-0123456789abcdef0".parse()?),
         state: RegionState::Available,
         progress_percent: Some(100),
-        kms_key_id: Some("k".repeat(320)),
+        kms_key_id: Some("k".repeat(128)),
         shares: Some(Shares { count: NUMBER, in_sync: false }),
         attempts: NUMBER,
         reason: Some("r".repeat(64)),
-        message: Some("m".repeat(512)),
+        message: Some("m".repeat(MAX_ROW_MESSAGE_BYTES)),
         next_attempt_time: Some(time()),
         announced_time: Some(time()),
     })
@@ -246,10 +247,10 @@ fn tags(letter: char) -> Vec<Tag> {
     (0..29).map(|n| Tag { key: format!("{n:02}{}", text(letter, 126)), value: text(letter, 256) }).collect()
 }
 
-/// A region of 32 characters; another one for each number below 260.
+/// A region of 24 characters; another one for each number below 260.
 fn region(n: u32) -> Result<Region, Malformed> {
     let letter = char::from_digit(10 + n / 10, 36).unwrap_or('z');
-    Region::parse(format!("us-{}-{}", letter.to_string().repeat(27), n % 10))
+    Region::parse(format!("us-{}-{}", letter.to_string().repeat(19), n % 10))
 }
 
 /// A text of that many characters that begins with the number.

@@ -10,6 +10,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
+/// Most bytes of the message in a row of `regions`.
+pub const MAX_ROW_MESSAGE_BYTES: usize = 320;
+
+/// Most bytes of the message in a row of `preflight`.
+pub const MAX_CHECK_MESSAGE_BYTES: usize = 256;
+
+/// Most rows of `preflight`.
+pub const MAX_CHECKS: usize = 48;
+
 /// Observed state of the template.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -75,7 +84,7 @@ pub struct SavedTemplateStatus {
 
     /// What was checked before the next capture may begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = MAX_CHECKS))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub preflight: Vec<PreflightCheck>,
 
@@ -153,7 +162,7 @@ pub struct RegionStatus {
 
     /// Key that encrypts the image.
     #[serde(rename = "kmsKeyID", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 320))]
+    #[schemars(length(max = 128))]
     pub kms_key_id: Option<String>,
 
     /// With whom the image is shared.
@@ -172,7 +181,7 @@ pub struct RegionStatus {
 
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = MAX_ROW_MESSAGE_BYTES))]
     pub message: Option<String>,
 
     /// When the image is asked for again.
@@ -614,7 +623,7 @@ pub struct Storage {
 #[serde(rename_all = "camelCase")]
 pub struct PreflightCheck {
     /// Name of the check.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 32))]
     pub check: String,
 
     /// Region that it is about; absent means all.
@@ -624,9 +633,9 @@ pub struct PreflightCheck {
     /// How it came out.
     pub result: CheckResult,
 
-    /// What was found, and what to do about it.
+    /// What was found, and what to do about it; the condition `Validated` has it in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = MAX_CHECK_MESSAGE_BYTES))]
     pub message: Option<String>,
 }
 

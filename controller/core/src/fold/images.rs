@@ -6,7 +6,7 @@ use saved_template_api::{
     Reason,
     condition::cut,
     ids::Region,
-    status::{Consistency, RegionRole, RegionState, RegionStatus},
+    status::{Consistency, MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
@@ -205,7 +205,7 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
     match row.state {
         RegionState::Failed => {
             row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
-            row.message = image.state_reason.clone().map(|text| cut(text, 512));
+            row.message = image.state_reason.clone().map(|text| cut(text, MAX_ROW_MESSAGE_BYTES));
         }
         // What a refused change of tags says of an available image stays.
         RegionState::Available if !was_open && row.reason.as_deref() != Some(NOT_SHOWN) => {}

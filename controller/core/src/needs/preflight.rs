@@ -6,7 +6,7 @@ use saved_template_api::{
     condition::cut,
     ids::Region,
     spec::CaptureMode,
-    status::{CaptureStatus, CheckResult, PreflightCheck},
+    status::{CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck},
 };
 
 use crate::{
@@ -28,28 +28,31 @@ const MOST_TAGS: usize = 48;
 struct Finding {
     row: PreflightCheck,
     reason: Reason,
+    /// The message of the row before it was cut.
+    message: String,
 }
 
-fn row(check: &str, result: CheckResult, message: impl Into<String>) -> PreflightCheck {
-    let message = Some(message.into()).filter(|message: &String| !message.is_empty());
-    PreflightCheck {
+fn finding(check: &str, result: CheckResult, reason: Reason, message: String) -> Finding {
+    let short = Some(message.clone()).filter(|text| !text.is_empty());
+    let row = PreflightCheck {
         check: check.to_owned(),
         region: None,
         result,
-        message: message.map(|text| cut(text, 512)),
-    }
+        message: short.map(|text| cut(text, MAX_CHECK_MESSAGE_BYTES)),
+    };
+    Finding { row, reason, message }
 }
 
 fn passed(check: &str) -> Finding {
-    Finding { row: row(check, CheckResult::Passed, ""), reason: Reason::PreflightPassed }
+    finding(check, CheckResult::Passed, Reason::PreflightPassed, String::new())
 }
 
 fn failed(check: &str, reason: Reason, message: impl Into<String>) -> Finding {
-    Finding { row: row(check, CheckResult::Failed, message), reason }
+    finding(check, CheckResult::Failed, reason, message.into())
 }
 
 fn noted(check: &str, result: CheckResult, message: impl Into<String>) -> Finding {
-    Finding { row: row(check, result, message), reason: Reason::PreflightPassed }
+    finding(check, result, Reason::PreflightPassed, message.into())
 }
 
 fn test(check: &str, good: bool, reason: Reason, message: impl FnOnce() -> String) -> Finding {
@@ -76,12 +79,12 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
     }
     let bad = findings.iter().find(|finding| finding.row.result == CheckResult::Failed);
     let unmet = bad.map(|bad| {
-        let unmet = Unmet::invalid(bad.reason, bad.row.message.clone().unwrap_or_default());
+        let unmet = Unmet::invalid(bad.reason, bad.message.clone());
         // Busy is over by itself.
         let busy = bad.reason == Reason::InstanceBusy;
         if busy { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet }
     });
-    scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(64).collect();
+    scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(MAX_CHECKS).collect();
     Ok(unmet.map_or(Ok(instance), Err))
 }
 

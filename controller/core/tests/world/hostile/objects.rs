@@ -6,9 +6,9 @@ use saved_template_api::{
     ids::AccountId,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
-        Announced, CaptureStatus, CheckResult, Consistency, PreflightCheck, RegionImage, RegionRole,
-        RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
-        Storage,
+        Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
+        RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
+        SourceStatus, Storage,
     },
 };
 use saved_template_core::debt::{Awaits, Record};
@@ -173,11 +173,11 @@ pub(crate) fn status(dice: &mut Dice<'_>) -> SavedTemplateStatus {
             estimated_monthly_usd: dice.maybe(|dice| dice.text(32)),
             basis: dice.maybe(|dice| dice.text(256)),
         }),
-        preflight: dice.few(most, |dice| PreflightCheck {
+        preflight: dice.few(most.min(MAX_CHECKS), |dice| PreflightCheck {
             check: dice.pick(&["MultiAttach", "State", "?"]).to_owned(),
             region: dice.maybe(region),
             result: dice.pick(&[CheckResult::Failed, CheckResult::Passed]),
-            message: dice.maybe(|dice| dice.text(512)),
+            message: dice.maybe(|dice| dice.text(256)),
         }),
         applied_tag_keys: dice.few(most, |dice| dice.text(128)),
         conditions: dice.few(16, condition),
@@ -227,11 +227,11 @@ fn row(dice: &mut Dice<'_>) -> RegionStatus {
             RegionState::Retained,
         ]),
         progress_percent: dice.maybe(|dice| dice.pick(&[0, 50, 100])),
-        kms_key_id: dice.maybe(|dice| dice.text(320)),
+        kms_key_id: dice.maybe(|dice| dice.text(128)),
         shares: dice.maybe(|dice| Shares { count: dice.count(), in_sync: dice.flip() }),
         attempts: dice.count(),
         reason: dice.maybe(reason),
-        message: dice.maybe(|dice| dice.text(512)),
+        message: dice.maybe(|dice| dice.text(320)),
         next_attempt_time: dice.when(),
         announced_time: dice.when(),
     }

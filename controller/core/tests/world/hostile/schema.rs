@@ -125,7 +125,7 @@ fn is_time(text: &str) -> bool {
 fn matches(pattern: &str, text: &str) -> bool {
     let all = |more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
     match pattern {
-        r"^[a-z]{2}(-[a-z]+)+-\d$" => Region::parse(text).is_ok(),
+        r"^([a-z]{2}|[a-z]{4})(-[a-z]+)+-\d$" => Region::parse(text).is_ok(),
         "^i-([0-9a-f]{8}|[0-9a-f]{17})$" => InstanceId::parse(text).is_ok(),
         "^ami-([0-9a-f]{8}|[0-9a-f]{17})$" => ImageId::parse(text).is_ok(),
         "^vol-([0-9a-f]{8}|[0-9a-f]{17})$" => VolumeId::parse(text).is_ok(),
