@@ -20,7 +20,7 @@ mod save;
 mod whole;
 
 use ec2sim::{ACCOUNT, Image, ImageState, InstanceState, Request};
-use saved_template_tests::Lab;
+use saved_template_tests::{Lab, assert_holds};
 
 /// The quickstart of `examples/`, in the namespace of the lab.
 fn quickstart(lab: &Lab<'_>) -> String {
@@ -83,20 +83,17 @@ fn owes(lab: &Lab<'_>, instance: &str) -> bool {
 
 /// The machine runs, nothing is owed, one available AMI in each region, and nothing was done twice.
 fn assert_saved_once(lab: &Lab<'_>, instance: &str, regions: &[&str]) {
-    assert_eq!(state(lab, instance), InstanceState::Running);
-    assert!(!owes(lab, instance), "the record is still on the machine");
+    let runs = state(lab, instance) == InstanceState::Running;
+    assert_holds("I1", runs && !owes(lab, instance), || lab.evidence());
     for region in regions {
         let images = images(lab, region);
-        assert_eq!(
-            images.len(),
-            1,
-            "{region}: {:?}",
-            images.iter().map(|image| &image.id).collect::<Vec<_>>()
-        );
-        assert_eq!(images[0].state, ImageState::Available, "{region}");
+        let one = images.len() == 1 && images[0].state == ImageState::Available;
+        assert_holds("I6", one, || {
+            format!("{region}: {:?}", images.iter().map(|image| (&image.id, image.state)).collect::<Vec<_>>())
+        });
     }
-    assert_eq!(lab.count("StopInstances"), 1, "{:?}", lab.calls());
+    assert_holds("I9", lab.count("StopInstances") == 1, || lab.calls().join("\n"));
     let sim = lab.ec2.sim();
     let at_rest = sim.place(ACCOUNT, HOME).unwrap().snapshots.values().all(|snapshot| snapshot.is_at_rest);
-    assert!(at_rest, "a snapshot was taken while the machine wrote");
+    assert_holds("I5", at_rest, || "a snapshot was taken while the machine wrote".to_owned());
 }

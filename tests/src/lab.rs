@@ -1,7 +1,11 @@
 //! One test's world: its namespace on a shared control plane, its own EC2, its own cluster name.
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     controller::{Controller, pause},
-    witness,
+    verdict, witness,
 };
 
 /// What the user agent of the controller's calls contains.
@@ -43,6 +47,8 @@ pub struct Lab<'c> {
     kubeconfig: PathBuf,
     api: Api<SavedTemplate>,
     started: AtomicU32,
+    test: String,
+    cell: OnceLock<String>,
 }
 
 /// Clocks that make a flow take seconds: stop 2 s, start 2 s, snapshots 1 s, image 4 s, copies 3 s.
@@ -75,12 +81,27 @@ impl<'c> Lab<'c> {
             kubeconfig,
             api,
             started: AtomicU32::new(0),
+            test: thread::current().name().unwrap_or_default().to_owned(),
+            cell: OnceLock::new(),
         })
     }
 
     /// A lab on the shared control plane, with quick clocks.
     pub async fn quick(namespace: &str) -> anyhow::Result<Lab<'static>> {
         Lab::on(control_plane().await?, namespace, quick()).await
+    }
+
+    /// Says which of several histories of a test this is.
+    pub fn cell(&self, name: &str) {
+        // The first name stays.
+        let _named = self.cell.set(name.to_owned());
+    }
+
+    /// The same, for a test whose labs are made on other threads.
+    #[must_use]
+    pub fn of_test(mut self, test: &str) -> Self {
+        test.clone_into(&mut self.test);
+        self
     }
 
     /// A running machine with two volumes in us-west-2.
@@ -266,6 +287,15 @@ impl<'c> Lab<'c> {
             format!("{} {} {} {:?} {:?}", entry.at, entry.region, entry.action, entry.outcome, entry.ids)
         };
         self.changes().iter().map(line).collect()
+    }
+}
+
+impl Drop for Lab<'_> {
+    fn drop(&mut self) {
+        let now = self.ec2.now();
+        let mut sim = self.ec2.sim();
+        sim.advance(now);
+        verdict::note(&self.test, self.cell.get().map_or("", String::as_str), &sim);
     }
 }
 

@@ -6,8 +6,10 @@ pub mod demo;
 pub mod features;
 mod lab;
 mod proxy;
+pub mod verdict;
 mod witness;
 
 pub use controller::{Controller, binary};
 pub use lab::{Lab, OUR_CALLS, control_plane, is, message, quick, shown};
 pub use proxy::Proxy;
+pub use verdict::assert_holds;
