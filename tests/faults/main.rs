@@ -7,9 +7,11 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod api;
 mod effect;
 mod history;
 mod matrix;
+mod process;
 mod truth;
 
 use std::time::{Duration, Instant};
