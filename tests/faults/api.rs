@@ -266,7 +266,7 @@ async fn s21_an_announcement_that_was_under_way_for_25_s_is_not_acted_on_but_mad
 async fn s21_with_an_api_server_that_takes_a_second_for_everything_a_machine_is_saved_once() {
     let (lab, id, proxy) = behind_a_door("api-s21-slow", "slow").await;
     proxy.add("slow", Rule::new(Harm::Delay(Duration::from_secs(1), When::Before)));
-    let _controller = lab.controller_through(proxy.kubeconfig(), &["--lease-seconds=15"]).unwrap();
+    let _controller = lab.controller_through(proxy.kubeconfig(), &[]).unwrap();
     lab.apply(&template("slow", "slow")).await.unwrap();
     ready(&lab, "slow").await;
     truth::assert_saved(&lab, &id, &[HOME], &one_save());
