@@ -13,27 +13,9 @@ use kube::api::{Patch, PatchParams};
 use saved_template_tests::{Flow, Harm, Lab, Proxy, Rule, Verb, When, assert_holds, is, shown};
 use serde_json::json;
 
-use crate::{
-    HOME, rest, template,
-    truth::{self, Deeds},
-    until,
-};
+use crate::{HOME, ready, rest, saves, template, truth, until};
 
 const READY: Duration = Duration::from_mins(3);
-
-/// What a save of one machine without copies does.
-fn one_save() -> Deeds {
-    saves(1)
-}
-
-fn saves(count: usize) -> Deeds {
-    [("StopInstances", count), ("CreateImage", count)].into()
-}
-
-async fn ready(lab: &Lab<'_>, name: &str) {
-    let reached = lab.until(name, READY, "Ready", |object| is(object, "Ready", "True", None)).await;
-    assert_holds("L1", reached.is_ok(), || format!("{:#}", reached.as_ref().unwrap_err()));
-}
 
 async fn done(lab: &Lab<'_>, action: &str) {
     let what = format!("{action} was carried out");
@@ -70,7 +52,7 @@ async fn s12_a_save_goes_on_while_the_events_of_its_watch_are_lost_and_a_relist_
     done(&lab, "CreateTags").await;
     proxy.watches(Flow::Lost);
     ready(&lab, "deaf").await;
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
     let lost = proxy.withheld();
     assert!(lost > 0, "no event was lost");
     kubectl(&lab, &["patch", "stpl", "deaf", "--type=merge", "-p", r#"{"spec":{"revision":2}}"#]).await;
@@ -110,7 +92,7 @@ async fn s12_a_watch_that_expires_every_two_seconds_ends_in_one_save() {
     ready(&lab, "gone").await;
     expiring.abort();
     assert!(lists(&proxy) > 3, "it was listed {} times", lists(&proxy));
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +117,7 @@ async fn s13_a_process_whose_list_is_older_than_the_object_gives_its_machine_bac
     assert!(!is(&object, "Ready", "True", None), "nobody has seen it:\n{}", shown(&object));
     proxy.watches(Flow::On);
     ready(&lab, "young").await;
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +160,7 @@ async fn refused_after_create_image(code: u16) {
     assert_holds("I1", back.is_ok() && refused.elapsed() < lasting, || format!("{back:?}"));
     ready(&lab, "waiting").await;
     assert!(refused.elapsed() > lasting, "the status could not be written for a minute");
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +180,7 @@ async fn s15_statuses_that_are_written_but_not_answered_cause_no_second_stop_and
     lab.apply(&template("unheard", "unheard")).await.unwrap();
     ready(&lab, "unheard").await;
     assert!(proxy.hits("stop") > 0 && proxy.hits("image") > 0, "{}", lab.evidence());
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +195,7 @@ async fn a_storm_of_conflicts_delays_a_save_and_does_nothing_twice() {
     ready(&lab, "contended").await;
     let hits = (proxy.hits("StopInstances"), proxy.hits("CreateImage"));
     assert!(hits.0 > 1 && hits.1 > 1, "conflicts: {hits:?}");
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +221,7 @@ async fn somebody_who_writes_the_object_ten_times_a_second_does_not_starve_its_s
     writer.await.unwrap();
     let conflicts = proxy.calls().iter().filter(|call| call.replied == Some(409)).count();
     println!("{conflicts} conflicts");
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +239,7 @@ async fn s21_an_announcement_that_was_under_way_for_25_s_is_not_acted_on_but_mad
         assert_eq!((proxy.hits("StopInstances"), proxy.hits("CreateImage")), (1, 1));
         let held = controller.output().matches("held back").count();
         assert_holds("I11", held >= 2, || format!("held back {held} times:\n{}", lab.evidence()));
-        truth::assert_saved(&lab, &id, &[HOME], &one_save());
+        truth::assert_saved(&lab, &id, &[HOME], &saves(1));
     }))
     .await;
 }
@@ -269,5 +251,5 @@ async fn s21_with_an_api_server_that_takes_a_second_for_everything_a_machine_is_
     let _controller = lab.controller_through(proxy.kubeconfig(), &[]).unwrap();
     lab.apply(&template("slow", "slow")).await.unwrap();
     ready(&lab, "slow").await;
-    truth::assert_saved(&lab, &id, &[HOME], &one_save());
+    truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }

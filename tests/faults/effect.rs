@@ -97,9 +97,8 @@ impl Mark {
 pub(crate) fn effects(lab: &Lab<'_>, proxy: &Proxy, since: Mark) -> BTreeMap<Kind, u32> {
     let calls = proxy.calls();
     let written = calls.iter().skip(since.calls).filter_map(Kind::of);
-    let changes = lab.changes().into_iter().skip(since.changes);
-    let changed =
-        changes.filter(|entry| entry.agent.contains(OUR_CALLS)).map(|entry| Kind::Ec2(entry.action));
+    let after = lab.changes().into_iter().skip(since.changes);
+    let changed = after.filter(|entry| entry.agent.contains(OUR_CALLS)).map(|entry| Kind::Ec2(entry.action));
     let mut effects = BTreeMap::new();
     for kind in written.chain(changed) {
         *effects.entry(kind).or_default() += 1;
@@ -154,6 +153,9 @@ impl Cell {
 
     /// Whether it has gone wrong.
     pub(crate) fn is_hit(&self, sim: &Sim, proxy: &Proxy) -> bool {
-        sim.faults().iter().any(|armed| armed.hits > 0) || proxy.hits(CELL) > 0
+        match self.effect.kind {
+            Kind::Ec2(_) => sim.faults().iter().any(|armed| armed.hits > 0),
+            Kind::Kubernetes(..) => proxy.hits(CELL) > 0,
+        }
     }
 }

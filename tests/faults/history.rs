@@ -4,12 +4,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use saved_template_tests::{Controller, Lab, Proxy, assert_holds, is, shown, verdict};
+use saved_template_tests::{Controller, Lab, Proxy, assert_holds, shown, verdict};
 
 use crate::{
     ALL,
     effect::{self, Cell, Kind, Mark},
-    quickstart, rest,
+    quickstart, ready, rest,
     truth::{self, Deeds},
     until,
 };
@@ -117,18 +117,12 @@ pub(crate) async fn save(
     if let Some(cell) = cell {
         controller = stage.meets(cell, controller).await;
     }
-    settled(lab, "Ready").await;
+    ready(lab, NAME).await;
     stage.calms(&controller).await;
-    settled(lab, "still Ready").await;
+    ready(lab, NAME).await;
     let told = stage.told(Mark::default(), started);
     truth::assert_saved(lab, machine, &ALL, reference.unwrap_or(&told.deeds));
     told
-}
-
-async fn settled(lab: &Lab<'_>, what: &str) {
-    let ready = |object: &_| is(object, "Ready", "True", None);
-    let reached = lab.until(NAME, PATIENCE, what, ready).await;
-    assert_holds("L1", reached.is_ok(), || format!("{:#}", reached.as_ref().unwrap_err()));
 }
 
 /// What was saved a while ago is deleted with everything of it.
@@ -147,7 +141,7 @@ pub(crate) async fn delete(
     let Stage { lab, proxy, machine } = &stage;
     let mut saver = stage.controller();
     lab.apply(&(quickstart(lab) + "  deletionPolicy: Delete\n")).await.unwrap();
-    settled(lab, "Ready").await;
+    ready(lab, NAME).await;
     saver.process().stop(Duration::from_secs(20)).await.unwrap();
     lab.ec2.set_offset(17 * 60_000);
 

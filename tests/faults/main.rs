@@ -16,7 +16,9 @@ mod truth;
 
 use std::time::{Duration, Instant};
 
-use saved_template_tests::Lab;
+use saved_template_tests::{Lab, assert_holds, is};
+
+use truth::Deeds;
 
 const HOME: &str = "us-west-2";
 const ALL: [&str; 3] = [HOME, "us-east-2", "us-west-1"];
@@ -32,6 +34,18 @@ fn template(name: &str, instance: &str) -> String {
         "apiVersion: savedtemplate.dev/v1alpha1\nkind: SavedTemplate\nmetadata: {{name: {name}}}\nspec:\n  \
          source: {{region: us-west-2, instanceName: {instance}}}\n"
     )
+}
+
+/// What so many saves of one machine each do.
+fn saves(count: usize) -> Deeds {
+    [("StopInstances", count), ("CreateImage", count)].into()
+}
+
+/// Waits for `Ready=True`.
+async fn ready(lab: &Lab<'_>, name: &str) {
+    let wanted = |object: &_| is(object, "Ready", "True", None);
+    let reached = lab.until(name, Duration::from_mins(3), "Ready", wanted).await;
+    assert_holds("L1", reached.is_ok(), || format!("{:#}", reached.as_ref().unwrap_err()));
 }
 
 /// Waits until something of this process's own is true.

@@ -3,6 +3,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -40,21 +41,21 @@ fn said(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
+/// The name of the test that runs on this thread: the histories run on others.
+fn this_test() -> String {
+    thread::current().name().unwrap_or_default().to_owned()
+}
+
 /// Judges all cells, so many at a time.
-async fn judge(
-    path: Path,
-    test: &'static str,
-    reference: &Deeds,
-    cells: Vec<Cell>,
-    width: usize,
-) -> Vec<Judged> {
+async fn judge(path: Path, test: &str, reference: &Deeds, cells: Vec<Cell>, width: usize) -> Vec<Judged> {
     let width = Arc::new(Semaphore::new(width));
     let judged = cells.into_iter().enumerate().map(|(number, cell)| {
         let (width, reference, own) = (Arc::clone(&width), reference.clone(), cell.clone());
+        let test = test.to_owned();
         let namespace = format!("{path:?}-{number}-{}", test.len()).to_lowercase();
         let task = tokio::spawn(async move {
             let _turn = width.acquire().await.unwrap();
-            history(path, &namespace, test, Some(&own), Some(&reference)).await
+            history(path, &namespace, &test, Some(&own), Some(&reference)).await
         });
         async move {
             let outcome = task.await.map_err(|error| said(&*error.into_panic()));
@@ -117,7 +118,8 @@ fn assert_all(judged: &[Judged]) {
     );
 }
 
-async fn whole(path: Path, test: &'static str, width: usize) {
+async fn whole(path: Path, width: usize) {
+    let test = &this_test();
     let started = Instant::now();
     let names = ["one", "two"].map(|name| format!("{path:?}-reference-{name}").to_lowercase());
     let references = join_all(names.iter().map(|name| history(path, name, test, None, None))).await;
@@ -133,21 +135,17 @@ async fn whole(path: Path, test: &'static str, width: usize) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "about ten minutes; `make faults` runs it"]
 async fn s1_at_every_effect_of_a_save_a_death_or_a_lost_reply_changes_nothing_about_its_end() {
-    let test = "matrix::s1_at_every_effect_of_a_save_a_death_or_a_lost_reply_changes_nothing_about_its_end";
-    whole(Path::Save, test, 8).await;
+    whole(Path::Save, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "about ten minutes; `make faults` runs it"]
 async fn s1_at_every_effect_of_a_deletion_a_death_or_a_lost_reply_leaves_nothing_behind() {
-    let test = "matrix::s1_at_every_effect_of_a_deletion_a_death_or_a_lost_reply_leaves_nothing_behind";
-    whole(Path::Delete, test, 12).await;
+    whole(Path::Delete, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s1_a_death_or_a_lost_reply_at_a_write_to_kubernetes_changes_nothing_about_the_end_of_a_save() {
-    let test =
-        "matrix::s1_a_death_or_a_lost_reply_at_a_write_to_kubernetes_changes_nothing_about_the_end_of_a_save";
     let started = Instant::now();
     let reference: Deeds =
         [("StopInstances", 1), ("CreateImage", 1), ("CopyImage", 2), ("DeregisterImage", 0)].into();
@@ -157,7 +155,7 @@ async fn s1_a_death_or_a_lost_reply_at_a_write_to_kubernetes_changes_nothing_abo
         Cell::new(Kind::status_that_says("\"step\":\"CreateImage\""), 1, Mode::KilledAfter),
         Cell::new(Kind::status_that_says("\"step\":\"CopyImage\""), 2, Mode::KilledBefore),
     ];
-    let judged = judge(Path::Save, test, &reference, cells, 4).await;
+    let judged = judge(Path::Save, &this_test(), &reference, cells, 4).await;
     tell(&judged, None, started);
     assert_all(&judged);
 }

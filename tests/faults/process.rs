@@ -6,24 +6,11 @@ use ec2sim::{Config, Effect, Fault, InstanceState, When};
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use saved_template_tests::{Harm, Lab, Proxy, Rule, Verb, assert_holds, control_plane, is, quick};
+use saved_template_tests::{Harm, Lab, Proxy, Rule, Verb, When as Side, assert_holds, control_plane, quick};
 
-use crate::{
-    HOME, rest, template,
-    truth::{self, Deeds},
-    until,
-};
+use crate::{HOME, ready, rest, saves, template, truth, until};
 
 const PATIENCE: Duration = Duration::from_mins(3);
-
-fn saves(count: usize) -> Deeds {
-    [("StopInstances", count), ("CreateImage", count)].into()
-}
-
-async fn ready(lab: &Lab<'_>, name: &str) {
-    let reached = lab.until(name, PATIENCE, "Ready", |object| is(object, "Ready", "True", None)).await;
-    assert_holds("L1", reached.is_ok(), || format!("{:#}", reached.as_ref().unwrap_err()));
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_processes_that_live_five_seconds_each_give_the_machine_back_and_the_first_that_lives_saves_it() {
@@ -98,7 +85,7 @@ async fn s18_one_object_whose_every_reconcile_fails_or_hangs_holds_up_none_of_te
     let machines: Vec<String> = names.iter().map(|name| lab.machine(name)).collect();
     let (fails, hangs) = (lab.machine("fails"), lab.machine("hangs"));
     proxy.add("fails", Rule::new(Harm::Answer(500)).verb(Verb::Get).named("fails"));
-    let long = Harm::Delay(Duration::from_mins(10), saved_template_tests::When::Before);
+    let long = Harm::Delay(Duration::from_mins(10), Side::Before);
     proxy.add("hangs", Rule::new(long).verb(Verb::Get).named("hangs"));
     let _controller = lab.controller_through(proxy.kubeconfig(), &["--concurrency=3"]).unwrap();
     for bad in ["fails", "hangs"] {

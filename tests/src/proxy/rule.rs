@@ -70,7 +70,8 @@ impl Call {
         };
         if verb == Verb::Create && name.is_empty() {
             let object: Value = serde_json::from_slice(body).unwrap_or_default();
-            object["metadata"]["name"].as_str().unwrap_or_default().clone_into(&mut name);
+            let told = object.pointer("/metadata/name").and_then(Value::as_str);
+            told.unwrap_or_default().clone_into(&mut name);
         }
         Self { verb, resource, name, replied: None }
     }
