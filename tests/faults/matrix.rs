@@ -48,11 +48,11 @@ fn this_test() -> String {
 
 /// Judges all cells, so many at a time.
 async fn judge(path: Path, test: &str, reference: &Deeds, cells: Vec<Cell>, width: usize) -> Vec<Judged> {
-    let width = Arc::new(Semaphore::new(width));
+    let (width, count) = (Arc::new(Semaphore::new(width)), cells.len());
     let judged = cells.into_iter().enumerate().map(|(number, cell)| {
         let (width, reference, own) = (Arc::clone(&width), reference.clone(), cell.clone());
         let test = test.to_owned();
-        let namespace = format!("{path:?}-{number}-{}", test.len()).to_lowercase();
+        let namespace = format!("{path:?}-{number}-of-{count}").to_lowercase();
         let task = tokio::spawn(async move {
             let _turn = width.acquire().await.unwrap();
             history(path, &namespace, &test, Some(&own), Some(&reference)).await
