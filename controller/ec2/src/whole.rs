@@ -16,9 +16,12 @@ use http_body::{Body, Frame};
 /// Longer than any end tag of EC2.
 const LONGEST: usize = 128;
 
-/// Every reply of EC2 is one element, named after its operation.
+/// Every reply of EC2 is one element, named after its operation: `</StopInstancesResponse>`, or `<…Response/>`.
 fn is_end(tag: &[u8]) -> bool {
-    tag.ends_with(b"Response/>") || tag.starts_with(b"</") && tag.ends_with(b"Response>")
+    let Some(inner) = tag.strip_prefix(b"<").and_then(|tag| tag.strip_suffix(b">")) else { return false };
+    let name = inner.strip_prefix(b"/").unwrap_or(inner);
+    let name = name.split(|byte| byte.is_ascii_whitespace() || *byte == b'/').next();
+    (inner.starts_with(b"/") || inner.ends_with(b"/")) && name.is_some_and(|name| name.ends_with(b"Response"))
 }
 
 /// Refuses replies whose last element is not closed; their outcome is not known.
@@ -90,5 +93,37 @@ impl Body for Watched {
             }
             other @ (Poll::Ready(_) | Poll::Pending) => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_ends_with_the_end_of_its_element_however_that_is_written() {
+        for tag in [
+            "</StopInstancesResponse>",
+            "</StopInstancesResponse >",
+            "</ec2:StopInstancesResponse>",
+            "<DescribeTagsResponse/>",
+            "<DescribeTagsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"/>",
+        ] {
+            assert!(is_end(tag.as_bytes()), "{tag}");
+        }
+        for tag in
+            ["", "<StopInstancesResponse>", "</item>", "</StopInstancesRespons", "<item/>", "Response>"]
+        {
+            assert!(!is_end(tag.as_bytes()), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_seen_across_the_pieces_that_a_body_comes_in() {
+        let mut watched = Watched { body: Box::pin(SdkBody::empty()), tag: Vec::new(), is_over: false };
+        for piece in ["<a>", "x</StopInst", "ancesRes", "ponse>", "\n"] {
+            watched.see(piece.as_bytes());
+        }
+        assert!(is_end(&watched.tag));
     }
 }

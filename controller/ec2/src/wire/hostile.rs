@@ -69,7 +69,9 @@ async fn read(which: &str, status: u16, body: &str) -> Result<String, Refusal> {
 
 async fn stop(status: u16, body: &str) -> Result<String, Refusal> {
     let wire = Wire::always(Answer::Reply(status, body.to_owned()));
-    Ok(format!("{:?}", wire.ec2().stop(&instance(), false, announced(0)).await?))
+    let stopped = wire.ec2().stop(&instance(), false, announced(0)).await;
+    assert_eq!(wire.sent().len(), 1, "a Stop is never sent again by itself");
+    Ok(format!("{:?}", stopped?))
 }
 
 #[tokio::test(start_paused = true)]
