@@ -20,7 +20,7 @@ use aws_sdk_ec2::{
 };
 use saved_template_api::ids::Region;
 
-use crate::{clock::Clock, port::Ec2, tokens::Tokens};
+use crate::{clock::Clock, port::Ec2, tokens::Tokens, whole::Whole};
 
 /// Hears of every finished call: the EC2 operation, and `ok` or the class of the refusal.
 pub type Observer = Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;
@@ -98,7 +98,8 @@ impl Fleet {
                     .operation_timeout(Duration::from_secs(45))
                     .build(),
             )
-            .interceptor(clock.reader());
+            .interceptor(clock.reader())
+            .interceptor(Whole);
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
         Ec2::new(region.clone(), client, clock, Arc::clone(&self.observer), purpose.start_tokens())

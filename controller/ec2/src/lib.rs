@@ -16,6 +16,7 @@ pub mod iam;
 mod port;
 mod tokens;
 mod upkeep;
+mod whole;
 #[cfg(test)]
 mod wire;
 

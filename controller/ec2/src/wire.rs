@@ -17,6 +17,7 @@ use saved_template_core::{cloud::Announced, world::Tags};
 
 use crate::{Ec2, Fleet, Use};
 
+mod hostile;
 mod preflight;
 mod reads;
 mod upkeep;
@@ -52,6 +53,8 @@ pub(crate) type Form = BTreeMap<String, String>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wire {
     script: Arc<Mutex<VecDeque<Answer>>>,
+    /// What is answered when the script is at its end.
+    always: Option<Answer>,
     sent: Arc<Mutex<Vec<Form>>>,
     date: Arc<Mutex<Option<String>>>,
     counted: Arc<Mutex<Vec<String>>>,
@@ -62,6 +65,11 @@ impl Wire {
         let wire = Self::default();
         *wire.script.lock().unwrap() = script.into_iter().collect();
         wire
+    }
+
+    /// The same answer to everything.
+    pub(crate) fn always(answer: Answer) -> Self {
+        Self { always: Some(answer), ..Self::default() }
     }
 
     /// `Date` of the replies from now on.
@@ -106,8 +114,9 @@ impl HttpConnector for Wire {
         let form = form(std::str::from_utf8(body).unwrap());
         let action = form["Action"].clone();
         self.sent.lock().unwrap().push(form);
+        let scripted = self.script.lock().unwrap().pop_front();
         let answer =
-            self.script.lock().unwrap().pop_front().expect("a request that the script does not know");
+            scripted.or_else(|| self.always.clone()).expect("a request that the script does not know");
         let date = self.date.lock().unwrap().clone();
         HttpConnectorFuture::new(async move {
             let (status, body): (u16, String) = match answer {

@@ -166,7 +166,7 @@ async fn a_read_is_tried_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_cannot_be_read_is_unknown() {
     let half = Answer::Reply(200, "<Response><regionInfo><item>".into());
-    let refusal = Wire::new([half]).ec2().regions().await.unwrap_err();
+    let refusal = Wire::new([half.clone(), half]).ec2().regions().await.unwrap_err();
     assert_eq!((refusal.code.as_str(), refusal.class), ("", Class::Unknown));
     let page = Answer::Reply(404, "<html>not here</html>".into());
     assert_eq!(Wire::new([page]).ec2().regions().await.unwrap_err().class, Class::Unknown);
