@@ -199,7 +199,7 @@ async fn a_storm_of_conflicts_delays_a_save_and_does_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_who_writes_the_object_ten_times_a_second_does_not_starve_its_save() {
+async fn somebody_who_writes_the_object_twenty_times_a_second_does_not_starve_its_save() {
     let (lab, id, proxy) = behind_a_door("api-busy", "busy").await;
     let _controller = lab.controller_through(proxy.kubeconfig(), &[]).unwrap();
     lab.apply(&template("busy", "busy")).await.unwrap();
@@ -212,7 +212,7 @@ async fn somebody_who_writes_the_object_ten_times_a_second_does_not_starve_its_s
                 count += 1;
                 let patch = Patch::Merge(json!({"metadata": {"annotations": {"count": count.to_string()}}}));
                 api.patch("busy", &PatchParams::default(), &patch).await.unwrap();
-                rest(Duration::from_millis(100)).await;
+                rest(Duration::from_millis(50)).await;
             }
         }
     });
@@ -220,7 +220,7 @@ async fn somebody_who_writes_the_object_ten_times_a_second_does_not_starve_its_s
     over.store(true, Ordering::SeqCst);
     writer.await.unwrap();
     let conflicts = proxy.calls().iter().filter(|call| call.replied == Some(409)).count();
-    println!("{conflicts} conflicts");
+    assert!(conflicts > 0, "nobody wrote between a read and a write");
     truth::assert_saved(&lab, &id, &[HOME], &saves(1));
 }
 
