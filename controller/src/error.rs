@@ -25,7 +25,7 @@ impl Error {
     /// A bounded label for metrics and logs: never the object, never the message.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Kube(error) if is_conflict(error) => "conflict",
+            Self::Kube(_) if self.is_conflict() => "conflict",
             Self::Kube(_) => "kube",
             Self::Malformed(_) => "malformed",
             Self::Late(_) => "late",
@@ -35,15 +35,16 @@ impl Error {
     /// When to try again. A conflict means that somebody wrote first: look at once.
     pub(crate) fn retry(&self) -> Action {
         match self {
-            Self::Kube(error) if is_conflict(error) => Action::requeue(Duration::from_millis(200)),
+            Self::Kube(_) if self.is_conflict() => Action::requeue(Duration::from_millis(200)),
             Self::Kube(_) | Self::Late(_) => Action::requeue(Duration::from_secs(5)),
             Self::Malformed(_) => Action::await_change(),
         }
     }
-}
 
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_conflict())
+    /// Whether somebody wrote between our read and our write.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Kube(error) if matches!(&**error, kube::Error::Api(status) if status.is_conflict()))
+    }
 }
 
 impl From<kube::Error> for Error {

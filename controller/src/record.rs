@@ -1,5 +1,7 @@
-//! Writes down what was decided: a compare-and-swap on the version that was read. A stale cache or a second leader
-//! loses here, before EC2 hears anything.
+//! Writes down what was decided: a compare-and-swap on what was read. A stale cache or a second leader loses here, before
+//! EC2 hears anything.
+use std::future::Future;
+
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -10,6 +12,9 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 
+/// How often one decision is written on a later version.
+const TRIES: usize = 5;
+
 /// Writes `status`, unless it is what was read.
 pub(crate) async fn status(
     api: &Api<SavedTemplate>,
@@ -19,13 +24,16 @@ pub(crate) async fn status(
     if object.status.as_ref() == Some(status) {
         return Ok(object.clone());
     }
-    let mut new = object.clone();
-    new.meta_mut().managed_fields = None;
-    new.status = Some(status.clone());
-    Ok(api.replace_status(&object.name_any(), &PostParams::default(), &new).await?)
+    let name = &object.name_any();
+    let write = |mut new: SavedTemplate| async move {
+        new.meta_mut().managed_fields = None;
+        new.status = Some(status.clone());
+        Ok(api.replace_status(name, &PostParams::default(), &new).await?)
+    };
+    swap(api, object, write).await
 }
 
-/// Adds or removes our finalizer, on the version that was read.
+/// Adds or removes our finalizer.
 pub(crate) async fn finalizer(
     api: &Api<SavedTemplate>,
     object: &SavedTemplate,
@@ -37,7 +45,79 @@ pub(crate) async fn finalizer(
         Finalizer::Add => finalizers.push(FINALIZER.to_owned()),
         Finalizer::Remove => finalizers.retain(|name| name != FINALIZER),
     }
-    let version = object.resource_version().ok_or(Error::Malformed("resourceVersion"))?;
-    let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-    Ok(api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?)
+    let (name, finalizers) = (&object.name_any(), &finalizers);
+    let write = |on: SavedTemplate| async move {
+        let version = on.resource_version().ok_or(Error::Malformed("resourceVersion"))?;
+        let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
+        Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
+    };
+    swap(api, object, write).await
+}
+
+/// Writes on the version that was read, or on a later one that says the same to a decision: observing takes seconds, and
+/// whoever annotates the object more often than that would keep every decision from being written down.
+async fn swap<F: Future<Output = Result<SavedTemplate>>>(
+    api: &Api<SavedTemplate>,
+    object: &SavedTemplate,
+    write: impl Fn(SavedTemplate) -> F,
+) -> Result<SavedTemplate> {
+    let mut on = object.clone();
+    for _ in 0..TRIES {
+        match write(on).await {
+            Err(lost) if lost.is_conflict() => {
+                on = api.get(&object.name_any()).await?;
+                if !says_the_same(object, &on) {
+                    return Err(lost);
+                }
+            }
+            done => return done,
+        }
+    }
+    write(on).await
+}
+
+/// Whether all that a decision rests on is as it was.
+fn says_the_same(read: &SavedTemplate, now: &SavedTemplate) -> bool {
+    read.uid() == now.uid()
+        && read.metadata.generation == now.metadata.generation
+        && read.metadata.deletion_timestamp == now.metadata.deletion_timestamp
+        && read.metadata.finalizers == now.metadata.finalizers
+        && read.spec == now.spec
+        && read.status == now.status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(metadata: &serde_json::Value, revision: i32, message: &str) -> SavedTemplate {
+        serde_json::from_value(json!({
+            "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplate", "metadata": metadata,
+            "spec": {"source": {"region": "us-west-2", "instanceName": "a"}, "revision": revision},
+            "status": {"capture": {"id": "0123456789abcdef", "message": message}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_decision_is_written_over_somebody_elses_annotations_and_over_nothing_else() {
+        let read = object(&json!({"name": "a", "uid": "1", "generation": 1, "resourceVersion": "7"}), 1, "x");
+        let annotated = json!({
+            "name": "a", "uid": "1", "generation": 1, "resourceVersion": "8",
+            "annotations": {"count": "1"}, "labels": {"team": "b"},
+        });
+        assert!(says_the_same(&read, &object(&annotated, 1, "x")));
+        assert!(!says_the_same(&read, &object(&annotated, 2, "x")), "another spec");
+        assert!(!says_the_same(&read, &object(&annotated, 1, "y")), "another leader wrote the status");
+        for (field, value) in [
+            ("uid", json!("2")),
+            ("generation", json!(2)),
+            ("deletionTimestamp", json!("2026-11-24T07:46:58Z")),
+            ("finalizers", json!([FINALIZER])),
+        ] {
+            let mut other = annotated.clone();
+            other[field] = value;
+            assert!(!says_the_same(&read, &object(&other, 1, "x")), "{field}");
+        }
+    }
 }

@@ -13,5 +13,5 @@ mod witness;
 
 pub use controller::{Controller, binary};
 pub use lab::{Lab, OUR_CALLS, control_plane, is, message, quick, shown};
-pub use proxy::Proxy;
+pub use proxy::{Call, Flow, Harm, Proxy, Rule, Verb, When};
 pub use verdict::assert_holds;

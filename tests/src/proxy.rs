@@ -1,50 +1,76 @@
-//! A door in front of the API server: requests pass, wait for each other, or find it shut.
+//! A door in front of the API server: requests pass, are harmed by rules, wait for each other, or find it shut.
+mod pass;
+mod rule;
+mod watches;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use anyhow::Context as _;
-use http_body_util::BodyExt as _;
-use hyper::{Method, Request, Response, body::Incoming, service::service_fn};
+use hyper::{body::Bytes, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kube::{
     Client, Config,
-    client::Body,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use rustix::process::Signal;
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
-/// How long a status write waits for another one, while they are paired.
-const PATIENCE: Duration = Duration::from_millis(1500);
+use rule::Armed;
+pub use rule::{Call, Harm, Rule, Verb, When};
+pub use watches::Flow;
 
-#[derive(Default)]
-struct Rules {
+/// Where the rules of `freeze_after` are.
+const SLEEP: &str = "freeze";
+
+/// The door; it closes with this value.
+pub struct Proxy {
+    kubeconfig: PathBuf,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// What all connections share.
+struct State {
+    client: Client,
     pairs: AtomicBool,
     shut: AtomicBool,
     waiting: AtomicUsize,
     paired: AtomicUsize,
     arrived: Notify,
-    freezes: Mutex<Option<Freeze>>,
+    flow: watch::Sender<Flow>,
+    shared: Mutex<Shared>,
 }
 
-/// A process that is stopped between a write and its reply.
-struct Freeze {
-    pid: u32,
-    body: String,
-    done: bool,
+#[derive(Default)]
+struct Shared {
+    rules: Vec<Armed>,
+    calls: Vec<Call>,
+    /// The last page that each list gave, by what was asked for.
+    lists: Vec<(String, Page)>,
+    withheld: usize,
 }
 
-/// The door; it closes with this value.
-pub struct Proxy {
-    kubeconfig: PathBuf,
-    rules: Arc<Rules>,
-    task: JoinHandle<()>,
+/// A list as it was served once.
+#[derive(Clone)]
+struct Page {
+    kind: String,
+    body: Bytes,
+}
+
+impl State {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Proxy {
@@ -63,9 +89,18 @@ impl Proxy {
         }
         let path = kubeconfig.with_extension(format!("through-{}", address.port()));
         std::fs::write(&path, serde_json::to_vec(&file)?).context("kubeconfig of the proxy")?;
-        let rules = Arc::new(Rules::default());
-        let task = tokio::spawn(listen(listener, client, Arc::clone(&rules)));
-        Ok(Self { kubeconfig: path, rules, task })
+        let state = Arc::new(State {
+            client,
+            pairs: AtomicBool::default(),
+            shut: AtomicBool::default(),
+            waiting: AtomicUsize::default(),
+            paired: AtomicUsize::default(),
+            arrived: Notify::new(),
+            flow: watch::Sender::new(Flow::On),
+            shared: Mutex::default(),
+        });
+        let task = tokio::spawn(listen(listener, Arc::clone(&state)));
+        Ok(Self { kubeconfig: path, state, task })
     }
 
     /// The kubeconfig that leads through this door.
@@ -73,30 +108,64 @@ impl Proxy {
         &self.kubeconfig
     }
 
+    /// Puts a rule in force; its number counts the requests from now on. A later rule of the same name replaces it.
+    pub fn add(&self, name: &str, rule: Rule) {
+        let mut shared = self.state.shared();
+        shared.rules.retain(|armed| armed.name != name);
+        shared.rules.push(Armed::new(name, rule));
+    }
+
+    /// Takes a rule out of force.
+    pub fn remove(&self, name: &str) {
+        self.state.shared().rules.retain(|armed| armed.name != name);
+    }
+
+    /// How many requests a rule has harmed.
+    pub fn hits(&self, name: &str) -> u32 {
+        let shared = self.state.shared();
+        shared.rules.iter().find(|armed| armed.name == name).map_or(0, |armed| armed.hits)
+    }
+
+    /// The requests that have come so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.shared().calls.clone()
+    }
+
+    /// What happens to the events of watches from now on.
+    pub fn watches(&self, flow: Flow) {
+        self.state.flow.send_replace(flow);
+    }
+
+    /// How many events of watches were withheld, lost, or cut off by an expiry.
+    pub fn withheld(&self) -> usize {
+        self.state.shared().withheld
+    }
+
     /// From now on a status write waits until another one has come too (for 1.5 s at most), and both go at once.
     pub fn pair_status_writes(&self) {
-        self.rules.pairs.store(true, Ordering::SeqCst);
+        self.state.pairs.store(true, Ordering::SeqCst);
     }
 
     /// How many status writes went together with another.
     pub fn paired(&self) -> usize {
-        self.rules.paired.load(Ordering::SeqCst)
+        self.state.paired.load(Ordering::SeqCst)
     }
 
     /// Stops the process (SIGSTOP) when the API server has taken a status write that contains `body`, before the
     /// reply arrives: it sleeps after its compare-and-swap.
     pub fn freeze_after(&self, pid: u32, body: &str) {
-        *self.rules.freezes() = Some(Freeze { pid, body: body.to_owned(), done: false });
+        let harm = Harm::Signal { pid, signal: Signal::STOP, when: When::After };
+        self.add(SLEEP, Rule::status_writes(harm).with_body(body).times(1));
     }
 
     /// Whether it was stopped.
     pub fn is_frozen(&self) -> bool {
-        self.rules.freezes().as_ref().is_some_and(|freeze| freeze.done)
+        self.hits(SLEEP) > 0
     }
 
     /// Shuts the door: requests fail at once. Watches that are open go on.
     pub fn shut(&self, shut: bool) {
-        self.rules.shut.store(shut, Ordering::SeqCst);
+        self.state.shut.store(shut, Ordering::SeqCst);
     }
 }
 
@@ -106,64 +175,14 @@ impl Drop for Proxy {
     }
 }
 
-impl Rules {
-    fn freezes(&self) -> MutexGuard<'_, Option<Freeze>> {
-        self.freezes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn freeze(&self, body: &[u8]) -> anyhow::Result<()> {
-        let mut freezes = self.freezes();
-        let Some(freeze) = freezes.as_mut().filter(|freeze| !freeze.done) else { return Ok(()) };
-        if String::from_utf8_lossy(body).contains(&freeze.body) {
-            let pid = i32::try_from(freeze.pid).ok().and_then(Pid::from_raw).context("no such process")?;
-            kill_process(pid, Signal::STOP)?;
-            freeze.done = true;
-        }
-        Ok(())
-    }
-}
-
-async fn listen(listener: TcpListener, client: Client, rules: Arc<Rules>) {
+async fn listen(listener: TcpListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (client, rules) = (client.clone(), Arc::clone(&rules));
+        let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let pass = service_fn(move |request| pass(request, client.clone(), Arc::clone(&rules)));
+            let pass = service_fn(move |request| pass::pass(request, Arc::clone(&state)));
             // A connection that breaks is the client's to notice.
             let _broken =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), pass).await;
         });
     }
-}
-
-async fn pass(
-    request: Request<Incoming>,
-    client: Client,
-    rules: Arc<Rules>,
-) -> anyhow::Result<Response<Body>> {
-    anyhow::ensure!(!rules.shut.load(Ordering::SeqCst), "the door is shut");
-    let is_status = request.method() == Method::PUT && request.uri().path().ends_with("/status");
-    let (mut parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    if is_status && rules.pairs.load(Ordering::SeqCst) {
-        pair(&rules).await;
-    }
-    parts.headers.remove(hyper::header::HOST);
-    parts.headers.remove(hyper::header::CONNECTION);
-    let response = client.send(Request::from_parts(parts, Body::from(body.to_vec()))).await?;
-    if is_status && response.status().is_success() {
-        rules.freeze(&body)?;
-    }
-    Ok(response)
-}
-
-async fn pair(rules: &Rules) {
-    let arrived = rules.arrived.notified();
-    if rules.waiting.fetch_add(1, Ordering::SeqCst) > 0 {
-        rules.paired.fetch_add(2, Ordering::SeqCst);
-        rules.arrived.notify_waiters();
-    } else {
-        // Alone for too long is no pair.
-        let _elapsed = tokio::time::timeout(PATIENCE, arrived).await;
-    }
-    rules.waiting.fetch_sub(1, Ordering::SeqCst);
 }
