@@ -39,7 +39,7 @@ const NEGATED: [(&str, &str, &str, &str); 3] = [
     ),
 ];
 
-/// The test whose histories are compared with a reference run, cell by cell.
+/// The cell that the others of its test are compared with.
 const REFERENCE: &str = "reference";
 
 /// Runs every scenario, prints the table and writes it to the documents. Whether all is well.
@@ -226,16 +226,18 @@ fn changes(histories: &[&History]) -> String {
 /// The histories that were compared with a reference run: by test, the counts of each change beside the reference's.
 fn cells(histories: &[History]) -> String {
     let mut text = String::new();
-    for reference in histories.iter().filter(|history| history.cell == REFERENCE) {
-        let cells = histories.iter().filter(|other| other.test == reference.test && other.cell != REFERENCE);
-        let cells: Vec<_> = cells.collect();
+    let references = histories.iter().filter(|history| history.cell == REFERENCE);
+    let by_test: BTreeMap<&str, &History> =
+        references.map(|history| (history.test.as_str(), history)).collect();
+    for (test, reference) in by_test {
+        let cells: Vec<_> =
+            histories.iter().filter(|other| other.test == test && other.cell != REFERENCE).collect();
         let actions: BTreeSet<&String> =
             cells.iter().flat_map(|cell| cell.calls.keys()).chain(reference.calls.keys()).collect();
         let of = |history: &History, action: &str| history.calls.get(action).copied().unwrap_or_default();
         let _infallible = writeln!(
             text,
-            "`{}`: {} cells beside their reference run.\n\n| change | reference | fewest | most | cells with more |\n|---|---|---|---|---|",
-            reference.test,
+            "`{test}`: {} cells beside their reference run.\n\n| change | reference | fewest | most | cells with more |\n|---|---|---|---|---|",
             cells.len(),
         );
         for action in actions {
