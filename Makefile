@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help binaries build test model replay mutants fuzz check demo features conditions bless tools test-tools clean-tools
+.PHONY: help binaries build test model replay mutants fuzz check demo features faults conditions bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,7 @@ replay: ## Runs one history of `make model` again, and the smallest that still f
 
 # On a stable compiler. With libFuzzer: cargo +nightly fuzz run objects -- -max_total_time=600 (or debts, manifests).
 fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise
+	REPLIES=$(shell expr $(or $(INPUTS),1000000) / 80) cargo test --quiet --workspace --lib wire::hostile
 	cargo run --manifest-path fuzz/Cargo.toml --bin soak -- $(or $(INPUTS),1000000) $(or $(LIMIT),600) $(or $(SEED),1)
 
 check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
@@ -66,6 +67,9 @@ demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends
 
 features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/features
+
+faults: test-tools binaries ## Runs every scenario S1-S74, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
+	@exec $(or $(CARGO_TARGET_DIR),target)/debug/faults
 
 conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md from what their objects said
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/conditions

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod crowd;
 mod effect;
 mod history;
 mod matrix;

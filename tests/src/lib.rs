@@ -3,9 +3,11 @@
 pub mod conditions;
 mod controller;
 pub mod demo;
+pub mod faults;
 pub mod features;
 mod lab;
 mod proxy;
+pub mod table;
 pub mod verdict;
 mod witness;
 

@@ -2,7 +2,13 @@
 //!
 //! With `SAVEDTEMPLATE_NEGATE=I6` each verdict on I6 is turned around: a test that judges it must fail then, or it judges
 //! nothing. With `SAVEDTEMPLATE_HISTORIES=<file>` every lab leaves a line there when it ends.
-use std::{collections::BTreeMap, ffi::OsString, fs::OpenOptions, io::Write as _, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs::OpenOptions,
+    io::Write as _,
+    sync::OnceLock,
+};
 
 use ec2sim::{Instance, LogEntry, Millis, Sim};
 use serde::{Deserialize, Serialize};
@@ -31,6 +37,9 @@ pub struct History {
     /// The effective changes of the controllers, by action.
     #[serde(default)]
     pub calls: BTreeMap<String, usize>,
+    /// Those of them that were made once too often.
+    #[serde(default)]
+    pub surplus: BTreeMap<String, usize>,
 }
 
 /// The verdict of a test on an invariant.
@@ -54,6 +63,7 @@ pub(crate) fn note(test: &str, cell: &str, sim: &Sim) {
         cell: cell.to_owned(),
         downtimes: downtimes(sim),
         calls: calls(sim),
+        surplus: surplus(sim),
     };
     if let Err(error) = append(&file, &history) {
         eprintln!("{HISTORIES}: {error:#}");
@@ -76,6 +86,37 @@ pub fn calls(sim: &Sim) -> BTreeMap<String, usize> {
         *calls.entry(entry.action.clone()).or_default() += 1;
     }
     calls
+}
+
+/// Stops of a machine that was stopping or stopped already, second images of a name in a region, and second
+/// deregistrations of an image. A stop by force is another request.
+fn surplus(sim: &Sim) -> BTreeMap<String, usize> {
+    let mut surplus = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut names = BTreeMap::new();
+    for entry in ours(sim) {
+        let is_forced = entry.params.get("Force").is_some_and(|value| value == "true");
+        let is_second = match entry.action.as_str() {
+            "StopInstances" => !is_forced && !has_stopped(sim, entry),
+            "DeregisterImage" => !seen.insert((&entry.region, &entry.ids)),
+            // The same request, sent again with its token, gives the same image.
+            "CreateImage" | "CopyImage" => {
+                *names.entry((&entry.region, entry.params.get("Name"))).or_insert(&entry.ids) != &entry.ids
+            }
+            _ => false,
+        };
+        if is_second {
+            *surplus.entry(entry.action.clone()).or_default() += 1;
+        }
+    }
+    surplus
+}
+
+/// Whether a stop took a machine out of `running`.
+fn has_stopped(sim: &Sim, stop: &LogEntry) -> bool {
+    let place = sim.place(&stop.account, &stop.region);
+    let machines = stop.ids.iter().filter_map(|id| place?.instances.get(id));
+    machines.flat_map(Instance::downtimes).any(|(from, _)| from == stop.at)
 }
 
 /// How long each machine was down that a controller stopped and that runs again, in milliseconds.

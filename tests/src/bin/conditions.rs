@@ -7,7 +7,7 @@ use std::{
 use anyhow::Context as _;
 use saved_template_tests::{
     conditions::{self, DOCUMENT, FILE, Seen},
-    features::many_at_once,
+    table::many_at_once,
 };
 
 fn main() -> anyhow::Result<ExitCode> {
