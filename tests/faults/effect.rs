@@ -106,7 +106,7 @@ pub(crate) fn effects(lab: &Lab<'_>, proxy: &Proxy, since: Mark) -> BTreeMap<Kin
     effects
 }
 
-/// Every effect in every way. Where two references differ in a number, the smaller one is sure to be reached.
+/// Every effect in every way. Where references differ in a number, the smallest is sure to be reached.
 pub(crate) fn cells(references: &[BTreeMap<Kind, u32>]) -> Vec<Cell> {
     let sure = |kind: &Kind| references.iter().filter_map(|one| one.get(kind)).min().copied();
     let in_all = |kind: &&Kind| references.iter().all(|one| one.contains_key(*kind));
