@@ -29,6 +29,11 @@ pub enum Effect {
     },
     /// The connection is closed, without effect.
     Drop,
+    /// It has its effect, and is answered as if it were refused: a server error that is none.
+    ApplyAndRefuse {
+        /// EC2's code.
+        code: String,
+    },
     /// The connection stays open and nobody ever answers, without effect.
     Swallow,
     /// It has its effect, and the connection is closed.
@@ -122,7 +127,7 @@ pub(crate) enum Fate {
     /// Carried out and answered.
     #[default]
     Answered,
-    /// Carried out; of the answer half arrives.
+    /// Carried out; the answer is not that, or half of it.
     Cut,
     /// Carried out; no answer.
     Lost,
@@ -135,7 +140,7 @@ impl Effect {
         match self {
             Self::Drop | Self::Swallow | Self::Kill { when: When::Before, .. } => Fate::Dropped,
             Self::ApplyAndDrop | Self::Kill { when: When::After, .. } => Fate::Lost,
-            Self::ApplyAndTruncate | Self::ApplyAndReset => Fate::Cut,
+            Self::ApplyAndTruncate | Self::ApplyAndReset | Self::ApplyAndRefuse { .. } => Fate::Cut,
             Self::Refuse { .. }
             | Self::Delay { .. }
             | Self::ApplyAndDrip { .. }

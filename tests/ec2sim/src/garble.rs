@@ -23,6 +23,7 @@ pub(crate) fn garble(mut body: String, effects: &[Effect], chance: u64) -> Strin
             | Effect::ApplyAndDrop
             | Effect::ApplyAndTruncate
             | Effect::ApplyAndReset
+            | Effect::ApplyAndRefuse { .. }
             | Effect::ApplyAndDrip { .. }
             | Effect::Kill { .. }
             | Effect::Freeze { .. }

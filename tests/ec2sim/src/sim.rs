@@ -220,6 +220,13 @@ impl Sim {
             (Fate::Answered, None) => Outcome::Ok,
         };
         self.note(now, account, region, request, outcome, &reply.ids);
+        for effect in &admission.effects {
+            if let Effect::ApplyAndRefuse { code } = effect {
+                reply.status = status(code);
+                reply.body = xml::refusal(&request_id, code, "Injected by a fault rule.");
+                reply.code = Some(code.clone());
+            }
+        }
         if admission.effects.contains(&Effect::ApplyAndTruncate) {
             reply.body = reply.body.chars().take(reply.body.chars().count() / 2).collect();
         }
@@ -250,6 +257,7 @@ impl Sim {
             | Effect::Drop
             | Effect::ApplyAndDrop
             | Effect::ApplyAndTruncate
+            | Effect::ApplyAndRefuse { .. }
             | Effect::EmptyPage
             | Effect::RepeatPage
             | Effect::Rewrite { .. }

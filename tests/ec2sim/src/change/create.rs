@@ -213,6 +213,7 @@ impl Sim {
                 | Effect::ApplyAndDrop
                 | Effect::ApplyAndTruncate
                 | Effect::ApplyAndReset
+                | Effect::ApplyAndRefuse { .. }
                 | Effect::ApplyAndDrip { .. }
                 | Effect::Kill { .. }
                 | Effect::Freeze { .. }

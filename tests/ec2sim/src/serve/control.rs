@@ -1,4 +1,9 @@
 //! The simulator's own endpoint under `/_ec2sim/`: JSON.
+//!
+//! - `POST instances`: an instance of a seed; `POST deeds`: what others do to one;
+//! - `POST`, `GET`, `DELETE faults`: rules, and what they met;
+//! - `PATCH`, `GET config`: the settings, some of them given; `PUT`, `GET grants`: policies;
+//! - `POST clock`: how far it is ahead; `GET log`, `GET state`: the truth.
 
 use hyper::{Method, Response};
 use serde::{Deserialize, de::DeserializeOwned};

@@ -52,6 +52,19 @@ fn a_rule_is_in_force_for_as_long_as_was_said() {
 }
 
 #[test]
+fn a_server_error_may_hide_an_effect() {
+    let mut world = World::new();
+    let id = world.machine();
+    let effect = Effect::ApplyAndRefuse { code: "InternalError".to_owned() };
+    world.sim.add_fault(Fault::new("StopInstances", effect).nth(1));
+    let reply = world.call(&stop(&id));
+    assert_eq!((reply.status, reply.text("Code")), (500, Some("InternalError")));
+    assert_eq!(world.state(&id), "stopping");
+    let entry = world.sim.log().last().unwrap();
+    assert!(entry.is_effective() && entry.outcome == Outcome::Lost { code: None });
+}
+
+#[test]
 fn a_call_that_is_swallowed_had_no_effect_and_a_sleeping_caller_had_its_effect() {
     let mut world = World::new();
     let id = world.machine();
