@@ -1,12 +1,12 @@
 //! Bad weather in EC2 that lasts for a while.
-use ec2sim::{ACCOUNT, Effect, Fault, ImageState, InstanceState, Request};
+use ec2sim::{ACCOUNT, Effect, Fault, ImageState, InstanceSeed, InstanceState, Request};
 use serde_json::json;
 
 use crate::{
     ALL, COPIES, PATIENT, PLAIN, assert_saved,
     ec2::{HOME, tag},
     lab::Lab,
-    life::{FAR, available, ready, served, spec, status},
+    life::{FAR, available, served, spec, status},
     oracle::{assert_given_back, is_settled},
     sight::Haze,
 };
@@ -31,8 +31,8 @@ fn s19_throttled_for_ten_minutes_the_machine_is_back_soon_after_and_the_calls_we
             lab.run(600);
             let asked = lab.effects.len() - before;
             assert!(asked <= 200, "{operation}: {asked} calls and writes in ten minutes\n{}", lab.story());
-            lab.run(90);
-            assert_given_back(&lab, operation);
+            // Then the image may have to be made first, and waited for.
+            lab.until(300, "given back", |lab| lab.instance().state == InstanceState::Running && !lab.owes());
             lab.until(900, "Ready or told", is_settled);
             assert_eq!((lab.count("StopInstances"), lab.images(HOME) <= 1), (1, true), "{operation}");
         }
@@ -79,7 +79,10 @@ fn s22_reads_up_to_a_minute_old_make_nothing_twice_and_call_nothing_gone() {
                 lab.run(240);
                 assert_eq!(lab.condition("Ready").0, "True", "{lag} {seed}\n{}", lab.story());
                 assert_saved(&lab, spec);
-                assert_eq!(lab.count("StopInstances"), 1, "{lag} {seed}\n{}", lab.story());
+                // An old read may have the Stop repeated, which changes nothing; never once the image was asked for.
+                let calls: Vec<_> = lab.sim.log().iter().filter(|call| call.is_effective()).collect();
+                let imaged = calls.iter().position(|call| call.action == "CreateImage").unwrap();
+                assert!(calls[imaged..].iter().all(|call| call.action != "StopInstances"), "{}", lab.story());
             }
         }
     }
@@ -158,11 +161,11 @@ fn s44_copies_above_the_quota_of_a_region_wait_for_their_turn() {
     // Somebody else copies for a quarter of an hour.
     lab.sim.config_mut().copy = 900_000;
     lab.sim.config_mut().copies_at_once = 2;
-    let (id, now) = (lab.id.clone(), lab.now);
-    let theirs = Request::new("CreateImage").with("InstanceId", &id).with("Name", "theirs");
+    let now = lab.now;
+    let other = lab.sim.seed(now, InstanceSeed { region: HOME.into(), ..InstanceSeed::default() });
+    let theirs = Request::new("CreateImage").with("InstanceId", &other).with("Name", "theirs");
     let reply = lab.sim.call(now, ACCOUNT, HOME, &theirs.with("NoReboot", "true"));
     let source = reply.text("imageId").unwrap().to_owned();
-    lab.run(40);
     lab.until(900, "available", |lab| {
         lab.sim.place(ACCOUNT, HOME).unwrap().images[&source].state == ImageState::Available
     });
@@ -245,7 +248,8 @@ fn s49_tags_that_ec2_refuses_are_told_before_the_stop_or_give_the_machine_back_a
         lab.run(900);
         assert_given_back(&lab, code);
         assert!(is_settled(&lab), "{code} {:?}\n{}", lab.condition("Ready"), lab.story());
-        assert!(downtime(&lab) <= 90, "{code}: down for {} s", downtime(&lab));
+        // The stop, a minute in which nothing of it shows, the start.
+        assert!(downtime(&lab) <= 115, "{code}: down for {} s", downtime(&lab));
         assert_eq!(lab.count("StopInstances"), 1, "{code}");
     }
     // A machine on which there is no room for the record.
