@@ -17,6 +17,7 @@ mod outage;
 mod ownership;
 mod preflight;
 mod save;
+mod weather;
 mod whole;
 
 use ec2sim::{ACCOUNT, Image, ImageState, InstanceState, Request};

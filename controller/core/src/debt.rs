@@ -241,8 +241,9 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
     if images.iter().any(|image| record.made(image) && image.state == ImageState::Available) {
         return Some((Due::ImageAvailable, None));
     }
-    let in_sight =
-        images.iter().any(|image| record.made(image)) || snapshots.iter().any(|shot| record.holds(shot));
+    // Snapshots that are still to come are waited for; an image that is gone never comes, though its snapshots stay.
+    let snapshots_to_come = barrier.is_none() && snapshots.iter().any(|shot| record.holds(shot));
+    let in_sight = snapshots_to_come || images.iter().any(|image| record.made(image));
     let given_up = later(record.image_by, IMAGE_MARGIN);
     (!in_sight && now >= given_up).then_some((Due::NothingInSight, Some(given_up)))
 }

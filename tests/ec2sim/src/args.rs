@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// How long something new is not yet to be seen.
     #[arg(long, default_value_t = Config::default().visibility_lag)]
     visibility_lag: Millis,
+    /// How old what each replica shows is that answers reads; none: reads see what is.
+    #[arg(long, value_delimiter = ',')]
+    replicas: Vec<Millis>,
     /// How long a deregistered image's name stays taken.
     #[arg(long, default_value_t = Config::default().name_release)]
     name_release: Millis,
@@ -80,6 +83,7 @@ impl From<Args> for ServerConfig {
             image: args.image,
             copy: args.copy,
             visibility_lag: args.visibility_lag,
+            replicas: args.replicas,
             name_release: args.name_release,
             snapshot_release: args.snapshot_release,
             page: args.page,

@@ -1,12 +1,15 @@
 //! How long things take, and which of two possible worlds EC2 is.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::{HOUR, MINUTE, Millis, SECOND},
     iam::Grant,
 };
 
 /// The simulator's settings; every duration is in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "independent worlds")]
 pub struct Config {
     /// From `StopInstances` (or `TerminateInstances`) to `stopped` (`terminated`).
@@ -25,6 +28,9 @@ pub struct Config {
     pub copy: Millis,
     /// After it was created, how long an image or a snapshot is not yet to be seen.
     pub visibility_lag: Millis,
+    /// How old what each replica shows is: every Describe call is answered by one of them, in no order. None: reads see
+    /// what is.
+    pub replicas: Vec<Millis>,
     /// How long a deregistered image's name stays taken.
     pub name_release: Millis,
     /// How long after deregistration a snapshot still counts as in use.
@@ -48,6 +54,9 @@ pub struct Config {
     pub failed_name_taken: bool,
     /// Whether calls are throttled by the number of them.
     pub throttles: bool,
+    /// How many snapshots may be being copied into a region at once ("Concurrent snapshot copies per destination
+    /// Region", EBS quotas: not adjustable).
+    pub copies_at_once: usize,
     /// Whether images cannot newly be made public, as in accounts that had no public image in July 2023.
     pub public_access_is_blocked: bool,
     /// Accounts, and the ARNs of the organizations and units that they are in.
@@ -66,7 +75,8 @@ pub struct Config {
 }
 
 /// A region and whether this world's accounts use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegionConfig {
     /// `us-west-2`
     pub name: String,
@@ -75,9 +85,11 @@ pub struct RegionConfig {
 }
 
 /// Whether a region needs enabling, and is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OptIn {
     /// Enabled for everybody.
+    #[serde(rename = "opt-in-not-required")]
     NotRequired,
     /// Enabled by these accounts.
     OptedIn,
@@ -127,6 +139,7 @@ impl Default for Config {
             image: 5 * MINUTE,
             copy: 8 * MINUTE,
             visibility_lag: 0,
+            replicas: Vec::new(),
             name_release: MINUTE,
             snapshot_release: 5 * SECOND,
             deregistered_shown: 0,
@@ -138,6 +151,7 @@ impl Default for Config {
             copy_name_unique: true,
             failed_name_taken: true,
             throttles: false,
+            copies_at_once: 20,
             public_access_is_blocked: false,
             members: Vec::new(),
             grants: Vec::new(),

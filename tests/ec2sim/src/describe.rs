@@ -77,7 +77,7 @@ impl Sim {
             .filter(|candidate| filters.pass(candidate.labels(), |name| candidate.field(name, call)))
             .map(|candidate| (candidate.key(), candidate))
             .collect();
-        page::cut(call.request, self.config.page, smallest, ids, found)
+        page::cut(call, self.config.page, smallest, ids, found)
     }
 }
 

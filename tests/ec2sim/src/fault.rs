@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Millis, filter::matches, request::Request};
+use crate::{
+    clock::Millis,
+    effect::{Effect, When},
+    filter::matches,
+    request::Request,
+};
 
 /// A rule. What is absent picks every call; dry runs are picked only if the rule says so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +33,9 @@ pub struct Fault {
     /// How many calls are hit; absent: one if `nth` is given, else all.
     #[serde(default)]
     pub times: Option<u32>,
+    /// For how many milliseconds it is in force; absent: until it is lifted.
+    #[serde(default)]
+    pub for_ms: Option<Millis>,
     /// Whether it picks dry runs instead of real calls.
     #[serde(default)]
     pub dry_run: bool,
@@ -45,80 +53,6 @@ pub struct Param {
     pub value: String,
 }
 
-/// What a fault does to a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Effect {
-    /// It is refused, without effect.
-    Refuse {
-        /// EC2's code.
-        code: String,
-        /// The message.
-        #[serde(default)]
-        message: String,
-        /// The HTTP status; absent: the code's own.
-        #[serde(default)]
-        status: Option<u16>,
-    },
-    /// It takes longer.
-    Delay {
-        /// By this many milliseconds.
-        ms: Millis,
-        /// Before the effect, or between it and the answer.
-        #[serde(default)]
-        when: When,
-    },
-    /// The connection is closed, without effect.
-    Drop,
-    /// It has its effect, and the connection is closed.
-    ApplyAndDrop,
-    /// It has its effect, and half of the answer arrives.
-    ApplyAndTruncate,
-    /// A process is killed and the connection closed.
-    Kill {
-        /// The process.
-        pid: i32,
-        /// Before or after the effect.
-        when: When,
-    },
-    /// `StopInstances`: the machine never leaves `stopping`, unless forced.
-    StickStopping,
-    /// `CreateImage`, `CopyImage`: the image ends `failed`.
-    FailImage {
-        /// The state reason's code.
-        code: String,
-        /// The state reason's sentence.
-        message: String,
-        /// When, after the call; absent: when it would have become available.
-        #[serde(default)]
-        after_ms: Option<Millis>,
-    },
-    /// `CreateImage`, `CopyImage`: a snapshot ends in `error`, and the image `failed`.
-    FailSnapshots {
-        /// Of this device; absent: all.
-        #[serde(default)]
-        device: Option<String>,
-        /// The state message.
-        message: String,
-        /// How long after it appeared; absent: when it would have been completed.
-        #[serde(default)]
-        after_ms: Option<Millis>,
-    },
-    /// `CreateImage`, `CopyImage`: its snapshots never appear.
-    NoSnapshots,
-}
-
-/// On which side of a call's effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum When {
-    /// Nothing has happened yet.
-    #[default]
-    Before,
-    /// It has happened.
-    After,
-}
-
 impl Fault {
     /// A rule for every real call of an action.
     pub fn new(operation: &str, effect: Effect) -> Self {
@@ -130,6 +64,7 @@ impl Fault {
             param: None,
             nth: None,
             times: None,
+            for_ms: None,
             dry_run: false,
             effect,
         }
@@ -146,6 +81,13 @@ impl Fault {
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
+        self
+    }
+
+    /// The same, for so many milliseconds from when it is put in force.
+    #[must_use]
+    pub fn for_ms(mut self, ms: Millis) -> Self {
+        self.for_ms = Some(ms);
         self
     }
 
@@ -201,6 +143,8 @@ impl Fault {
 pub struct Armed {
     /// The rule.
     pub fault: Fault,
+    /// Since when.
+    pub since: Millis,
     /// How many calls it picked.
     pub seen: u32,
     /// How many it hit.
@@ -208,12 +152,21 @@ pub struct Armed {
 }
 
 impl Armed {
-    pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, seen: 0, hits: 0 }
+    pub(crate) fn new(fault: Fault, since: Millis) -> Self {
+        Self { fault, since, seen: 0, hits: 0 }
     }
 
     /// Counts a call, and gives what happens to it.
-    pub(crate) fn meet(&mut self, account: &str, region: &str, request: &Request) -> Option<Effect> {
+    pub(crate) fn meet(
+        &mut self,
+        now: Millis,
+        account: &str,
+        region: &str,
+        request: &Request,
+    ) -> Option<Effect> {
+        if self.fault.for_ms.is_some_and(|ms| now >= self.since.saturating_add(ms)) {
+            return None;
+        }
         if !self.fault.picks(account, region, request) {
             return None;
         }

@@ -8,8 +8,10 @@ mod change;
 mod clock;
 mod config;
 mod describe;
+mod effect;
 mod fault;
 mod filter;
+mod garble;
 mod iam;
 mod image;
 mod instance;
@@ -18,6 +20,7 @@ mod page;
 mod permission;
 mod place;
 mod refusal;
+mod replicas;
 mod request;
 mod seed;
 mod serve;
@@ -31,7 +34,8 @@ mod xml;
 pub use crate::{
     clock::{HOUR, MINUTE, Millis, SECOND},
     config::{Config, OptIn, RegionConfig},
-    fault::{Admission, Armed, Effect, Fault, Param, When},
+    effect::{Effect, When},
+    fault::{Admission, Armed, Fault, Param},
     iam::{Grant, Policy},
     image::{Image, ImageState, Lock, Mapping, Origin, Protection, Snapshot, SnapshotState},
     instance::{

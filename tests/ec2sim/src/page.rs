@@ -1,8 +1,11 @@
 //! Pages: a call that names ids has none.
 
-use crate::{refusal::Refusal, request::Request};
+use crate::{effect::Effect, refusal::Refusal, sim::Call};
 
 const LARGEST: usize = 1_000;
+
+/// In a token: the page before was empty. No token comes twice.
+const AGAIN: char = '\0';
 
 /// A page, and the token of the next.
 pub(crate) struct Page<T> {
@@ -13,12 +16,13 @@ pub(crate) struct Page<T> {
 /// Cuts `entries`, sorted by their keys, to the page that the call asks for. `ids` names the parameter that excludes
 /// paging, and whether it was given.
 pub(crate) fn cut<T>(
-    request: &Request,
+    call: &Call<'_>,
     limit: usize,
     smallest: usize,
     ids: (&str, bool),
     entries: Vec<(String, T)>,
 ) -> Result<Page<T>, Refusal> {
+    let request = call.request;
     let asked = match request.get("MaxResults") {
         None => None,
         Some(text) => Some(size(text, smallest)?),
@@ -35,8 +39,16 @@ pub(crate) fn cut<T>(
         return Ok(Page { entries: entries.into_iter().map(|(_, entry)| entry).collect(), next: None });
     }
     let after = after.map(|token| open(&request.action, token)).transpose()?;
-    let limit = limit.min(asked.unwrap_or(LARGEST)).max(1);
-    let mut rest = entries.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
+    if call.effects.contains(&Effect::EmptyPage) {
+        let again = format!("{}{AGAIN}", after.unwrap_or_default());
+        return Ok(Page { entries: Vec::new(), next: Some(seal(&request.action, &again)) });
+    }
+    let after = after.map(|after| after.trim_end_matches(AGAIN).to_owned());
+    let repeats = after.is_some() && call.effects.contains(&Effect::RepeatPage);
+    let limit = limit.min(asked.unwrap_or(LARGEST)).max(1) + usize::from(repeats);
+    let is_after = |key: &String, after: &String| key > after || (repeats && key == after);
+    let mut rest =
+        entries.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| is_after(key, after)));
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let last = page.last().map(|(key, _)| key.clone());
     let next = rest.next().and(last).map(|key| seal(&request.action, &key));

@@ -117,6 +117,14 @@ pub struct Reply {
     pub delay: Millis,
     /// A process to kill before the connection is closed.
     pub kill: Option<i32>,
+    /// A process to put to sleep before the answer, and for how long.
+    pub freeze: Option<(i32, Option<Millis>)>,
+    /// Whether there is never an answer, nor an end of the connection.
+    pub is_swallowed: bool,
+    /// Whether the connection breaks in the middle of the body.
+    pub breaks: bool,
+    /// How much later the second half of the body arrives.
+    pub drips: Option<Millis>,
 }
 
 impl Reply {

@@ -1,5 +1,6 @@
 //! The simulator behind HTTP, with a real clock.
 
+mod body;
 mod control;
 mod http;
 
@@ -58,6 +59,14 @@ impl Shared {
 
     pub(crate) fn sim(&self) -> MutexGuard<'_, Sim> {
         self.sim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As of now.
+    pub(crate) fn add_fault(&self, fault: Fault) {
+        let now = self.now();
+        let mut sim = self.sim();
+        sim.advance(now);
+        sim.add_fault(fault);
     }
 
     pub(crate) fn set_offset(&self, offset: Millis) {
@@ -135,7 +144,7 @@ impl Server {
 
     /// Puts a rule in force.
     pub fn add_fault(&self, fault: Fault) {
-        self.sim().add_fault(fault);
+        self.shared.add_fault(fault);
     }
 
     /// One call without HTTP, now.

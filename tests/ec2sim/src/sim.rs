@@ -6,10 +6,13 @@ use crate::{
     agenda::Agenda,
     clock::Millis,
     config::{Config, OptIn},
-    fault::{Admission, Armed, Effect, Fault, When},
+    effect::{Effect, Fate, When},
+    fault::{Admission, Armed, Fault},
+    garble::garble,
     log::{LogEntry, Outcome},
     place::{EMPTY, Key, Place},
     refusal::{Refusal, status},
+    replicas::Past,
     request::{Reply, Request},
     throttle::Buckets,
     xml::{self, Xml},
@@ -22,6 +25,7 @@ pub struct Sim {
     pub(crate) places: BTreeMap<Key, Place>,
     pub(crate) agenda: Agenda,
     pub(crate) buckets: Buckets,
+    pub(crate) past: Past,
     faults: Vec<Armed>,
     log: Vec<LogEntry>,
     now: Millis,
@@ -74,6 +78,7 @@ impl Sim {
             places: BTreeMap::new(),
             agenda: Agenda::default(),
             buckets: Buckets::default(),
+            past: Past::default(),
             faults: Vec::new(),
             log: Vec::new(),
             now: 0,
@@ -124,9 +129,9 @@ impl Sim {
         &self.faults
     }
 
-    /// Puts a rule in force.
+    /// Puts a rule in force, as of the last call.
     pub fn add_fault(&mut self, fault: Fault) {
-        self.faults.push(Armed::new(fault));
+        self.faults.push(Armed::new(fault, self.now));
     }
 
     /// Lifts all rules.
@@ -136,9 +141,12 @@ impl Sim {
 
     /// Lets time pass; it never runs backwards.
     pub fn advance(&mut self, now: Millis) -> Millis {
+        // What was changed without a call since.
+        self.keep(self.now);
         self.now = self.now.max(now);
         while let Some((at, key, due)) = self.agenda.pop(self.now) {
             self.happen(at, &key, due);
+            self.keep(at);
         }
         self.now
     }
@@ -150,14 +158,15 @@ impl Sim {
 
     /// One call, whole.
     pub fn call(&mut self, now: Millis, account: &str, region: &str, request: &Request) -> Reply {
-        let admission = self.admit(account, region, request);
+        let admission = self.admit(now, account, region, request);
         self.carry_out(now, account, region, request, &admission)
     }
 
     /// Meets a call with the rules in force; it has its effect in [`Sim::carry_out`], after the admission's delay.
-    pub fn admit(&mut self, account: &str, region: &str, request: &Request) -> Admission {
-        let effects =
-            self.faults.iter_mut().filter_map(|armed| armed.meet(account, region, request)).collect();
+    pub fn admit(&mut self, now: Millis, account: &str, region: &str, request: &Request) -> Admission {
+        let now = now.max(self.now);
+        let meet = |armed: &mut Armed| armed.meet(now, account, region, request);
+        let effects = self.faults.iter_mut().filter_map(meet).collect();
         Admission { effects }
     }
 
@@ -173,49 +182,30 @@ impl Sim {
         let now = self.advance(now);
         let key = Key { account: account.to_owned(), region: region.to_owned() };
         let request_id = self.request_id();
-        let mut kill = None;
-        let (mut is_dropped, mut is_lost, mut is_cut) = (false, false, false);
+        let mut reply = Reply { delay: admission.delays(When::After), ..Reply::default() };
+        let mut fate = Fate::Answered;
         let mut refusal = None;
         for effect in &admission.effects {
-            match effect {
-                Effect::Drop => is_dropped = true,
-                Effect::ApplyAndDrop => is_lost = true,
-                Effect::ApplyAndTruncate => is_cut = true,
-                Effect::Kill { pid, when } => {
-                    kill = Some(*pid);
-                    match when {
-                        When::Before => is_dropped = true,
-                        When::After => is_lost = true,
-                    }
-                }
-                Effect::Refuse { code, message, status: own } => {
-                    let message = if message.is_empty() { "Injected by a fault rule." } else { message };
-                    refusal = Some(Refusal {
-                        status: own.unwrap_or_else(|| status(code)),
-                        code: code.clone(),
-                        message: message.to_owned(),
-                    });
-                }
-                Effect::Delay { .. }
-                | Effect::StickStopping
-                | Effect::FailImage { .. }
-                | Effect::FailSnapshots { .. }
-                | Effect::NoSnapshots => {}
+            fate = fate.max(effect.fate());
+            if let Some(refused) = Self::befall(effect, &mut reply) {
+                refusal = Some(refused);
             }
         }
-        let mut reply = Reply { kill, ..Reply::default() };
-        let result = if is_dropped {
+        let result = if fate == Fate::Dropped {
             Ok(Answer::default())
         } else if let Some(refusal) = refusal {
             Err(refusal)
         } else {
-            self.dispatch(&Call { now, key, request, effects: &admission.effects })
+            let result = self.dispatch(&Call { now, key, request, effects: &admission.effects });
+            self.keep(now);
+            result
         };
         match result {
             Ok(answer) => {
                 reply.status = 200;
                 reply.ids = answer.ids;
-                reply.body = xml::answer(&request.action, &request_id, &answer.xml.into_string());
+                let inside = garble(answer.xml.into_string(), &admission.effects, self.log_length());
+                reply.body = xml::answer(&request.action, &request_id, &inside);
             }
             Err(Refusal { status, code, message }) => {
                 reply.status = status;
@@ -223,22 +213,66 @@ impl Sim {
                 reply.code = Some(code);
             }
         }
-        let outcome = match (is_dropped, is_lost || is_cut, &reply.code) {
-            (true, _, _) => Outcome::Dropped,
-            (false, true, code) => Outcome::Lost { code: code.clone() },
-            (false, false, Some(code)) => Outcome::Refused { code: code.clone() },
-            (false, false, None) => Outcome::Ok,
+        let outcome = match (fate, &reply.code) {
+            (Fate::Dropped, _) => Outcome::Dropped,
+            (Fate::Lost | Fate::Cut, code) => Outcome::Lost { code: code.clone() },
+            (Fate::Answered, Some(code)) => Outcome::Refused { code: code.clone() },
+            (Fate::Answered, None) => Outcome::Ok,
         };
         self.note(now, account, region, request, outcome, &reply.ids);
-        if is_cut {
+        for effect in &admission.effects {
+            if let Effect::ApplyAndRefuse { code } = effect {
+                reply.status = status(code);
+                reply.body = xml::refusal(&request_id, code, "Injected by a fault rule.");
+                reply.code = Some(code.clone());
+            }
+        }
+        if admission.effects.contains(&Effect::ApplyAndTruncate) {
             reply.body = reply.body.chars().take(reply.body.chars().count() / 2).collect();
         }
-        reply.is_closed = is_dropped || is_lost;
+        reply.is_closed = fate >= Fate::Lost;
         if reply.is_closed {
             (reply.status, reply.body) = (0, String::new());
         }
-        reply.delay = admission.delays(When::After);
         reply
+    }
+
+    /// What an effect does beside the call itself, or why it refuses the call.
+    fn befall(effect: &Effect, reply: &mut Reply) -> Option<Refusal> {
+        match effect {
+            Effect::Refuse { code, message, status: own } => {
+                let message = if message.is_empty() { "Injected by a fault rule." } else { message };
+                return Some(Refusal {
+                    status: own.unwrap_or_else(|| status(code)),
+                    code: code.clone(),
+                    message: message.to_owned(),
+                });
+            }
+            Effect::Kill { pid, .. } => reply.kill = Some(*pid),
+            Effect::Freeze { pid, ms } => reply.freeze = Some((*pid, *ms)),
+            Effect::Swallow => reply.is_swallowed = true,
+            Effect::ApplyAndReset => reply.breaks = true,
+            Effect::ApplyAndDrip { ms } => reply.drips = Some(*ms),
+            Effect::Delay { .. }
+            | Effect::Drop
+            | Effect::ApplyAndDrop
+            | Effect::ApplyAndTruncate
+            | Effect::ApplyAndRefuse { .. }
+            | Effect::EmptyPage
+            | Effect::RepeatPage
+            | Effect::Rewrite { .. }
+            | Effect::Omit { .. }
+            | Effect::ShuffleTags
+            | Effect::StickStopping
+            | Effect::FailImage { .. }
+            | Effect::FailSnapshots { .. }
+            | Effect::NoSnapshots => {}
+        }
+        None
+    }
+
+    fn log_length(&self) -> u64 {
+        u64::try_from(self.log.len()).unwrap_or(u64::MAX)
     }
 
     fn note(
@@ -250,7 +284,7 @@ impl Sim {
         outcome: Outcome,
         ids: &[String],
     ) {
-        let ordinal = u64::try_from(self.log.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let ordinal = self.log_length().saturating_add(1);
         self.log.push(LogEntry {
             ordinal,
             at: now,
@@ -276,6 +310,10 @@ impl Sim {
         }
         self.throttle(call)?;
         self.authorize(call)?;
+        self.by_a_replica(call)
+    }
+
+    pub(crate) fn perform(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {
         match call.request.action.as_str() {
             "DescribeInstances" => self.describe_instances(call),
             "DescribeInstanceStatus" => self.describe_instance_status(call),
@@ -319,7 +357,7 @@ impl Sim {
     }
 
     /// 64 bits that depend on the seed and on how many were drawn before (`SplitMix64`).
-    fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.minted += 1;
         let mut bits = self.config.seed.wrapping_add(self.minted.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

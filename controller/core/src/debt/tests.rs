@@ -153,6 +153,18 @@ fn with_restart_when_image_available_the_barrier_does_not_end_the_wait() {
 }
 
 #[test]
+fn an_image_that_is_gone_is_not_waited_for_though_its_snapshots_stay() {
+    let record = Record { awaits: Awaits::Image, ..record() };
+    let judged = |shots: &[Snapshot], now| {
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(shots), absence: None };
+        due_for(&judge(&record, Copy::Tag, Some(&stopped_at(Some(at(20)))), evidence, at(now)))
+    };
+    assert_eq!(judged(&barrier(), 839), None);
+    assert_eq!(judged(&barrier(), 840), Some(Due::NothingInSight));
+    assert_eq!(judged(&barrier()[..1], 840), None, "a snapshot is still to come");
+}
+
+#[test]
 fn a_failed_image_or_snapshot_gives_the_machine_back_at_once() {
     let ours = stopped_at(Some(at(20)));
     let failed = [image(CAPTURE, ImageState::Failed)];

@@ -2,7 +2,13 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use saved_template_api::{Reason, condition::cut, names, spec::CaptureMode, status::CaptureStatus};
+use saved_template_api::{
+    Reason,
+    condition::cut,
+    names,
+    spec::CaptureMode,
+    status::{CaptureStatus, RegionState},
+};
 
 use crate::{
     debt::{Awaits, Record},
@@ -33,10 +39,17 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
     match (&capture.reason, &capture.stop_requested_time) {
         (Some(_), None) => Ok(Some(withdraw(scene, &record))),
         (Some(_), Some(_)) => Ok(Some(abort(scene, &record))),
-        (None, Some(_)) => Ok(None),
+        (None, Some(_)) => Ok(lost_image(scene).map(|message| give_back(scene, &record, &message))),
         (None, None) if capture.image_requested_time.is_some() => Ok(None),
         (None, None) => planned(scene, &capture, &record).map(Some),
     }
+}
+
+/// The image that the machine waits for is gone: somebody deregistered it.
+fn lost_image(scene: &Scene<'_>) -> Option<String> {
+    let row = scene.home_row().filter(|row| row.state == RegionState::Missing)?;
+    let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    Some(row.message.clone().unwrap_or_else(|| format!("{id} is gone")))
 }
 
 fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Result<Unmet, Question> {
@@ -231,14 +244,18 @@ fn withdraw(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     Unmet::acting(scene, Reason::Preflight, message, step)
 }
 
-/// The restart loop gives the machine back a minute after the `m` that is written here.
 fn abort(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     let message = scene.capture().and_then(|capture| capture.message.clone()).unwrap_or_default();
+    give_back(scene, record, &message)
+}
+
+/// The restart loop gives the machine back a minute after the `m` that is written here.
+fn give_back(scene: &mut Scene<'_>, record: &Record, message: &str) -> Unmet {
     let launched = scene.instance().and_then(|instance| instance.launch_time);
     if launched.is_some_and(|launched| launched > record.planned) {
         return Unmet::waiting(Reason::RestoringSource, message, SOON);
     }
-    rewrite(scene, record.aborted(scene.now), Reason::RestoringSource, &message)
+    rewrite(scene, record.aborted(scene.now), Reason::RestoringSource, message)
 }
 
 /// The record becomes this one, in the status and on the machine: written until it is seen there.

@@ -26,6 +26,7 @@ mod story;
 mod tally;
 mod truth;
 mod walk;
+mod weather;
 
 use ec2sim::{ACCOUNT, Effect, Fault, InstanceState};
 use saved_template_api::status::Consistency;

@@ -14,9 +14,6 @@ use crate::{
     tags::{self, Tags, is_reserved},
 };
 
-/// "Concurrent snapshot copies per destination Region" (EBS quotas): 20, not adjustable.
-const CONCURRENT: usize = 20;
-
 /// The volume id that EC2 gives the snapshot of a copy.
 pub(crate) const NO_VOLUME: &str = "vol-ffffffff";
 
@@ -56,11 +53,12 @@ impl Sim {
             self.check_free(&call.key, &name, call.now)?;
         }
         let under_way = copies_in_progress(self.place_mut(&call.key));
-        if under_way + home.mappings.len() > CONCURRENT {
+        let most = self.config.copies_at_once;
+        if under_way + home.mappings.len() > most {
             return Err(Refusal::new(
                 "ResourceLimitExceeded",
                 format!(
-                    "Too many snapshot copies in progress. The limit is {CONCURRENT} in this destination region."
+                    "Too many snapshot copies in progress. The limit is {most} in this destination region."
                 ),
             ));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     agenda::Due,
     clock::Millis,
-    fault::Effect,
+    effect::Effect,
     image::{Image, ImageState, Mapping, Protection, Snapshot, SnapshotState, Spoilt},
     instance::{Instance, InstanceState, Reason},
     place::{Key, Place},
@@ -209,9 +209,19 @@ impl Sim {
                 Effect::Refuse { .. }
                 | Effect::Delay { .. }
                 | Effect::Drop
+                | Effect::Swallow
                 | Effect::ApplyAndDrop
                 | Effect::ApplyAndTruncate
+                | Effect::ApplyAndReset
+                | Effect::ApplyAndRefuse { .. }
+                | Effect::ApplyAndDrip { .. }
                 | Effect::Kill { .. }
+                | Effect::Freeze { .. }
+                | Effect::EmptyPage
+                | Effect::RepeatPage
+                | Effect::Rewrite { .. }
+                | Effect::Omit { .. }
+                | Effect::ShuffleTags
                 | Effect::StickStopping => {}
             }
         }

@@ -4,7 +4,7 @@ use crate::{
     agenda::Due,
     change::user_shutdown,
     clock::{Millis, spoken, whole},
-    fault::Effect,
+    effect::Effect,
     instance::{Instance, InstanceState, Lifecycle, PublicAddress, Reason},
     place::{EMPTY, Key},
     refusal::Refusal,

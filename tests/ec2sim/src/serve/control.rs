@@ -1,9 +1,13 @@
 //! The simulator's own endpoint under `/_ec2sim/`: JSON.
+//!
+//! - `POST instances`: an instance of a seed; `POST deeds`: what others do to one;
+//! - `POST`, `GET`, `DELETE faults`: rules, and what they met;
+//! - `PATCH`, `GET config`: the settings, some of them given; `PUT`, `GET grants`: policies;
+//! - `POST clock`: how far it is ahead; `GET log`, `GET state`: the truth.
 
-use http_body_util::Full;
-use hyper::{Method, Response, body::Bytes};
+use hyper::{Method, Response};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     ACCOUNT,
@@ -12,7 +16,7 @@ use crate::{
     iam::Grant,
     instance::{Reason, ScheduledEvent},
     seed::{InstanceSeed, StartFault, VolumeSeed},
-    serve::{Shared, http::plain},
+    serve::{Shared, body::Text, http::plain},
 };
 
 #[derive(Deserialize)]
@@ -54,7 +58,7 @@ enum Faults {
     One(Box<Fault>),
 }
 
-pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Response<Full<Bytes>> {
+pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Response<Text> {
     let (status, value) = match route(shared, method, path, body) {
         Ok(Some(value)) => (200, value),
         Ok(None) => (404, json!({ "error": format!("no {method} /_ec2sim/{path}") })),
@@ -81,11 +85,10 @@ fn route(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> serde_jso
                 Faults::Several(faults) => faults,
                 Faults::One(fault) => vec![*fault],
             };
-            let mut sim = shared.sim();
             for fault in faults {
-                sim.add_fault(fault);
+                shared.add_fault(fault);
             }
-            json!(sim.faults())
+            json!(shared.sim().faults())
         }
         ("GET", "faults") => json!(shared.sim().faults()),
         ("DELETE", "faults") => {
@@ -97,6 +100,17 @@ fn route(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> serde_jso
             shared.sim().config_mut().grants.clone_from(&grants);
             json!(grants)
         }
+        ("PATCH", "config") => {
+            let mut sim = shared.sim();
+            let mut settings = json!(sim.config());
+            let changed: Map<String, Value> = read(body)?;
+            if let Some(settings) = settings.as_object_mut() {
+                settings.extend(changed);
+            }
+            *sim.config_mut() = serde_json::from_value(settings)?;
+            json!(sim.config())
+        }
+        ("GET", "config") => json!(shared.sim().config()),
         ("GET", "grants") => json!(shared.sim().config().grants),
         ("POST", "clock") => {
             let Clock { offset_seconds } = read(body)?;

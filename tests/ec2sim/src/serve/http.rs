@@ -1,14 +1,11 @@
 //! EC2's Query protocol: one form for each call, its region in the signature's scope.
 
-use std::{fmt, net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Method, Request as HttpRequest, Response,
-    body::{Bytes, Incoming},
-    header::HeaderValue,
-    server::conn::http1,
-    service::service_fn,
+    HeaderMap, Method, Request as HttpRequest, Response, body::Incoming, header::HeaderValue,
+    server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,20 +14,12 @@ use crate::{
     ACCOUNT,
     clock::{Millis, date},
     request::{Params, Reply, Request},
-    serve::{Shared, control},
+    serve::{
+        Shared,
+        body::{Closed, Text},
+        control,
+    },
 };
-
-/// Why a connection ends without an answer: hyper closes it when its service fails.
-#[derive(Debug)]
-pub(crate) struct Closed;
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("closed by a fault rule")
-    }
-}
-
-impl std::error::Error for Closed {}
 
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
@@ -49,10 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    request: HttpRequest<Incoming>,
-) -> Result<Response<Full<Bytes>>, Closed> {
+async fn answer(shared: Arc<Shared>, request: HttpRequest<Incoming>) -> Result<Response<Text>, Closed> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     if let Some(path) = head.uri.path().strip_prefix("/_ec2sim/") {
@@ -75,12 +61,25 @@ async fn answer(
     let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
     let account = if is_account { access_key.as_str() } else { ACCOUNT };
 
-    let admission = shared.sim().admit(account, &region, &request);
+    let admission = shared.sim().admit(shared.now(), account, &region, &request);
     pause(admission.delay()).await;
     let reply = shared.sim().carry_out(shared.now(), account, &region, &request, &admission);
     pause(reply.delay).await;
     if let Some(pid) = reply.kill {
-        kill(pid);
+        signal(pid, Signal::KILL);
+    }
+    if let Some((pid, ms)) = reply.freeze {
+        signal(pid, Signal::STOP);
+        if let Some(ms) = ms {
+            tokio::spawn(async move {
+                pause(ms).await;
+                signal(pid, Signal::CONT);
+            });
+        }
+    }
+    if reply.is_swallowed {
+        // Until the caller leaves.
+        std::future::pending::<()>().await;
     }
     if reply.is_closed { Err(Closed) } else { Ok(response(&reply, shared.now())) }
 }
@@ -110,14 +109,19 @@ async fn pause(ms: Millis) {
     }
 }
 
-fn kill(pid: i32) {
+fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid).filter(|pid| !pid.is_init()) {
-        let _gone_already = kill_process(pid, Signal::KILL);
+        let _gone_already = kill_process(pid, signal);
     }
 }
 
-fn response(reply: &Reply, now: Millis) -> Response<Full<Bytes>> {
+fn response(reply: &Reply, now: Millis) -> Response<Text> {
     let mut response = plain(reply.status, "text/xml;charset=UTF-8", reply.body.clone());
+    if reply.breaks {
+        response = response.map(Text::broken);
+    } else if let Some(ms) = reply.drips {
+        response = response.map(|text| text.dripping(Box::pin(pause(ms))));
+    }
     let id = reply.text("requestId").or_else(|| reply.text("RequestID")).unwrap_or_default();
     let headers = response.headers_mut();
     for (name, value) in [("date", date(now).as_str()), ("x-amzn-requestid", id), ("server", "AmazonEC2")] {
@@ -128,8 +132,8 @@ fn response(reply: &Reply, now: Millis) -> Response<Full<Bytes>> {
     response
 }
 
-pub(crate) fn plain(status: u16, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+pub(crate) fn plain(status: u16, kind: &'static str, body: String) -> Response<Text> {
+    let mut response = Response::new(Text::new(body));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response

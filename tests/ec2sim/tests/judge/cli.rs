@@ -3,8 +3,8 @@
 use std::{cell::Cell, ffi::OsString, path::Path, process::Command};
 
 use ec2sim::{
-    ACCOUNT, Config, ImageState, InstanceSeed, InstanceState, MINUTE, Permission, Request, SECOND, Server,
-    SnapshotState, VolumeSeed,
+    ACCOUNT, Config, Effect, Fault, ImageState, InstanceSeed, InstanceState, MINUTE, Permission, Request,
+    SECOND, Server, SnapshotState, VolumeSeed,
 };
 use serde_json::{Value, json};
 
@@ -299,4 +299,44 @@ fn a_deletion_by_hand() {
     let place = sim.place(ACCOUNT, HOME).expect("a place");
     assert_eq!(place.images[&image].state, ImageState::Deregistered);
     assert!(place.snapshots.is_empty());
+}
+
+#[test]
+fn what_is_strange_is_read_all_the_same() {
+    let shell = Shell::open();
+    let machine = shell.machine();
+    let other = shell.machine();
+    shell
+        .json(&format!("create-tags --resources {machine} --tags Key=a,Value=1 Key=b,Value=2 Key=c,Value=3"));
+    shell.server.sim().config_mut().page = 1;
+    let rewrite = |element: &str| Effect::Rewrite {
+        element: element.to_owned(),
+        from: None,
+        to: "dreaming".to_owned(),
+    };
+    for effect in [
+        rewrite("name"),
+        rewrite("platformDetails"),
+        Effect::Omit { element: "hibernationOptions".to_owned() },
+        Effect::ShuffleTags,
+        Effect::RepeatPage,
+        Effect::ApplyAndDrip { ms: 300 },
+    ] {
+        shell.server.add_fault(Fault::new("DescribeInstances", effect));
+    }
+    let rows = shell.json("describe-instances --query Reservations[].Instances[]");
+    let rows = rows.as_array().expect("rows");
+    let mut ids: Vec<&str> = rows.iter().filter_map(|row| row["InstanceId"].as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), [machine, other].len());
+    for row in rows {
+        assert_eq!(
+            (&row["State"]["Name"], &row["PlatformDetails"]),
+            (&json!("dreaming"), &json!("dreaming"))
+        );
+        assert_eq!(row["HibernationOptions"], Value::Null);
+    }
+    let tags = |row: &Value| row["Tags"].as_array().map_or(0, Vec::len);
+    assert!(rows.iter().map(tags).all(|count| count == 3 || count == 0));
 }

@@ -100,6 +100,19 @@ fn twenty_snapshots_are_copied_to_a_region_at_a_time() {
 }
 
 #[test]
+fn how_many_are_copied_at_a_time_may_be_less() {
+    let mut world = World::new();
+    let id = world.machine();
+    let image = world.image(&id, "golden");
+    world.wait(300);
+    world.sim.config_mut().copies_at_once = 1;
+    copied(&mut world, &copy(&image, "one"));
+    assert_eq!(code(&mut world, &copy(&image, "two")), "ResourceLimitExceeded");
+    world.wait(480);
+    copied(&mut world, &copy(&image, "two"));
+}
+
+#[test]
 fn a_copy_takes_its_tags_from_the_request_and_its_sources_only_if_asked() {
     let mut world = World::new();
     let id = world.stopped();

@@ -40,6 +40,44 @@ fn the_nth_call_is_hit_and_only_as_often_as_was_said() {
 }
 
 #[test]
+fn a_rule_is_in_force_for_as_long_as_was_said() {
+    let mut world = World::new();
+    let look = Request::new("DescribeImages");
+    world.accepted(&look);
+    world.sim.add_fault(Fault::new("*", refuse("RequestExpired")).for_ms(60 * SECOND));
+    for (wait, is_refused) in [(0, true), (59, true), (1, false)] {
+        world.wait(wait);
+        assert_eq!(world.code(&look) == "RequestExpired", is_refused);
+    }
+}
+
+#[test]
+fn a_server_error_may_hide_an_effect() {
+    let mut world = World::new();
+    let id = world.machine();
+    let effect = Effect::ApplyAndRefuse { code: "InternalError".to_owned() };
+    world.sim.add_fault(Fault::new("StopInstances", effect).nth(1));
+    let reply = world.call(&stop(&id));
+    assert_eq!((reply.status, reply.text("Code")), (500, Some("InternalError")));
+    assert_eq!(world.state(&id), "stopping");
+    let entry = world.sim.log().last().unwrap();
+    assert!(entry.is_effective() && entry.outcome == Outcome::Lost { code: None });
+}
+
+#[test]
+fn a_call_that_is_swallowed_had_no_effect_and_a_sleeping_caller_had_its_effect() {
+    let mut world = World::new();
+    let id = world.machine();
+    world.sim.add_fault(Fault::new("StopInstances", Effect::Swallow).nth(1));
+    world.sim.add_fault(Fault::new("StopInstances", Effect::Freeze { pid: 4_711, ms: Some(70) }).nth(2));
+    let reply = world.call(&stop(&id));
+    assert!(reply.is_closed && reply.is_swallowed && world.state(&id) == "running");
+    let reply = world.call(&stop(&id));
+    assert_eq!((reply.status, reply.freeze), (200, Some((4_711, Some(70)))));
+    assert_eq!(world.state(&id), "stopping");
+}
+
+#[test]
 fn a_rule_picks_by_region_caller_and_parameter() {
     let mut world = World::new();
     let (one, two) = (world.machine(), world.machine());
@@ -117,7 +155,7 @@ fn a_delay_is_told_to_whoever_carries_the_call() {
     world.sim.add_fault(Fault::new("*", Effect::Delay { ms: 300, when: When::Before }));
     world.sim.add_fault(Fault::new("*", Effect::Delay { ms: 20, when: When::After }));
     let request = Request::new("DescribeImages");
-    let admission = world.sim.admit(ACCOUNT, HOME, &request);
+    let admission = world.sim.admit(world.now, ACCOUNT, HOME, &request);
     assert_eq!(admission.delay(), 300);
     assert_eq!(world.sim.carry_out(world.now, ACCOUNT, HOME, &request, &admission).delay, 20);
 }

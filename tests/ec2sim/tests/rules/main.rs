@@ -12,10 +12,13 @@ mod images;
 mod kinds;
 mod lists;
 mod names;
+mod pages;
 mod power;
+mod replicas;
 #[cfg(test)]
 mod served;
 mod shares;
+mod strange;
 mod tags;
 mod throttles;
 #[cfg(test)]

@@ -125,6 +125,56 @@ fn a_truncated_answer_ends_early() {
 }
 
 #[test]
+fn a_connection_may_break_in_the_middle_of_an_answer_that_was_promised_whole() {
+    let server = server();
+    let whole = post(&server, "x", HOME, "Action=DescribeRegions");
+    server.add_fault(Fault::new("DescribeRegions", Effect::ApplyAndReset).nth(1));
+    let broken = post(&server, "x", HOME, "Action=DescribeRegions");
+    let length = |reply: &str| {
+        let line = reply.lines().find_map(|line| line.strip_prefix("content-length: "));
+        line.and_then(|length| length.parse::<usize>().ok()).expect("a length")
+    };
+    let body = |reply: &str| reply.split("\r\n\r\n").nth(1).map_or(0, str::len);
+    assert_eq!((length(&whole), length(&broken)), (body(&whole), body(&whole)));
+    assert!(body(&broken) < body(&whole), "{broken}");
+    assert_eq!(server.sim().log().last().unwrap().outcome, Outcome::Lost { code: None });
+}
+
+#[test]
+fn an_answer_may_drip() {
+    let server = server();
+    server.add_fault(Fault::new("DescribeRegions", Effect::ApplyAndDrip { ms: 300 }).nth(1));
+    let start = Instant::now();
+    let reply = post(&server, "x", HOME, "Action=DescribeRegions");
+    assert!(reply.ends_with("</DescribeRegionsResponse>") && start.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn a_swallowed_call_is_never_answered_and_others_are() {
+    let server = server();
+    server.add_fault(Fault::new("*", Effect::Swallow).region(AWAY));
+    let mut held = TcpStream::connect(server.url().trim_start_matches("http://")).expect("a connection");
+    held.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    held.write_all(http("POST", "/", "x", AWAY, "Action=DescribeRegions").as_bytes()).expect("sent");
+    assert!(post(&server, "x", HOME, "Action=DescribeRegions").starts_with("HTTP/1.1 200"));
+    let error = held.read(&mut [0]).expect_err("neither an answer nor an end");
+    assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{error}");
+    assert_eq!(server.sim().log().iter().filter(|entry| entry.outcome == Outcome::Dropped).count(), 1);
+}
+
+#[test]
+fn a_frozen_caller_sleeps_and_wakes() {
+    let server = server();
+    let mut sleeper = Command::new("sleep").arg("0.1").spawn().expect("a process");
+    let pid = i32::try_from(sleeper.id()).expect("a pid");
+    server.add_fault(Fault::new("DescribeRegions", Effect::Freeze { pid, ms: Some(700) }));
+    let start = Instant::now();
+    assert!(post(&server, "x", HOME, "Action=DescribeRegions").starts_with("HTTP/1.1 200"));
+    assert!(sleeper.wait().expect("an end").success());
+    assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_delayed_call_has_its_effect_late() {
     let server = server();
     server.add_fault(Fault::new("DescribeRegions", Effect::Delay { ms: 300, when: When::Before }));
@@ -187,6 +237,19 @@ fn the_control_endpoint_takes_the_policies_of_an_access_key() {
     assert!(reply.starts_with("HTTP/1.1 403 ") && reply.contains("<Code>UnauthorizedOperation</Code>"));
     assert!(post(&server, "AKID", HOME, "Action=DescribeInstances").starts_with("HTTP/1.1 200 "));
     assert!(post(&server, "x", HOME, &form).starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn the_control_endpoint_reads_and_changes_the_settings() {
+    let server = server();
+    assert_eq!(control(&server, "GET", "config", "")["copiesAtOnce"], 20);
+    let changed = r#"{"replicas": [0, 5000], "copiesAtOnce": 3, "throttles": true,
+        "regions": [{"name": "us-east-1", "optIn": "opt-in-not-required"}]}"#;
+    let settings = control(&server, "PATCH", "config", changed);
+    assert_eq!((&settings["copiesAtOnce"], &settings["stop"]), (&3.into(), &1.into()));
+    let config = server.sim().config().clone();
+    assert_eq!((config.replicas, config.throttles, config.regions.len()), (vec![0, 5000], true, 1));
+    assert!(control(&server, "PATCH", "config", r#"{"colour": "red"}"#)["error"].is_string());
 }
 
 #[test]
