@@ -46,17 +46,27 @@ pub(crate) enum Premise {
     ReplyLost,
     AtRest,
     FairRuns,
+    AskedTwice,
+    FoundDown,
+    HeldDown,
+    StalledSeen,
+    Served,
+    StatusLost,
+    Rewritten,
+    Alone,
+    Forgotten,
+    Gone,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 12] = [const { AtomicU64::new(0) }; 12];
+pub(crate) static REACHED: [AtomicU64; 22] = [const { AtomicU64::new(0) }; 22];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 12] = [
+pub(crate) const PREMISES: [Premise; 22] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -69,6 +79,16 @@ pub(crate) const PREMISES: [Premise; 12] = [
     Premise::ReplyLost,
     Premise::AtRest,
     Premise::FairRuns,
+    Premise::AskedTwice,
+    Premise::FoundDown,
+    Premise::HeldDown,
+    Premise::StalledSeen,
+    Premise::Served,
+    Premise::StatusLost,
+    Premise::Rewritten,
+    Premise::Alone,
+    Premise::Forgotten,
+    Premise::Gone,
 ];
 
 impl State {
@@ -76,14 +96,18 @@ impl State {
         self.truth.broken.get_or_insert(what);
     }
 
-    /// What a sweep shows to a process now, and what it remembers of it.
-    pub(crate) fn view(&self, mind: &mut Mind) -> View {
+    /// A sweep: what the process remembers of the record on the machine.
+    pub(crate) fn sight(&self, mind: &mut Mind) {
         let key = debt_key(CLUSTER);
         let value = self.machine.tags.get(&key);
         mind.sighting = value.map(|value| match &mind.sighting {
             Some((seen, first, _)) if seen == value => (value.clone(), *first, self.now),
             _ => (value.clone(), self.now, self.now),
         });
+    }
+
+    /// What a sweep shows to a process now.
+    pub(crate) fn view(&self, mind: &Mind) -> View {
         let seen = mind.sighting.iter().map(|(value, first, last)| {
             ((ID.parse().unwrap(), value.clone()), Sighting { first: time(*first), last: time(*last) })
         });
@@ -257,11 +281,14 @@ impl State {
                 if previous == InstanceState::Running {
                     self.stopped_by_us(record);
                     self.stop();
+                } else {
+                    reach(Premise::FoundDown);
                 }
                 Outcome::Stopped { previous }
             }
             Step::CreateImage(request) => {
                 if self.shots.iter().any(|shot| shot.name == request.name) {
+                    reach(Premise::AskedTwice);
                     return Outcome::Refused(Refusal::new("CreateImage", "InvalidAMIName.Duplicate", ""));
                 }
                 let tags = Arc::new(request.image_tags.clone());
@@ -291,18 +318,25 @@ impl State {
         if self.machine.launched > record.planned.as_second() {
             self.breaks("stopped a machine that was launched after the plan");
         }
-        if self.machine.tags.get(&debt_key(CLUSTER)).is_none_or(|value| !value.contains(&record.capture)) {
-            self.breaks("stopped without its record on the machine");
+        let tagged = self.machine.tags.get(&debt_key(CLUSTER));
+        // Between the last look and the call nothing but EC2's own policy could tell that it was taken off.
+        let known = self.truth.stripped || tagged.is_some_and(|value| value.contains(&record.capture));
+        if !known {
+            self.breaks("stopped without its record");
         }
         self.truth.held = true;
         self.holder.clone_from(&record.capture);
-        let stops = self.captures.iter_mut().find(|(capture, _)| *capture == record.capture);
-        let stops = stops.map(|(_, stops)| {
-            *stops += 1;
-            *stops
-        });
-        if stops != Some(1) {
+        let Some(at) = self.captures.iter().position(|(capture, ..)| *capture == record.capture) else {
+            return self.breaks("stopped without a plan");
+        };
+        self.captures[at].2 += 1;
+        if self.captures[at].2 > 1 {
             self.breaks("a second stop under one plan");
+        }
+        let object = self.captures[at].1;
+        let stops = self.captures.iter().filter(|(_, of, _)| *of == object);
+        if stops.map(|(.., stops)| stops).sum::<u8>() > 1 {
+            self.breaks("a second stop for one revision");
         }
     }
 }
