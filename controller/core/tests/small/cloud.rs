@@ -5,13 +5,19 @@ use std::sync::{
 };
 
 use jiff::Timestamp;
-use saved_template_api::names::{debt_key, tag};
+use saved_template_api::{
+    SavedTemplateSpec,
+    names::{debt_key, tag},
+    spec::DeletionPolicy,
+};
 use saved_template_core::{
     debt::{Record, last_arrival},
+    interest::everything,
     refusal::Refusal,
     step::{Outcome, Step},
     world::{
-        Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState, View,
+        Absence, Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState,
+        View,
     },
 };
 
@@ -56,17 +62,19 @@ pub(crate) enum Premise {
     Alone,
     Forgotten,
     Gone,
+    Deregistered,
+    SnapshotDeleted,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 22] = [const { AtomicU64::new(0) }; 22];
+pub(crate) static REACHED: [AtomicU64; 24] = [const { AtomicU64::new(0) }; 24];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 22] = [
+pub(crate) const PREMISES: [Premise; 24] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -89,6 +97,8 @@ pub(crate) const PREMISES: [Premise; 22] = [
     Premise::Alone,
     Premise::Forgotten,
     Premise::Gone,
+    Premise::Deregistered,
+    Premise::SnapshotDeleted,
 ];
 
 impl State {
@@ -106,15 +116,33 @@ impl State {
         });
     }
 
+    /// The same sweep: since when nothing is left of an object that is to be deleted with its images.
+    pub(crate) fn miss(&self, mind: &mut Mind, spec: &SavedTemplateSpec) {
+        for (object, since) in self.objects.iter().zip(&mut mind.emptied) {
+            let deletes = object.deleting && spec.deletion_policy == DeletionPolicy::Delete;
+            let left = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
+            *since = since.or(Some(self.now)).filter(|_| deletes && !object.gone && !left);
+        }
+    }
+
     /// What a sweep shows to a process now.
     pub(crate) fn view(&self, mind: &Mind) -> View {
         let seen = mind.sighting.iter().map(|(value, first, last)| {
             ((ID.parse().unwrap(), value.clone()), Sighting { first: time(*first), last: time(*last) })
         });
+        let absences = self.objects.iter().zip(mind.emptied).filter_map(|(object, since)| {
+            Some((everything("default", object.name), Absence { since: time(since?), reads: 3 }))
+        });
         View {
             began: time(self.now),
             instances: Ok(vec![self.instance()]),
-            images: Ok(self.shots.iter().enumerate().map(|(at, shot)| image(at, shot)).collect()),
+            images: Ok(self
+                .shots
+                .iter()
+                .enumerate()
+                .filter(|(_, shot)| !shot.deregistered)
+                .map(|(at, shot)| image(at, shot))
+                .collect()),
             snapshots: Ok(self
                 .shots
                 .iter()
@@ -122,7 +150,7 @@ impl State {
                 .filter_map(|(at, shot)| snapshot(at, shot))
                 .collect()),
             sightings: seen.collect(),
-            absences: [].into(),
+            absences: absences.collect(),
         }
     }
 
@@ -297,16 +325,46 @@ impl State {
                 }
                 reach(Premise::ImageAsked);
                 let (name, asked) = (request.name.clone(), self.now);
-                self.shots.push(Shot { name, tags, asked, begun: None, available: false, at_rest: false });
+                self.shots.push(Shot {
+                    name,
+                    tags,
+                    asked,
+                    begun: None,
+                    available: false,
+                    at_rest: false,
+                    deregistered: false,
+                    deleted: false,
+                });
                 Outcome::Image(image_id(self.shots.len() - 1))
+            }
+            Step::Deregister { image, .. } => {
+                let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
+                let (_, shot) = shot.unwrap();
+                // What a pending image has of snapshots stays, or appears later.
+                (shot.deregistered, shot.deleted) = (true, shot.available);
+                reach(Premise::Deregistered);
+                Outcome::Done
+            }
+            Step::DeleteSnapshot { snapshot, .. } => {
+                let shot = self.shots.iter_mut().enumerate().find(|(at, _)| snapshot_id(*at) == *snapshot);
+                let (_, shot) = shot.unwrap();
+                if !shot.deregistered {
+                    return Outcome::Refused(Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", ""));
+                }
+                shot.deleted = true;
+                reach(Premise::SnapshotDeleted);
+                Outcome::Done
+            }
+            Step::RemoveReceipt { key, value, .. } => {
+                if self.machine.tags.get(key) == Some(value) {
+                    self.machine.tags.remove(key);
+                }
+                Outcome::Done
             }
             Step::CopyImage { .. }
             | Step::TagImages { .. }
             | Step::UntagImages { .. }
-            | Step::SetDescription { .. }
-            | Step::Deregister { .. }
-            | Step::DeleteSnapshot { .. }
-            | Step::RemoveReceipt { .. } => panic!("not in a small world: {step:?}"),
+            | Step::SetDescription { .. } => panic!("not in a small world: {step:?}"),
         }
     }
 
@@ -368,6 +426,7 @@ fn snapshot_id(at: usize) -> saved_template_api::ids::SnapshotId {
 }
 
 fn snapshot(at: usize, shot: &Shot) -> Option<Snapshot> {
+    (!shot.deleted).then_some(())?;
     Some(Snapshot {
         id: snapshot_id(at),
         volume: VOLUME.parse().unwrap(),

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
+use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key, spec::DeletionPolicy};
 use saved_template_core::world::InstanceState;
 use stateright::{Checker, Model, Property};
 
@@ -64,6 +64,13 @@ enum Action {
 impl World {
     fn new(objects: usize, processes: usize, budget: Budget) -> Self {
         Self { spec: process::spec(), objects, processes, budget, resting: Mutex::default() }
+    }
+
+    /// One object, which is deleted with its images.
+    fn clearing(processes: usize, budget: Budget) -> Self {
+        let mut world = Self::new(1, processes, Budget { deletions: 1, ..budget });
+        world.spec.deletion_policy = DeletionPolicy::Delete;
+        world
     }
 
     /// What is done without anybody's malice.
@@ -149,7 +156,7 @@ impl World {
             state.budget.losses -= 1;
             reach(Premise::ReplyLost);
         }
-        state.refresh();
+        state.refresh(&self.spec);
         state
     }
 
@@ -219,7 +226,7 @@ impl Model for World {
             plans: Arc::default(),
             print: 0,
         };
-        state.refresh();
+        state.refresh(&self.spec);
         vec![state]
     }
 
@@ -297,7 +304,7 @@ fn explore(world: World, most: usize) -> Explored {
 
 fn table(worlds: Vec<(&str, World)>, most: usize) -> usize {
     println!(
-        "\n{:58}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}",
+        "\n{:62}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}",
         "small world", "states", "depth", "rests in", "complete", "violations", "seconds"
     );
     let (mut sum, mut violations, mut left) = (0, Vec::new(), Vec::new());
@@ -305,12 +312,12 @@ fn table(worlds: Vec<(&str, World)>, most: usize) -> usize {
         let began = Instant::now();
         let Explored { states, depth, rests, complete, broken } = explore(world, most);
         let (count, seconds) = (usize::from(broken.is_some()), began.elapsed().as_secs());
-        println!("{name:58}{states:>10}{depth:>7}{rests:>10}{complete:>10}{count:>11}{seconds:>9}");
+        println!("{name:62}{states:>10}{depth:>7}{rests:>10}{complete:>10}{count:>11}{seconds:>9}");
         sum += states;
         violations.extend(broken);
         left.extend((!complete).then_some(name));
     }
-    println!("{:58}{sum:>10}", "all");
+    println!("{:62}{sum:>10}", "all");
     println!("\n{:40}{:>12}", "premise", "times");
     for (premise, times) in PREMISES.iter().zip(&REACHED) {
         println!("{:40}{:>12}", format!("{premise:?}"), times.load(Relaxed));
@@ -334,6 +341,7 @@ fn small_worlds_of_one_and_two_controllers_hold_every_invariant_in_every_order()
                 "one controller, a death, a lost status, a stripped record",
                 World::new(1, 1, Budget { deaths: 1, wipes: 1, strips: 1, ..no }),
             ),
+            ("one controller, a deletion with its images", World::clearing(1, no)),
             ("one controller, the owner stops and starts", World::new(1, 1, Budget { stops: 1, ..no })),
         ],
         60_000,
@@ -365,6 +373,16 @@ fn small_worlds_at_length() {
                 "one controller, a lost status, a deletion",
                 World::new(1, 1, Budget { wipes: 1, deletions: 1, ..no }),
             ),
+            (
+                "one controller, a death, a lost reply, a deletion with images",
+                World::clearing(1, Budget { deaths: 1, losses: 1, ..no }),
+            ),
+            ("one controller, a nap, a deletion with images", World::clearing(1, Budget { naps: 1, ..no })),
+            (
+                "one controller, a lost status, a deletion with images",
+                World::clearing(1, Budget { wipes: 1, ..no }),
+            ),
+            ("two controllers, a deletion with images", World::clearing(2, no)),
             ("two controllers", World::new(1, 2, no)),
             ("two controllers, a death", World::new(1, 2, Budget { deaths: 1, ..no })),
             ("two controllers, a lost reply", World::new(1, 2, Budget { losses: 1, ..no })),

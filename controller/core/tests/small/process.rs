@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names::debt_key,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus,
+    condition::find,
+    names::{Owner, debt_key},
+    spec::DeletionPolicy,
     status::Consistency,
 };
 use saved_template_core::{
@@ -44,11 +47,12 @@ fn fence() -> i64 {
 
 impl State {
     /// After any change: what each process that is awake knows, and what its restart loop would do.
-    pub(crate) fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self, spec: &SavedTemplateSpec) {
         for at in 0..self.minds.len() {
             let mut mind = std::mem::take(&mut self.minds[at]);
             if !mind.asleep {
                 self.sight(&mut mind);
+                self.miss(&mut mind, spec);
                 let free = mind.pass.is_none();
                 for object in self.objects.iter().filter(|object| free && !object.gone) {
                     recall(&mut mind, &object.status.value, self.now);
@@ -61,7 +65,7 @@ impl State {
             (self.truth.held, self.truth.forgotten) = (false, true);
             reach(Premise::Forgotten);
         }
-        self.check();
+        self.check(spec);
         (self.plans, self.print) = (Arc::default(), self.printed());
     }
 
@@ -376,10 +380,17 @@ impl State {
             let over = capture.filter(|one| one.reason.is_some());
             let over = over.and_then(|one| Some(second(one.completion_time.as_ref()?.0)));
             times.extend(over.into_iter().flat_map(|over| [over + 60, over + 300]));
+            if object.deleting {
+                let asked = capture.and_then(|one| one.image_requested_time.as_ref());
+                let restored = capture.and_then(|one| one.source_restored_time.as_ref());
+                let late = asked.into_iter().chain(restored).map(|at| second(at.0));
+                times.extend(late.flat_map(|at| [at + 300, at + 960]));
+            }
         }
         for mind in &self.minds {
             times.extend(mind.sighting.iter().map(|(_, first, _)| first + 5));
             times.extend(mind.acted.map(|at| at + 5));
+            times.extend(mind.emptied.into_iter().flatten().map(|since| since + 60));
             let decided = mind.pass.as_ref().map(|pass| pass.at);
             let read = mind.payment.as_ref().map(|payment| payment.read);
             times.extend(decided.into_iter().chain(read).map(|at| at + fence() + 1));
@@ -392,7 +403,7 @@ impl State {
         next.or_else(|| again().map(|again| self.now + again))
     }
 
-    fn check(&mut self) {
+    fn check(&mut self, spec: &SavedTemplateSpec) {
         let down = matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped);
         for at in 0..self.objects.len() {
             let object = self.objects[at].clone();
@@ -416,6 +427,10 @@ impl State {
             if is(&object, ConditionType::Stalled) {
                 reach(Premise::StalledSeen);
             }
+            let stays = !object.deleting || spec.deletion_policy == DeletionPolicy::Retain;
+            if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered) {
+                self.breaks("an image was deleted that is to stay");
+            }
             let capture = status.capture.as_ref().filter(|one| one.consistency == Consistency::Stopped);
             if let Some(capture) = capture {
                 reach(Premise::ProvenAtRest);
@@ -431,9 +446,9 @@ impl State {
             let served = status.images.iter().map(|image| image.image_id.as_str().to_owned());
             let available = |id: &str| {
                 let at = usize::from_str_radix(id.trim_start_matches("ami-"), 16).unwrap();
-                self.shots.get(at).is_some_and(|shot| shot.available)
+                self.shots.get(at).is_some_and(|shot| shot.available && !shot.deregistered)
             };
-            if served.into_iter().any(|id| !available(&id)) {
+            if !object.deleting && served.into_iter().any(|id| !available(&id)) {
                 self.breaks("an image is served that is not available");
             }
         }
@@ -452,9 +467,17 @@ impl State {
         if !self.objects.iter().all(is_settled) {
             return Some("at the end an object is neither Ready nor Stalled");
         }
+        let deletes = spec.deletion_policy == DeletionPolicy::Delete;
+        for object in self.objects.iter().filter(|object| object.gone && deletes) {
+            let receipt = Owner { cluster: CLUSTER, namespace: "default", name: object.name }.receipt_key();
+            let images = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
+            if images || self.machine.tags.contains_key(&receipt) {
+                return Some("at the end something is left of an object that is gone");
+            }
+        }
         for later in LATER {
             let mut later = Self { now: self.now + later, ..self.clone() };
-            later.refresh();
+            later.refresh(spec);
             let passes = later.plans(spec).passes.iter().flatten().any(Option::is_some);
             if passes || later.minds.iter().any(|mind| mind.offer.is_some()) {
                 return Some("at rest, and later something is written");

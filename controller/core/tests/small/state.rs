@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use saved_template_api::SavedTemplateStatus;
+use saved_template_api::{SavedTemplateStatus, names::tag};
 use saved_template_core::{
     debt::Record,
     decide::Decision,
@@ -96,6 +96,20 @@ pub(crate) struct Shot {
     pub(crate) begun: Option<i64>,
     pub(crate) available: bool,
     pub(crate) at_rest: bool,
+    /// The image is deregistered; its snapshot is deleted.
+    pub(crate) deregistered: bool,
+    pub(crate) deleted: bool,
+}
+
+impl Shot {
+    pub(crate) fn is_of(&self, object: &str) -> bool {
+        self.tags.get(tag::NAME).is_some_and(|name| name == object)
+    }
+
+    /// Whether the image, or a snapshot that has begun, is there.
+    pub(crate) fn is_left(&self) -> bool {
+        !self.deregistered || (self.begun.is_some() && !self.deleted)
+    }
 }
 
 /// What is left of a pass.
@@ -144,6 +158,8 @@ pub(crate) struct Mind {
     /// The value seen on the machine, first and last.
     pub(crate) sighting: Option<(String, i64, i64)>,
     pub(crate) acted: Option<i64>,
+    /// Since when it has seen nothing of an object that is to have nothing left.
+    pub(crate) emptied: [Option<i64>; 2],
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     /// The call that its restart loop would make.
     pub(crate) offer: Option<Payment>,
@@ -272,6 +288,7 @@ impl State {
             ((last - first).min(5), self.age(*last)).hash(hasher);
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
+        mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
         for (capture, (contact, over)) in &mind.custody {
             (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
         }
@@ -291,8 +308,9 @@ impl State {
         }
         for shot in &self.shots {
             (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
+            (shot.deregistered, shot.deleted).hash(hasher);
             shot.begun.map(|at| self.age(at)).hash(hasher);
-            let capture = shot.tags.get(saved_template_api::names::tag::CAPTURE);
+            let capture = shot.tags.get(tag::CAPTURE);
             capture.map(|capture| self.words(capture)).hash(hasher);
         }
         for object in &self.objects {
