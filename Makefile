@@ -37,6 +37,8 @@ CORE := cargo test --release --quiet -p saved-template-core
 WORLD := $(CORE) --test world -- --ignored --nocapture --exact
 SMALL := $(CORE) --test small -- --ignored --nocapture --exact
 
+# A larger cache of the C library's malloc: a quarter less time.
+model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
 model: ## Random double faults and exhaustive small worlds at length: about 15 minutes on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
 	@$(SMALL) small_worlds_at_length

@@ -5,13 +5,19 @@ use std::sync::{
 };
 
 use jiff::Timestamp;
-use saved_template_api::names::{debt_key, tag};
+use saved_template_api::{
+    SavedTemplateSpec,
+    names::{debt_key, tag},
+    spec::DeletionPolicy,
+};
 use saved_template_core::{
     debt::{Record, last_arrival},
+    interest::everything,
     refusal::Refusal,
     step::{Outcome, Step},
     world::{
-        Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState, View,
+        Absence, Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState,
+        View,
     },
 };
 
@@ -46,17 +52,29 @@ pub(crate) enum Premise {
     ReplyLost,
     AtRest,
     FairRuns,
+    AskedTwice,
+    FoundDown,
+    HeldDown,
+    StalledSeen,
+    Served,
+    StatusLost,
+    Rewritten,
+    Alone,
+    Forgotten,
+    Gone,
+    Deregistered,
+    SnapshotDeleted,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 12] = [const { AtomicU64::new(0) }; 12];
+pub(crate) static REACHED: [AtomicU64; 24] = [const { AtomicU64::new(0) }; 24];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 12] = [
+pub(crate) const PREMISES: [Premise; 24] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -69,6 +87,18 @@ pub(crate) const PREMISES: [Premise; 12] = [
     Premise::ReplyLost,
     Premise::AtRest,
     Premise::FairRuns,
+    Premise::AskedTwice,
+    Premise::FoundDown,
+    Premise::HeldDown,
+    Premise::StalledSeen,
+    Premise::Served,
+    Premise::StatusLost,
+    Premise::Rewritten,
+    Premise::Alone,
+    Premise::Forgotten,
+    Premise::Gone,
+    Premise::Deregistered,
+    Premise::SnapshotDeleted,
 ];
 
 impl State {
@@ -76,21 +106,43 @@ impl State {
         self.truth.broken.get_or_insert(what);
     }
 
-    /// What a sweep shows to a process now, and what it remembers of it.
-    pub(crate) fn view(&self, mind: &mut Mind) -> View {
+    /// A sweep: what the process remembers of the record on the machine.
+    pub(crate) fn sight(&self, mind: &mut Mind) {
         let key = debt_key(CLUSTER);
         let value = self.machine.tags.get(&key);
         mind.sighting = value.map(|value| match &mind.sighting {
             Some((seen, first, _)) if seen == value => (value.clone(), *first, self.now),
             _ => (value.clone(), self.now, self.now),
         });
+    }
+
+    /// The same sweep: since when nothing is left of an object that is to be deleted with its images.
+    pub(crate) fn miss(&self, mind: &mut Mind, spec: &SavedTemplateSpec) {
+        for (object, since) in self.objects.iter().zip(&mut mind.emptied) {
+            let deletes = object.deleting && spec.deletion_policy == DeletionPolicy::Delete;
+            let left = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
+            *since = since.or(Some(self.now)).filter(|_| deletes && !object.gone && !left);
+        }
+    }
+
+    /// What a sweep shows to a process now.
+    pub(crate) fn view(&self, mind: &Mind) -> View {
         let seen = mind.sighting.iter().map(|(value, first, last)| {
             ((ID.parse().unwrap(), value.clone()), Sighting { first: time(*first), last: time(*last) })
+        });
+        let absences = self.objects.iter().zip(mind.emptied).filter_map(|(object, since)| {
+            Some((everything("default", object.name), Absence { since: time(since?), reads: 3 }))
         });
         View {
             began: time(self.now),
             instances: Ok(vec![self.instance()]),
-            images: Ok(self.shots.iter().enumerate().map(|(at, shot)| image(at, shot)).collect()),
+            images: Ok(self
+                .shots
+                .iter()
+                .enumerate()
+                .filter(|(_, shot)| !shot.deregistered)
+                .map(|(at, shot)| image(at, shot))
+                .collect()),
             snapshots: Ok(self
                 .shots
                 .iter()
@@ -98,7 +150,7 @@ impl State {
                 .filter_map(|(at, shot)| snapshot(at, shot))
                 .collect()),
             sightings: seen.collect(),
-            absences: [].into(),
+            absences: absences.collect(),
         }
     }
 
@@ -257,11 +309,14 @@ impl State {
                 if previous == InstanceState::Running {
                     self.stopped_by_us(record);
                     self.stop();
+                } else {
+                    reach(Premise::FoundDown);
                 }
                 Outcome::Stopped { previous }
             }
             Step::CreateImage(request) => {
                 if self.shots.iter().any(|shot| shot.name == request.name) {
+                    reach(Premise::AskedTwice);
                     return Outcome::Refused(Refusal::new("CreateImage", "InvalidAMIName.Duplicate", ""));
                 }
                 let tags = Arc::new(request.image_tags.clone());
@@ -270,16 +325,46 @@ impl State {
                 }
                 reach(Premise::ImageAsked);
                 let (name, asked) = (request.name.clone(), self.now);
-                self.shots.push(Shot { name, tags, asked, begun: None, available: false, at_rest: false });
+                self.shots.push(Shot {
+                    name,
+                    tags,
+                    asked,
+                    begun: None,
+                    available: false,
+                    at_rest: false,
+                    deregistered: false,
+                    deleted: false,
+                });
                 Outcome::Image(image_id(self.shots.len() - 1))
+            }
+            Step::Deregister { image, .. } => {
+                let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
+                let (_, shot) = shot.unwrap();
+                // What a pending image has of snapshots stays, or appears later.
+                (shot.deregistered, shot.deleted) = (true, shot.available);
+                reach(Premise::Deregistered);
+                Outcome::Done
+            }
+            Step::DeleteSnapshot { snapshot, .. } => {
+                let shot = self.shots.iter_mut().enumerate().find(|(at, _)| snapshot_id(*at) == *snapshot);
+                let (_, shot) = shot.unwrap();
+                if !shot.deregistered {
+                    return Outcome::Refused(Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", ""));
+                }
+                shot.deleted = true;
+                reach(Premise::SnapshotDeleted);
+                Outcome::Done
+            }
+            Step::RemoveReceipt { key, value, .. } => {
+                if self.machine.tags.get(key) == Some(value) {
+                    self.machine.tags.remove(key);
+                }
+                Outcome::Done
             }
             Step::CopyImage { .. }
             | Step::TagImages { .. }
             | Step::UntagImages { .. }
-            | Step::SetDescription { .. }
-            | Step::Deregister { .. }
-            | Step::DeleteSnapshot { .. }
-            | Step::RemoveReceipt { .. } => panic!("not in a small world: {step:?}"),
+            | Step::SetDescription { .. } => panic!("not in a small world: {step:?}"),
         }
     }
 
@@ -291,18 +376,25 @@ impl State {
         if self.machine.launched > record.planned.as_second() {
             self.breaks("stopped a machine that was launched after the plan");
         }
-        if self.machine.tags.get(&debt_key(CLUSTER)).is_none_or(|value| !value.contains(&record.capture)) {
-            self.breaks("stopped without its record on the machine");
+        let tagged = self.machine.tags.get(&debt_key(CLUSTER));
+        // Between the last look and the call nothing but EC2's own policy could tell that it was taken off.
+        let known = self.truth.stripped || tagged.is_some_and(|value| value.contains(&record.capture));
+        if !known {
+            self.breaks("stopped without its record");
         }
         self.truth.held = true;
         self.holder.clone_from(&record.capture);
-        let stops = self.captures.iter_mut().find(|(capture, _)| *capture == record.capture);
-        let stops = stops.map(|(_, stops)| {
-            *stops += 1;
-            *stops
-        });
-        if stops != Some(1) {
+        let Some(at) = self.captures.iter().position(|(capture, ..)| *capture == record.capture) else {
+            return self.breaks("stopped without a plan");
+        };
+        self.captures[at].2 += 1;
+        if self.captures[at].2 > 1 {
             self.breaks("a second stop under one plan");
+        }
+        let object = self.captures[at].1;
+        let stops = self.captures.iter().filter(|(_, of, _)| *of == object);
+        if stops.map(|(.., stops)| stops).sum::<u8>() > 1 {
+            self.breaks("a second stop for one revision");
         }
     }
 }
@@ -334,6 +426,7 @@ fn snapshot_id(at: usize) -> saved_template_api::ids::SnapshotId {
 }
 
 fn snapshot(at: usize, shot: &Shot) -> Option<Snapshot> {
+    (!shot.deleted).then_some(())?;
     Some(Snapshot {
         id: snapshot_id(at),
         volume: VOLUME.parse().unwrap(),

@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names::debt_key,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus,
+    condition::find,
+    names::{Owner, debt_key},
+    spec::DeletionPolicy,
     status::Consistency,
 };
 use saved_template_core::{
@@ -18,11 +21,13 @@ use saved_template_core::{
 
 use crate::{
     cloud::{CLUSTER, Premise, reach, time},
-    state::{Mind, Object, Pass, Payment, State, Status, What},
+    state::{Mind, Object, Pass, Payment, Plans, State, Status, What},
 };
 
 const ALONE: i64 = 30;
 const DOUBT: i64 = 30;
+/// An hour and two days.
+const LATER: [i64; 2] = [3600, 172_800];
 
 pub(crate) fn spec() -> SavedTemplateSpec {
     serde_json::from_value(serde_json::json!({
@@ -41,30 +46,66 @@ fn fence() -> i64 {
 }
 
 impl State {
-    /// After any change: what each process that is awake would do next.
+    /// After any change: what each process that is awake knows, and what its restart loop would do.
     pub(crate) fn refresh(&mut self, spec: &SavedTemplateSpec) {
         for at in 0..self.minds.len() {
             let mut mind = std::mem::take(&mut self.minds[at]);
             if !mind.asleep {
-                let view = Arc::new(self.view(&mut mind));
-                mind.look_again = i64::MAX;
-                mind.offer = if mind.payment.is_none() { self.payment(&mut mind, &view) } else { None };
-                for object in 0..self.objects.len() {
-                    let busy = mind.pass.is_some();
-                    mind.offers[object] =
-                        if busy { None } else { self.look(&mut mind, object, Arc::clone(&view), spec) };
+                self.sight(&mut mind);
+                self.miss(&mut mind, spec);
+                let free = mind.pass.is_none();
+                for object in self.objects.iter().filter(|object| free && !object.gone) {
+                    recall(&mut mind, &object.status.value, self.now);
                 }
+                mind.offer = if mind.payment.is_none() { self.payment(&mut mind) } else { None };
             }
             self.minds[at] = mind;
         }
-        self.check();
+        if self.truth.held && !self.is_remembered() {
+            (self.truth.held, self.truth.forgotten) = (false, true);
+            reach(Premise::Forgotten);
+        }
+        self.check(spec);
+        (self.plans, self.print) = (Arc::default(), self.printed());
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.machine.tags.contains_key(&debt_key(CLUSTER))
+            || self.minds.iter().any(|mind| !mind.records.is_empty())
+            || self
+                .objects
+                .iter()
+                .any(|one| one.status.value.capture.as_ref().is_some_and(|capture| capture.debt.is_some()))
+    }
+
+    /// What every process would do next.
+    pub(crate) fn plans(&self, spec: &SavedTemplateSpec) -> &Plans {
+        self.plans.get_or_init(|| {
+            let mut look_again = i64::MAX;
+            let of = |mind: &Mind| {
+                let free = !mind.asleep && mind.pass.is_none();
+                let view = free.then(|| Arc::new(self.view(mind)));
+                let look = |at| self.look(mind, at, Arc::clone(view.as_ref()?), spec, &mut look_again);
+                (0..self.objects.len()).map(look).collect()
+            };
+            Plans { passes: self.minds.iter().map(of).collect(), look_again }
+        })
     }
 
     /// What a pass over an object would do; none if it would change nothing.
-    fn look(&self, mind: &mut Mind, at: usize, view: Arc<View>, spec: &SavedTemplateSpec) -> Option<Pass> {
+    fn look(
+        &self,
+        mind: &Mind,
+        at: usize,
+        view: Arc<View>,
+        spec: &SavedTemplateSpec,
+        look_again: &mut i64,
+    ) -> Option<Pass> {
         let object = &self.objects[at];
         let status = &object.status.value;
-        recall(mind, status, self.now);
+        if object.gone {
+            return None;
+        }
         let subject = Subject {
             cluster: CLUSTER,
             namespace: "default",
@@ -72,7 +113,7 @@ impl State {
             holder: "0a1b2c3d-0000",
             heritage: Heritage::NONE,
             generation: 1,
-            deleting: false,
+            deleting: object.deleting,
             finalizer: object.finalizer,
             spec,
             status,
@@ -87,13 +128,14 @@ impl State {
                 Err(question) => self.answer(&question, at, &mut world),
             }
         };
-        mind.look_again = mind.look_again.min(i64::try_from(decision.look_again.as_secs()).unwrap().max(1));
+        *look_again = (*look_again).min(i64::try_from(decision.look_again.as_secs()).unwrap().max(1));
         let idle =
             decision.status == *status && decision.step.is_none() && decision.finalizer == Finalizer::Keep;
         (!idle).then(|| Pass {
             object: at,
             read: Arc::clone(&object.status),
             finalizer: object.finalizer,
+            deleting: object.deleting,
             decided: Status::new(decision.status.clone()),
             decision: Arc::new(decision),
             at: self.now,
@@ -122,7 +164,8 @@ impl State {
             Question::Permits(_) => world.permits = Some(Permits { stop: Ok(()), start: Ok(()) }),
             Question::Claim(_) => {
                 let other = self.claim.filter(|(holder, since)| {
-                    let idle = is_over(&self.objects[*holder].status.value);
+                    let held_by = &self.objects[*holder];
+                    let idle = held_by.gone || is_over(&held_by.status.value);
                     *holder != object && !(idle && self.now - since >= DOUBT)
                 });
                 world.claim = Some(other.map_or(Ok(()), |(holder, _)| Err(self.objects[holder].name.into())));
@@ -131,7 +174,7 @@ impl State {
     }
 
     /// What the restart loop would do.
-    fn payment(&self, mind: &mut Mind, view: &View) -> Option<Payment> {
+    fn payment(&self, mind: &mut Mind) -> Option<Payment> {
         let instance = self.instance();
         let paid = |record, what| Payment {
             record,
@@ -142,6 +185,7 @@ impl State {
         };
         let alone = mind.custody.iter().find(|(_, (contact, over))| !over && self.now - contact >= ALONE);
         if let Some(record) = alone.and_then(|(capture, _)| mind.records.get(capture)) {
+            reach(Premise::Alone);
             return Some(paid(record.aborted(time(self.now)), What::Abort));
         }
         let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
@@ -152,8 +196,12 @@ impl State {
         if mind.acted.is_some_and(|at| self.now - at < 5) {
             return None;
         }
+        if debts.is_empty() {
+            return None;
+        }
+        let view = self.view(mind);
         for (record, copy) in debts {
-            let evidence = Evidence::of(view, &record.instance);
+            let evidence = Evidence::of(&view, &record.instance);
             let what = match judge(&record, copy, Some(&instance), evidence, time(self.now)) {
                 Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Void => continue,
                 Verdict::Remove(_) if copy == Copy::Remembered => {
@@ -173,12 +221,16 @@ impl State {
     pub(crate) fn advance(&mut self, mind: &mut Mind, mut pass: Pass, lost: bool) {
         let current = |state: &Self, status: &Arc<Status>| {
             let object = &state.objects[pass.object];
-            Arc::ptr_eq(&object.status, status) && object.finalizer == pass.finalizer
+            let same = Arc::ptr_eq(&object.status, status) && object.finalizer == pass.finalizer;
+            same && object.deleting == pass.deleting
         };
         match pass.stage {
             0 | 1 => {
                 if !current(self, &pass.read) {
                     return reach(Premise::Conflict);
+                }
+                if pass.stage == 0 && pass.decision.finalizer == Finalizer::Remove {
+                    return self.goes(pass.object);
                 }
                 let object = &mut self.objects[pass.object];
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Add {
@@ -224,8 +276,8 @@ impl State {
     fn announced(&mut self, mind: &mut Mind, pass: &Pass) {
         let status = &pass.decided.value;
         if let Some(capture) = &status.capture {
-            if !self.captures.iter().any(|(known, _)| *known == capture.id) {
-                self.captures.push((capture.id.clone(), 0));
+            if !self.captures.iter().any(|(known, ..)| *known == capture.id) {
+                self.captures.push((capture.id.clone(), pass.object, 0));
             }
             let over = capture.image_requested_time.is_some() || capture.reason.is_some();
             if let Some(custody) = mind.custody.get_mut(&capture.id) {
@@ -239,6 +291,32 @@ impl State {
             self.claim = None;
         }
         self.objects[pass.object].status = Arc::clone(&pass.decided);
+    }
+
+    /// Kubernetes removes an object that is deleted and has no finalizer.
+    fn goes(&mut self, at: usize) {
+        let debt = self.objects[at].status.value.capture.as_ref().and_then(|capture| capture.debt.as_ref());
+        let record = debt.and_then(|debt| debt.parse::<Record>().ok());
+        let owed = record
+            .is_some_and(|record| record.capture == self.holder && self.now < record.start_by.as_second());
+        if self.truth.held && owed {
+            self.breaks("gone while a machine is owed");
+        }
+        self.objects[at].gone = true;
+        self.objects[at].status = Status::new(SavedTemplateStatus::default());
+        reach(Premise::Gone);
+    }
+
+    pub(crate) fn delete(&mut self, at: usize) {
+        self.objects[at].deleting = true;
+        if !self.objects[at].finalizer {
+            self.goes(at);
+        }
+    }
+
+    pub(crate) fn wipe(&mut self, at: usize) {
+        self.objects[at].status = Status::new(SavedTemplateStatus::default());
+        reach(Premise::StatusLost);
     }
 
     /// The call of a restart loop.
@@ -263,7 +341,10 @@ impl State {
                     mind.records.remove(&capture);
                 }
             }
-            What::Rewrite => self.tag(&record.to_string()),
+            What::Rewrite => {
+                reach(Premise::Rewritten);
+                self.tag(&record.to_string());
+            }
             What::Abort => {
                 self.tag(&record.to_string());
                 if !lost {
@@ -275,7 +356,7 @@ impl State {
     }
 
     /// The next instant at which anything may be decided otherwise.
-    pub(crate) fn next(&self) -> Option<i64> {
+    pub(crate) fn next(&self, spec: &SavedTemplateSpec) -> Option<i64> {
         let mut times: Vec<i64> = self.due().collect();
         let second = |time: Timestamp| time.as_second();
         let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
@@ -299,26 +380,39 @@ impl State {
             let over = capture.filter(|one| one.reason.is_some());
             let over = over.and_then(|one| Some(second(one.completion_time.as_ref()?.0)));
             times.extend(over.into_iter().flat_map(|over| [over + 60, over + 300]));
+            if object.deleting {
+                let asked = capture.and_then(|one| one.image_requested_time.as_ref());
+                let restored = capture.and_then(|one| one.source_restored_time.as_ref());
+                let late = asked.into_iter().chain(restored).map(|at| second(at.0));
+                times.extend(late.flat_map(|at| [at + 300, at + 960]));
+            }
         }
         for mind in &self.minds {
             times.extend(mind.sighting.iter().map(|(_, first, _)| first + 5));
             times.extend(mind.acted.map(|at| at + 5));
+            times.extend(mind.emptied.into_iter().flatten().map(|since| since + 60));
+            let decided = mind.pass.as_ref().map(|pass| pass.at);
+            let read = mind.payment.as_ref().map(|payment| payment.read);
+            times.extend(decided.into_iter().chain(read).map(|at| at + fence() + 1));
         }
         times.extend(self.shots.iter().filter_map(|shot| Some(shot.begun? + 1)));
         times.extend(self.claim.map(|(_, since)| since + DOUBT));
-        let unsettled = self.objects.iter().any(|object| !is_settled(object));
-        let again = self.minds.iter().map(|mind| mind.look_again).min().filter(|_| unsettled);
         let next = times.into_iter().filter(|time| *time > self.now).min();
-        next.or(again.filter(|again| *again < 3600).map(|again| self.now + again))
+        let unsettled = || self.objects.iter().any(|object| !is_settled(object));
+        let again = || Some(self.plans(spec).look_again).filter(|again| unsettled() && *again < 3600);
+        next.or_else(|| again().map(|again| self.now + again))
     }
 
-    fn check(&mut self) {
+    fn check(&mut self, spec: &SavedTemplateSpec) {
         let down = matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped);
         for at in 0..self.objects.len() {
             let object = self.objects[at].clone();
             let status = &object.status.value;
             let ready = is(&object, ConditionType::Ready);
             let its = status.capture.as_ref().is_some_and(|capture| capture.id == self.holder);
+            if its && self.truth.held && down {
+                reach(Premise::HeldDown);
+            }
             if ready && its && self.truth.held && down {
                 self.breaks("Ready while a machine is owed");
             }
@@ -330,6 +424,13 @@ impl State {
             if ready {
                 reach(Premise::ReadySeen);
             }
+            if is(&object, ConditionType::Stalled) {
+                reach(Premise::StalledSeen);
+            }
+            let stays = !object.deleting || spec.deletion_policy == DeletionPolicy::Retain;
+            if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered) {
+                self.breaks("an image was deleted that is to stay");
+            }
             let capture = status.capture.as_ref().filter(|one| one.consistency == Consistency::Stopped);
             if let Some(capture) = capture {
                 reach(Premise::ProvenAtRest);
@@ -339,30 +440,50 @@ impl State {
                     self.breaks("Stopped is claimed of volumes that were not at rest");
                 }
             }
+            if !status.images.is_empty() {
+                reach(Premise::Served);
+            }
             let served = status.images.iter().map(|image| image.image_id.as_str().to_owned());
             let available = |id: &str| {
                 let at = usize::from_str_radix(id.trim_start_matches("ami-"), 16).unwrap();
-                self.shots.get(at).is_some_and(|shot| shot.available)
+                self.shots.get(at).is_some_and(|shot| shot.available && !shot.deregistered)
             };
-            if served.into_iter().any(|id| !available(&id)) {
+            if !object.deleting && served.into_iter().any(|id| !available(&id)) {
                 self.breaks("an image is served that is not available");
             }
         }
     }
 
-    /// Nothing is left to be done, and no time to be waited for: what must hold then.
-    pub(crate) fn ends(&mut self) {
+    /// Nothing is left to be done, and no time to be waited for: what does not hold then.
+    pub(crate) fn unfinished(&self, spec: &SavedTemplateSpec) -> Option<&'static str> {
         reach(Premise::AtRest);
         let wanted = if self.truth.wants_rest { InstanceState::Stopped } else { InstanceState::Running };
-        if self.machine.state != wanted {
-            self.breaks("at the end the machine is not as its owner wants it");
+        if self.machine.state != wanted && !self.truth.forgotten {
+            return Some("at the end the machine is not as its owner wants it");
         }
         if self.machine.tags.contains_key(&debt_key(CLUSTER)) {
-            self.breaks("at the end a record is left");
+            return Some("at the end a record is left");
         }
         if !self.objects.iter().all(is_settled) {
-            self.breaks("at the end an object is neither Ready nor Stalled");
+            return Some("at the end an object is neither Ready nor Stalled");
         }
+        let deletes = spec.deletion_policy == DeletionPolicy::Delete;
+        for object in self.objects.iter().filter(|object| object.gone && deletes) {
+            let receipt = Owner { cluster: CLUSTER, namespace: "default", name: object.name }.receipt_key();
+            let images = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
+            if images || self.machine.tags.contains_key(&receipt) {
+                return Some("at the end something is left of an object that is gone");
+            }
+        }
+        for later in LATER {
+            let mut later = Self { now: self.now + later, ..self.clone() };
+            later.refresh(spec);
+            let passes = later.plans(spec).passes.iter().flatten().any(Option::is_some);
+            if passes || later.minds.iter().any(|mind| mind.offer.is_some()) {
+                return Some("at rest, and later something is written");
+            }
+        }
+        None
     }
 }
 
@@ -371,7 +492,7 @@ fn is(object: &Object, kind: ConditionType) -> bool {
 }
 
 fn is_settled(object: &Object) -> bool {
-    is(object, ConditionType::Ready) || is(object, ConditionType::Stalled)
+    object.gone || is(object, ConditionType::Ready) || is(object, ConditionType::Stalled)
 }
 
 /// What a process reads in the status of an object; and that Kubernetes answers it.

@@ -1,12 +1,12 @@
 //! The state of a small world: one machine, its record and images, one or two objects, two processes.
 use std::{
     collections::BTreeMap,
-    hash::{Hash, Hasher},
-    sync::Arc,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, OnceLock},
 };
 
 use jiff::Timestamp;
-use saved_template_api::SavedTemplateStatus;
+use saved_template_api::{SavedTemplateStatus, names::tag};
 use saved_template_core::{
     debt::Record,
     decide::Decision,
@@ -72,6 +72,8 @@ pub(crate) struct Object {
     pub(crate) name: &'static str,
     pub(crate) status: Arc<Status>,
     pub(crate) finalizer: bool,
+    pub(crate) deleting: bool,
+    pub(crate) gone: bool,
 }
 
 /// The machine as EC2 has it.
@@ -94,6 +96,20 @@ pub(crate) struct Shot {
     pub(crate) begun: Option<i64>,
     pub(crate) available: bool,
     pub(crate) at_rest: bool,
+    /// The image is deregistered; its snapshot is deleted.
+    pub(crate) deregistered: bool,
+    pub(crate) deleted: bool,
+}
+
+impl Shot {
+    pub(crate) fn is_of(&self, object: &str) -> bool {
+        self.tags.get(tag::NAME).is_some_and(|name| name == object)
+    }
+
+    /// Whether the image, or a snapshot that has begun, is there.
+    pub(crate) fn is_left(&self) -> bool {
+        !self.deregistered || (self.begun.is_some() && !self.deleted)
+    }
 }
 
 /// What is left of a pass.
@@ -102,6 +118,7 @@ pub(crate) struct Pass {
     pub(crate) object: usize,
     pub(crate) read: Arc<Status>,
     pub(crate) finalizer: bool,
+    pub(crate) deleting: bool,
     pub(crate) decision: Arc<Decision>,
     pub(crate) decided: Arc<Status>,
     pub(crate) at: i64,
@@ -141,21 +158,49 @@ pub(crate) struct Mind {
     /// The value seen on the machine, first and last.
     pub(crate) sighting: Option<(String, i64, i64)>,
     pub(crate) acted: Option<i64>,
+    /// Since when it has seen nothing of an object that is to have nothing left.
+    pub(crate) emptied: [Option<i64>; 2],
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
-    /// What it would do next: a pass over each object, a call of its restart loop. All else leads nowhere.
-    pub(crate) offers: [Option<Pass>; 2],
+    /// The call that its restart loop would make.
     pub(crate) offer: Option<Payment>,
-    /// How soon it would look again where nothing else tells when.
+}
+
+/// What every process would do next with every object; decided once for each state, and only if somebody asks.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    /// By process and object: the pass that would change anything.
+    pub(crate) passes: Vec<Vec<Option<Pass>>>,
+    /// How soon anybody would look again where nothing else tells when.
     pub(crate) look_again: i64,
+}
+
+/// How many more of each may happen.
+#[derive(Debug, Clone, Copy, Default, Hash)]
+pub(crate) struct Budget {
+    pub(crate) deaths: u8,
+    pub(crate) losses: u8,
+    pub(crate) naps: u8,
+    /// The owner's stops; who stopped a machine once may start it again.
+    pub(crate) stops: u8,
+    /// A status that is lost, as by an etcd restored from a backup.
+    pub(crate) wipes: u8,
+    pub(crate) deletions: u8,
+    /// Another tool takes the record off the machine.
+    pub(crate) strips: u8,
 }
 
 /// What really happened, for the invariants.
 #[derive(Debug, Clone, Default, Hash, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened, not modes")]
 pub(crate) struct Truth {
     pub(crate) wants_rest: bool,
     /// The owner's stop was one of which EC2 keeps no evidence.
     pub(crate) unknowable: bool,
     pub(crate) held: bool,
+    /// Another tool took the record off the machine.
+    pub(crate) stripped: bool,
+    /// It is down, we did it, and no copy of its record is left anywhere.
+    pub(crate) forgotten: bool,
     pub(crate) broken: Option<&'static str>,
 }
 
@@ -168,14 +213,16 @@ pub(crate) struct State {
     pub(crate) minds: Vec<Mind>,
     /// Which object claims the machine, and since when.
     pub(crate) claim: Option<(usize, i64)>,
-    /// Captures in the order of their plans, and how often the machine was stopped under each.
-    pub(crate) captures: Vec<(String, u8)>,
+    /// Captures in the order of their plans, their object, and how often the machine was stopped under each.
+    pub(crate) captures: Vec<(String, usize, u8)>,
     pub(crate) truth: Truth,
     pub(crate) owner_stopped: Option<i64>,
     /// The capture under which we stopped it last.
     pub(crate) holder: String,
-    /// How many more of each may happen: deaths, lost replies, naps, the owner's stops.
-    pub(crate) budget: [u8; 4],
+    pub(crate) budget: Budget,
+    pub(crate) plans: Arc<OnceLock<Plans>>,
+    /// What tells it from other states: ages and no absolute time.
+    pub(crate) print: u64,
 }
 
 impl State {
@@ -186,7 +233,7 @@ impl State {
     /// Captures are told apart by their order, not by their digest, which is made of the time.
     fn words(&self, text: &str) -> String {
         let mut words = text.to_owned();
-        for (at, (capture, _)) in self.captures.iter().enumerate() {
+        for (at, (capture, ..)) in self.captures.iter().enumerate() {
             if words.contains(capture.as_str()) {
                 words = words.replace(capture.as_str(), &format!("#{at}"));
             }
@@ -219,7 +266,8 @@ impl State {
     fn mind(&self, mind: &Mind, hasher: &mut impl Hasher) {
         mind.asleep.hash(hasher);
         if let Some(pass) = &mind.pass {
-            (pass.object, pass.stage, pass.finalizer, self.age(pass.at)).hash(hasher);
+            (pass.object, pass.stage, pass.finalizer, pass.deleting, pass.claims, self.age(pass.at))
+                .hash(hasher);
             pass.decision.step.as_ref().map(saved_template_core::step::Step::name).hash(hasher);
             self.status(&pass.read, hasher);
             self.status(&pass.decided, hasher);
@@ -240,14 +288,17 @@ impl State {
             ((last - first).min(5), self.age(*last)).hash(hasher);
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
+        mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
         for (capture, (contact, over)) in &mind.custody {
             (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
         }
     }
 }
 
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
+impl State {
+    /// Everything that a decision or an invariant can tell apart.
+    pub(crate) fn printed(&self) -> u64 {
+        let hasher = &mut DefaultHasher::new();
         let machine = &self.machine;
         (machine.state, self.age(machine.launched), machine.stopped.map(|at| self.age(at))).hash(hasher);
         machine.settles.map(|at| self.age(at)).hash(hasher);
@@ -257,28 +308,32 @@ impl Hash for State {
         }
         for shot in &self.shots {
             (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
+            (shot.deregistered, shot.deleted).hash(hasher);
             shot.begun.map(|at| self.age(at)).hash(hasher);
-            let capture = shot.tags.get(saved_template_api::names::tag::CAPTURE);
+            let capture = shot.tags.get(tag::CAPTURE);
             capture.map(|capture| self.words(capture)).hash(hasher);
         }
         for object in &self.objects {
-            object.finalizer.hash(hasher);
+            (object.finalizer, object.deleting, object.gone).hash(hasher);
             self.status(&object.status, hasher);
         }
         self.minds.iter().for_each(|mind| self.mind(mind, hasher));
         let claim = self.claim.map(|(object, at)| (object, self.age(at).min(31)));
         (claim, self.budget, &self.truth, self.owner_stopped.map(|at| self.age(at))).hash(hasher);
-        self.captures.iter().for_each(|(_, stops)| stops.hash(hasher));
+        self.words(&self.holder).hash(hasher);
+        self.captures.iter().for_each(|(_, object, stops)| (object, stops).hash(hasher));
+        hasher.finish()
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.print.hash(hasher);
     }
 }
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        let digest = |state: &Self| {
-            let mut hasher = std::hash::DefaultHasher::new();
-            state.hash(&mut hasher);
-            hasher.finish()
-        };
-        digest(self) == digest(other)
+        self.print == other.print
     }
 }

@@ -11,6 +11,8 @@ use saved_template_core::{
 };
 
 pub(crate) const HOME: &str = "us-west-2";
+/// Who calls, in EC2's log.
+pub(crate) const AGENT: &str = "savedtemplate";
 
 fn time(millis: i64) -> Timestamp {
     Timestamp::from_second(millis.div_euclid(1000)).unwrap()
@@ -121,7 +123,8 @@ pub(crate) fn snapshots(place: &Place) -> Vec<Snapshot> {
 
 /// One call; a reply that was lost is an unknown outcome.
 pub(crate) fn call(sim: &mut Sim, now: i64, region: &str, request: &Request) -> Result<Reply, Refusal> {
-    let reply = sim.call(now, ACCOUNT, region, request);
+    let request = Request { agent: AGENT.into(), ..request.clone() };
+    let reply = sim.call(now, ACCOUNT, region, &request);
     if reply.is_closed {
         return Err(Refusal::new("call", "", "connection closed"));
     }

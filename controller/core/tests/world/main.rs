@@ -8,6 +8,7 @@
 mod act;
 mod adversity;
 mod after;
+mod chronicle;
 mod deed;
 mod ec2;
 mod hostile;

@@ -135,6 +135,18 @@ fn tally(story: &Story, lab: &Lab, start: i64) -> Tally {
     tally
 }
 
+/// Does the same on every core, under the name of the test.
+pub(crate) fn on_every_core(work: &(impl Fn() + Sync)) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores {
+            let thread = std::thread::Builder::new().name(name.clone());
+            thread.spawn_scoped(scope, work).unwrap();
+        }
+    });
+}
+
 /// Runs histories on as many threads as there are cores.
 pub(crate) fn run(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>) {
     let (next, sum, failed) =
@@ -155,10 +167,7 @@ pub(crate) fn run(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>) {
         }
         sum.lock().unwrap().add(&mine);
     };
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (0..cores).for_each(|_| _ = scope.spawn(worker));
-    });
+    on_every_core(&worker);
     (sum.into_inner().unwrap(), failed.into_inner().unwrap())
 }
 

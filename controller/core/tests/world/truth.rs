@@ -33,6 +33,8 @@ pub(crate) struct Truth {
     pub(crate) under: Option<Record>,
     /// How often we brought the machine down, by capture.
     pub(crate) stops: BTreeMap<String, u32>,
+    /// When we brought it down, but for when its owner then wanted it down.
+    pub(crate) downs: Vec<i64>,
     /// It is down, and we did it.
     pub(crate) held: bool,
     /// It is down, we did it, and no copy of its record is left anywhere.
@@ -62,6 +64,7 @@ impl Truth {
                 assert_eq!(*stops, 1, "a second stop under one plan");
                 assert_ne!(self.wish, Wish::Rests, "running against its owner's will, and we stop it");
                 self.held = true;
+                self.downs.extend(instance.history.last().map(|moment| moment.at));
                 *self.reached.entry("stopped by us").or_default() += 1;
             }
             ("StartInstances", InstanceState::Stopped, InstanceState::Pending | InstanceState::Running) => {
@@ -99,6 +102,9 @@ impl Truth {
                     self.last = Some(Stopped { at: now, launch, unseen: down });
                     self.unknowable += u64::from(down || record(place, id).is_some());
                     *self.reached.entry("stopped by its owner").or_default() += 1;
+                }
+                if self.held {
+                    self.downs.pop();
                 }
                 (self.wish, self.held) = (Wish::Rests, false);
             }
