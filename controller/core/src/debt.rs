@@ -232,9 +232,9 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
     if capture_failed(record, evidence) {
         return Some((Due::CaptureFailed, None));
     }
-    let barrier = evidence.snapshots.and_then(|snapshots| record.barrier(snapshots));
     // A second later than the last snapshot, so that the launch is provably after it: EC2 gives launch times in seconds.
-    if let Some(since) = barrier.filter(|last| record.awaits == Awaits::Snapshots && now > *last) {
+    let barrier = evidence.snapshots.and_then(|shots| record.barrier(shots)).filter(|last| now > *last);
+    if let Some(since) = barrier.filter(|_| record.awaits == Awaits::Snapshots) {
         return Some((Due::SnapshotsStarted, Some(since)));
     }
     let (images, snapshots) = (evidence.images?, evidence.snapshots?);
