@@ -337,16 +337,3 @@ fn a_template_suspended_while_its_machine_waits_for_the_image_is_not_called_stal
         assert_eq!(lab.instance().state, InstanceState::Running);
     }
 }
-
-#[test]
-fn an_image_that_is_pending_for_a_day_is_waited_for_and_its_machine_was_back_within_minutes() {
-    let mut lab = Lab::new(&spec(&json!({})));
-    lab.sim.config_mut().image = 24 * 3_600_000;
-    lab.run(86_000);
-    assert_eq!(lab.condition("Ready").0, "False");
-    assert_eq!((lab.images(HOME), lab.count("CopyImage")), (1, 0), "{}", lab.story());
-    ready(&mut lab);
-    let down = lab.instance().downtimes();
-    assert!(matches!(down[..], [(from, Some(to))] if to - from < 180_000), "{down:?}");
-    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
-}
