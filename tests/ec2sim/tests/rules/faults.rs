@@ -60,7 +60,7 @@ fn a_server_error_may_hide_an_effect() {
     let reply = world.call(&stop(&id));
     assert_eq!((reply.status, reply.text("Code")), (500, Some("InternalError")));
     assert_eq!(world.state(&id), "stopping");
-    let entry = world.sim.log().last().unwrap();
+    let entry = &world.sim.log()[0];
     assert!(entry.is_effective() && entry.outcome == Outcome::Lost { code: None });
 }
 
