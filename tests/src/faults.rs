@@ -268,9 +268,10 @@ fn document(table: &str) -> String {
          - A history is one life of a machine and its objects from a seeded EC2 to its judgement. Times are those of the \
          simulated EC2, from an effective StopInstances of ours to `running`. In *processes* its clocks are quick (stop \
          and start 2 s each), in *world* they are EC2's usual ones (stop 40 s, start 20 s).\n\
-         - Changes are effective calls in EC2's log. *Once too often* counts a stop of a machine that is stopping or \
-         stopped already, a second image of a name in a region, and a second deregistration of an image: each is a \
-         failure.\n\
+         - Changes are effective calls in EC2's log. *Once too often* counts a machine that was taken down more \
+         often than there were plans for it, a second image of a name in a region, and a second deregistration of an \
+         image: each is a failure. A call that changes nothing (a stop of a machine that is stopping, a request that EC2 \
+         knows by its token) is counted among the changes only.\n\
          - A scenario that waits for a feature is not counted as one that holds.\n\n{table}"
     )
 }
