@@ -17,6 +17,7 @@ mod outage;
 mod ownership;
 mod preflight;
 mod save;
+mod soup;
 mod weather;
 mod whole;
 
