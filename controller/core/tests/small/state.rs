@@ -89,6 +89,7 @@ pub(crate) struct Machine {
 
 /// An image, and its snapshots once they have begun.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what has come of it, not modes")]
 pub(crate) struct Shot {
     pub(crate) name: String,
     pub(crate) tags: Arc<Tags>,

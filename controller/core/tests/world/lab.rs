@@ -183,8 +183,9 @@ impl Lab {
         self.now = quiet.min(limit).max(soonest);
         let due = self.sim.next_due();
         self.sim.advance(self.now);
-        self.haze.keep(&self.sim, self.now);
-        if self.stirred || due.is_some_and(|due| due <= self.now) || self.echo <= self.now {
+        let moved = due.is_some_and(|due| due <= self.now);
+        self.haze.keep(&self.sim, self.now, moved);
+        if self.stirred || moved || self.echo <= self.now {
             self.echo = if self.echo <= self.now { i64::MAX } else { self.now + self.haze.lag() * 1000 };
             self.stirred = false;
             for memory in self.processes.iter_mut().filter_map(|process| process.memory.as_mut()) {

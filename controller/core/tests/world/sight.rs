@@ -20,27 +20,32 @@ use crate::{
 pub(crate) struct Haze {
     lag: i64,
     chance: u64,
+    /// How many calls there were when it was kept last.
+    calls: usize,
     /// What there was since when, the newest first.
     past: VecDeque<(i64, BTreeMap<String, Place>)>,
 }
 
 impl Haze {
     pub(crate) fn new(lag: i64, seed: u64) -> Self {
-        Self { lag, chance: seed, past: VecDeque::new() }
+        Self { lag, chance: seed, calls: 0, past: VecDeque::new() }
     }
 
     pub(crate) const fn lag(&self) -> i64 {
         self.lag
     }
 
-    pub(crate) fn keep(&mut self, sim: &Sim, now: i64) {
+    /// `moved`: something was due in EC2 since the last time.
+    pub(crate) fn keep(&mut self, sim: &Sim, now: i64, moved: bool) {
         if self.lag == 0 {
             return;
         }
+        let calls = std::mem::replace(&mut self.calls, sim.log().len());
+        let moved = moved || calls != self.calls || self.past.is_empty();
         let same = |last: &BTreeMap<String, Place>| {
             sim.places().iter().all(|(key, place)| last.get(&key.region) == Some(place))
         };
-        if !self.past.front().is_some_and(|(_, last)| same(last)) {
+        if moved && !self.past.front().is_some_and(|(_, last)| same(last)) {
             let places = sim.places().iter().map(|(key, place)| (key.region.clone(), place.clone()));
             self.past.push_front((now, places.collect()));
         }
