@@ -6,7 +6,7 @@ use saved_template_core::{
     cloud::FRESH,
     debt::{Copy, Evidence, Record, Verdict, judge},
     interest::Interest,
-    world::{Instance, Started},
+    world::Started,
 };
 
 use crate::{
@@ -27,23 +27,25 @@ const SWEEP: i64 = 5000;
 pub(crate) struct Payment {
     record: Record,
     what: What,
-    instance: Instance,
     read: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum What {
-    Start,
+    /// With the machine as it was seen.
+    Start(Started),
     Remove,
     Rewrite,
+    Abort,
 }
 
 impl What {
     const fn label(self) -> &'static str {
         match self {
-            Self::Start => "StartInstances",
+            Self::Start(_) => "StartInstances",
             Self::Remove => "RemoveRecord",
             Self::Rewrite => "RestoreRecord",
+            Self::Abort => "AbortAlone",
         }
     }
 }
@@ -67,7 +69,7 @@ impl Lab {
         let absences = memory.absences.clone();
         let view = self.view(HOME, memory, &Interest { snapshots: true, ..Interest::default() });
         memory.absences = absences;
-        self.abort_alone(memory, &key)?;
+        self.abort_alone(memory)?;
         let instances = view.instances.as_deref().unwrap_or_default();
         let mut debts = Vec::new();
         let mut tagged = BTreeSet::new();
@@ -101,35 +103,44 @@ impl Lab {
                     if !leads && self.now - since < COURTESY {
                         continue;
                     }
-                    Some(What::Start)
+                    Some(What::Start(Started {
+                        previous: instance.state,
+                        launch_time_before: instance.launch_time,
+                    }))
                 }
                 Verdict::Remove(_) => Some(What::Remove),
                 Verdict::Rewrite => Some(What::Rewrite),
             };
             memory.acted.insert(record.capture.clone(), self.now);
             let Some(what) = what else { continue };
-            let payment = Payment { record, what, instance, read: self.now };
-            if let Some(seconds) = self.mishaps.nap(what.label()) {
-                memory.asleep = self.now + seconds * 1000;
-                memory.payment = Some(Box::new(payment));
-                return Err(Halt::Asleep);
-            }
-            self.pay(payment, memory)?;
+            self.set_out(Payment { record, what, read: self.now }, memory)?;
         }
         Ok(())
     }
 
+    /// One call, or the process falls asleep right before it.
+    fn set_out(&mut self, payment: Payment, memory: &mut Memory) -> Result<(), Halt> {
+        if let Some(seconds) = self.mishaps.nap(payment.what.label()) {
+            memory.asleep = self.now + seconds * 1000;
+            memory.payment = Some(Box::new(payment));
+            return Err(Halt::Asleep);
+        }
+        self.pay(payment, memory)
+    }
+
     /// One call, unless the read that it rests on is too old.
     pub(crate) fn pay(&mut self, payment: Payment, memory: &mut Memory) -> Result<(), Halt> {
-        let Payment { record, what, instance, read } = payment;
+        let Payment { record, what, read } = payment;
         if self.now - read > i64::try_from(FRESH.as_millis()).unwrap() {
             return Ok(());
         }
         let (id, key, capture) = (record.instance.to_string(), debt_key(CLUSTER), record.capture.clone());
-        self.truth.under = Some(record.clone());
+        let tags = BTreeMap::from([(key.clone(), record.to_string())]);
+        if !matches!(what, What::Abort) {
+            self.truth.under = Some(record.clone());
+        }
         match what {
-            What::Start => {
-                let before = Started { previous: instance.state, launch_time_before: instance.launch_time };
+            What::Start(before) => {
                 match self.send(HOME, what.label(), &ec2::on_instance("StartInstances", &id))? {
                     Ok(reply) => {
                         let previous = ec2::previous(&reply);
@@ -144,28 +155,26 @@ impl Lab {
                     memory.records.remove(&capture);
                 }
             }
-            What::Rewrite => {
-                let tags = BTreeMap::from([(key, record.to_string())]);
-                _ = self.send(HOME, what.label(), &ec2::tag(&id, &tags))?;
+            What::Rewrite => _ = self.send(HOME, what.label(), &ec2::tag(&id, &tags))?,
+            What::Abort => {
+                if self.send(HOME, what.label(), &ec2::tag(&id, &tags))?.is_ok() {
+                    memory.records.insert(capture.clone(), record);
+                    memory.custody.insert(capture, (self.now, true));
+                }
             }
         }
         Ok(())
     }
 
     /// The process sent the Stop and Kubernetes is silent: the capture is given up by the record alone.
-    fn abort_alone(&mut self, memory: &mut Memory, key: &str) -> Result<(), Halt> {
+    fn abort_alone(&mut self, memory: &mut Memory) -> Result<(), Halt> {
         let alone = |(_, (contact, over)): &(&String, &(i64, bool))| !over && self.now - contact >= ALONE;
         let alone: Vec<String> =
             memory.custody.iter().filter(alone).map(|(capture, _)| capture.clone()).collect();
         for capture in alone {
             let Some(record) = memory.records.get(&capture).cloned() else { continue };
             let aborted = record.aborted(self.time());
-            let tags = BTreeMap::from([(key.to_owned(), aborted.to_string())]);
-            let sent = self.send(HOME, "AbortAlone", &ec2::tag(record.instance.as_str(), &tags))?;
-            if sent.is_ok() {
-                memory.records.insert(capture.clone(), aborted);
-                memory.custody.insert(capture, (self.now, true));
-            }
+            self.set_out(Payment { record: aborted, what: What::Abort, read: self.now }, memory)?;
         }
         Ok(())
     }

@@ -81,10 +81,12 @@ pub(crate) struct Story {
     pub(crate) standby: bool,
     pub(crate) back_after: i64,
     pub(crate) stop_seconds: i64,
+    /// Until a snapshot of a new image begins.
+    pub(crate) begin_seconds: i64,
 }
 
 /// Every effect that a mishap can meet.
-pub(crate) const LABELS: [&str; 38] = [
+pub(crate) const LABELS: [&str; 50] = [
     "finalizer",
     "status",
     "settle",
@@ -119,11 +121,23 @@ pub(crate) const LABELS: [&str; 38] = [
     "finalizer off",
     "RestoreRecord",
     "AbortAlone",
-    // The same again: a save has many of them.
+    // The same again: a save has many of them, or hardly ever one.
     "status",
     "StopInstances",
     "CreateImage",
     "StartInstances",
+    "WithdrawRestartRecord",
+    "WithdrawRestartRecord",
+    "announce WithdrawRestartRecord",
+    "announce WithdrawRestartRecord",
+    "DeleteSnapshot",
+    "DeleteSnapshot",
+    "DeleteSnapshot",
+    "DeleteSnapshot",
+    "announce DeleteSnapshot",
+    "announce DeleteSnapshot",
+    "announce DeleteSnapshot",
+    "announce DeleteSnapshot",
 ];
 
 struct Dice(u64);
@@ -158,6 +172,7 @@ impl Story {
             standby: false,
             back_after: 5,
             stop_seconds: 30,
+            begin_seconds: 4,
         }
     }
 
@@ -235,8 +250,21 @@ impl Story {
             }
             "DeleteSnapshot" => {
                 self.deletes = true;
-                self.misfortune = Some(Misfortune::SnapshotFails);
-                self.deeds.push((240, Deed::Delete));
+                if dice.roll(4) == 0 {
+                    self.misfortune = Some(Misfortune::SnapshotFails);
+                    self.deeds.push((240, Deed::Delete));
+                } else {
+                    // They appear once their image is deregistered.
+                    self.way = dice.one_of(&[Way::NoReboot, Way::StoppedAlready]);
+                    self.begin_seconds = 60;
+                    let at = dice.between(20, 60);
+                    self.deeds.push((at, Deed::Delete));
+                }
+            }
+            // Its owner stops the machine once it is given back, before its record is off it.
+            "RemoveRecord" => {
+                let at = dice.between(55, 110);
+                self.deeds.push((at, Deed::UserStops));
             }
             // Its owner stops the machine once it is given back, before its record is off it.
             "RemoveRecord" => {
@@ -287,6 +315,7 @@ impl Story {
         (lab.jumps, lab.haze, lab.back_after) = (true, Haze::new(self.lag, self.seed), Some(self.back_after));
         lab.mishaps.planned.clone_from(&self.mishaps);
         lab.sim.config_mut().stop = self.stop_seconds * 1000;
+        lab.sim.config_mut().snapshot_lag = self.begin_seconds * 1000;
         if self.twin {
             lab.processes.push(Process::new());
         }
