@@ -266,11 +266,6 @@ impl Story {
                 let at = dice.between(55, 110);
                 self.deeds.push((at, Deed::UserStops));
             }
-            // Its owner stops the machine once it is given back, before its record is off it.
-            "RemoveRecord" => {
-                let at = dice.between(55, 110);
-                self.deeds.push((at, Deed::UserStops));
-            }
             "RestoreRecord" => {
                 (self.way, self.stop_seconds) = (dice.one_of(&[Way::Stop, Way::StopUntilAvailable]), 30);
                 let at = dice.between(44, 50);
