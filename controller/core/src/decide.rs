@@ -128,6 +128,8 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
 const RARELY: Duration = Duration::from_hours(2);
 
 #[cfg(test)]
+mod finalizer;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod tests;
