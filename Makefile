@@ -39,7 +39,7 @@ SMALL := $(CORE) --test small -- --ignored --nocapture --exact
 
 # A larger cache of the C library's malloc: a quarter less time.
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
-model: ## Random double faults and exhaustive small worlds at length: about 8 minutes on two idle cores; a table is printed last
+model: ## Random double faults and exhaustive small worlds at length: about a quarter of an hour on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
 	@$(SMALL) small_worlds_at_length
 	@$(WORLD) walk::many_more_walks
