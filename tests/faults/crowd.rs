@@ -5,7 +5,7 @@ use ec2sim::{ACCOUNT, Effect, Fault, InstanceState, When};
 use futures::{StreamExt as _, stream};
 use kube::api::{ListParams, PostParams};
 use saved_template_api::SavedTemplate;
-use saved_template_tests::{Lab, assert_holds};
+use saved_template_tests::{Lab, assert_holds, is};
 
 use crate::{HOME, template, truth};
 
@@ -43,6 +43,8 @@ async fn s6_a_process_that_starts_among_two_thousand_objects_gives_a_machine_bac
     };
     let seen = objects.iter().filter(is_seen).count();
     assert_holds("L3", seen < MANY, || format!("the machine waited until {seen} objects were looked at"));
-    lab.ready("owed").await.unwrap();
+    // The others have their turns before it.
+    let is_ready = |object: &SavedTemplate| is(object, "Ready", "True", None);
+    lab.until("owed", Duration::from_mins(10), "Ready", is_ready).await.unwrap();
     truth::assert_given_back(&lab, &id);
 }
