@@ -46,9 +46,9 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(namespace: &str, test: &str, cell: &str) -> Self {
+    async fn set(namespace: &str, test: &str, cell: Option<&Cell>) -> Self {
         let lab = Lab::quick(namespace).await.unwrap().of_test(test);
-        lab.cell(cell);
+        lab.cell(&cell.map_or_else(|| "reference".to_owned(), Cell::to_string));
         let machine = lab.machine(MACHINE);
         let proxy = Proxy::start(lab.kubeconfig()).await.unwrap();
         Self { lab, proxy, machine }
@@ -110,8 +110,7 @@ pub(crate) async fn save(
     reference: Option<&Deeds>,
 ) -> Option<Told> {
     let started = Instant::now();
-    let stage =
-        Stage::set(namespace, test, &cell.map_or_else(|| "reference".to_owned(), Cell::to_string)).await;
+    let stage = Stage::set(namespace, test, cell).await;
     let Stage { lab, proxy, machine } = &stage;
     let mut controller = stage.controller();
     if let Some(cell) = cell {
@@ -140,8 +139,7 @@ pub(crate) async fn delete(
     reference: Option<&Deeds>,
 ) -> Option<Told> {
     let started = Instant::now();
-    let stage =
-        Stage::set(namespace, test, &cell.map_or_else(|| "reference".to_owned(), Cell::to_string)).await;
+    let stage = Stage::set(namespace, test, cell).await;
     let Stage { lab, proxy, machine } = &stage;
     let mut saver = stage.controller();
     lab.apply(&(quickstart(lab) + "  deletionPolicy: Delete\n")).await.unwrap();
