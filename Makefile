@@ -50,7 +50,6 @@ replay: ## Runs one history of `make model` again, and the smallest that still f
 
 # On a stable compiler. With libFuzzer: cargo +nightly fuzz run objects -- -max_total_time=600 (or debts, manifests).
 fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise
-	REPLIES=$(shell expr $(or $(INPUTS),1000000) / 80) cargo test --quiet --workspace --lib wire::hostile
 	cargo run --manifest-path fuzz/Cargo.toml --bin soak -- $(or $(INPUTS),1000000) $(or $(LIMIT),600) $(or $(SEED),1)
 
 check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart

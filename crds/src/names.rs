@@ -43,6 +43,8 @@ pub mod tag {
     pub const ADOPTED_FROM: &str = "savedtemplate.dev/adopted-from";
     /// Set to `true` on an image that stays for good.
     pub const RETAINED: &str = "savedtemplate.dev/retained";
+    /// Why the attempt that made the image failed: it is never served, nor adopted.
+    pub const FAILED: &str = "savedtemplate.dev/failed";
     /// Set to `true` by whoever allows us to stop an instance.
     pub const ALLOW: &str = "savedtemplate.dev/allow";
     /// What the key of a restart debt begins with, whoever owes it.

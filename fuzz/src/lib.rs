@@ -1,9 +1,12 @@
-//! Hostile input, without end: the bodies of the property tests in `controller/core/tests/world/hostile`.
+//! Hostile input, without end: the bodies of the property tests in `controller/core/tests/world/hostile`, and of
+//! those of EC2's replies in `controller/ec2/src/wire`.
 //!
 //! `make fuzz` runs them on a stable compiler with a seed; `cargo +nightly fuzz run objects -- -max_total_time=600` lets
 //! libFuzzer look for what they have not met.
 #[path = "../../controller/core/tests/world/hostile/body.rs"]
 mod body;
+#[path = "../../controller/ec2/src/wire/replies.rs"]
+mod damage;
 #[path = "../../controller/core/tests/world/hostile/dice.rs"]
 mod dice;
 #[path = "../../controller/core/tests/world/hostile/laws.rs"]
@@ -12,8 +15,11 @@ mod laws;
 mod objects;
 #[path = "../../controller/core/tests/world/hostile/schema.rs"]
 mod schema;
+mod wire;
 #[path = "../../controller/core/tests/world/hostile/worlds.rs"]
 mod worlds;
+
+use saved_template_ec2::Ec2;
 
 /// Any object before any world.
 pub fn objects(data: &[u8]) {
@@ -29,4 +35,10 @@ pub fn debts(data: &[u8]) {
 /// Any JSON as an object: one whose text was damaged, read as the controller reads it, then decided upon.
 pub fn manifests(data: &[u8]) {
     body::manifest(data);
+}
+
+/// Any reply of EC2: a good one that was damaged on its way, read by the client of the controller.
+pub fn replies(data: &[u8]) {
+    let clock = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    clock.unwrap().block_on(damage::law(data, wire::ec2));
 }

@@ -24,10 +24,11 @@ fn main() {
     };
     let (inputs, seconds, seed) = (argument(1, 1_000_000), argument(2, 600), argument(3, 1));
     type Target = (&'static str, fn(&[u8]));
-    let targets: [Target; 3] = [
+    let targets: [Target; 4] = [
         ("debts", saved_template_fuzz::debts),
         ("objects", saved_template_fuzz::objects),
         ("manifests", saved_template_fuzz::manifests),
+        ("replies", saved_template_fuzz::replies),
     ];
     let mut failed = false;
     for (name, body) in targets {

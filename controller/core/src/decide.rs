@@ -132,4 +132,6 @@ mod finalizer;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod tests;

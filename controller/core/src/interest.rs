@@ -15,7 +15,7 @@ use crate::{
     cloud::FRESH,
     debt::UNTAGGED_AFTER,
     decide::Subject,
-    fold::NOT_SHOWN,
+    fold::{NOT_SHOWN, is_good},
     needs::{LATER, SOON},
     own::Estate,
     scene::{Scene, seconds_between},
@@ -123,7 +123,9 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     let open = scene.open_capture();
     let id = scene.instance_id();
     let row = scene.home_row();
+    // What a failed capture left is not what is wanted: the machine is looked at for the next attempt.
     let settled = open.is_none()
+        && is_good(scene.capture())
         && row.is_some_and(|row| {
             row.image_id.is_some()
                 && row.revision == Some(scene.revision())
@@ -245,6 +247,10 @@ mod tests {
         status.regions[0].image_id = None;
         status.capture.as_mut().unwrap().reason = Some("InstanceBusy".into());
         assert_eq!(home(&status, 900).names, ["earthquake-analysis"]);
+        // Also where EC2 made its image: the machine ran again before every snapshot had begun.
+        let mut spoilt = finished();
+        spoilt.capture.as_mut().unwrap().reason = Some("DowntimeExceeded".into());
+        assert_eq!(home(&spoilt, 900).names, ["earthquake-analysis"]);
     }
 
     #[test]

@@ -25,6 +25,11 @@ pub(crate) fn is_retained(tags: &Tags) -> bool {
     tags.get(tag::RETAINED).is_some_and(|value| value == "true")
 }
 
+/// Whether it is marked as what a failed attempt left.
+pub(crate) fn is_of_failed_attempt(tags: &Tags) -> bool {
+    tags.contains_key(tag::FAILED)
+}
+
 fn is(tags: &Tags, key: &str, value: &str) -> bool {
     tags.get(key).is_some_and(|found| found == value)
 }

@@ -20,6 +20,7 @@ use crate::{Ec2, Fleet, Use};
 mod hostile;
 mod preflight;
 mod reads;
+mod replies;
 mod upkeep;
 mod writes;
 

@@ -329,6 +329,28 @@ fn running_alone_never_pays_a_debt() {
 }
 
 #[test]
+fn ec2_counts_launches_in_whole_seconds_and_one_in_the_second_of_the_plan_was_before_it() {
+    for (launch, paid) in [(-1, false), (0, false), (1, true)] {
+        let verdict = judged(&started(launch), &[], &barrier(), 50);
+        assert_eq!(verdict == Verdict::Remove(Settled::Paid), paid, "{launch}");
+    }
+}
+
+#[test]
+fn a_start_leaves_once_the_second_of_the_last_snapshot_is_over() {
+    let ours = stopped_at(Some(at(20)));
+    let images = [image(CAPTURE, ImageState::Pending)];
+    assert_eq!(judged(&ours, &images, &barrier(), 35), Verdict::Wait);
+    assert_eq!(due_for(&judged(&ours, &images, &barrier(), 36)), Some(Due::SnapshotsStarted));
+}
+
+#[test]
+fn somebody_elses_stop_is_told_from_ours() {
+    assert!(!stopped_by_somebody(&record(), &stopped_at(Some(at(20)))));
+    assert!(stopped_by_somebody(&record(), &stopped_at(Some(at(-30)))));
+}
+
+#[test]
 fn a_terminated_machine_owes_nothing_and_an_unknown_id_is_believed_the_third_time() {
     let terminated = Instance { state: InstanceState::Terminated, ..running() };
     assert_eq!(judged(&terminated, &[], &[], 50), Verdict::Void);

@@ -1,5 +1,5 @@
 //! What consumers read, and the history: which revisions there are, and which of them is served.
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
@@ -16,7 +16,7 @@ use crate::{
         is_good,
     },
     needs::record::passed,
-    own::revision_of,
+    own::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},
 };
@@ -32,8 +32,11 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
     let mut all: BTreeMap<i32, RevisionStatus> =
         scene.status.revisions.drain(..).map(|entry| (entry.revision, entry)).collect();
     for region in scene.regions_ever() {
-        for image in scene.our_images(&region).unwrap_or_default() {
-            let usable = matches!(image.state, ImageState::Available | ImageState::Disabled);
+        let mut images = scene.our_images(&region).unwrap_or_default();
+        images.sort_by_key(|image| (Reverse(attempt_of(&image.tags)), image.created));
+        for image in images {
+            let usable = matches!(image.state, ImageState::Available | ImageState::Disabled)
+                && !is_of_failed_attempt(&image.tags);
             if let Some(revision) = revision_of(&image.tags).filter(|_| usable) {
                 let new = || RevisionStatus {
                     consistency: Consistency::Adopted,
@@ -57,7 +60,7 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
     let rest: Vec<RevisionStatus> = all.into_values().rev().collect();
     let (mine, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| Some(entry.revision) == active);
     scene.status.revisions = mine.into_iter().chain(others).take(KEPT).collect();
-    scene.status.revisions.sort_by_key(|entry| std::cmp::Reverse(entry.revision));
+    scene.status.revisions.sort_by_key(|entry| Reverse(entry.revision));
     if newest > 0 {
         scene.status.latest_revision = Some(newest.max(scene.status.latest_revision.unwrap_or(0)));
     }

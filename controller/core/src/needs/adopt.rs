@@ -1,25 +1,36 @@
 //! What is there already is ours to serve, before anything is asked about the machine.
+use std::cmp::Reverse;
+
 use saved_template_api::{
     Reason,
     names::{self, tag},
-    status::{RegionRole, RegionState, RegionStatus},
+    status::{RegionRole, RegionState, RegionStatus, RevisionState},
 };
 
 use crate::{
     needs::Unmet,
-    own::{attempt_of, revision_of},
+    own::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},
 };
 
-/// The home image of the wanted revision: by owner tags and EC2's own fields (§8).
+/// The home image of the wanted revision: by owner tags and EC2's own fields (§8). What a failed attempt left is none;
+/// an attempt is followed by another only if it failed, so that of two images the later attempt's is the good one.
 fn home_image<'a>(scene: &Scene<'a>) -> Option<&'a Image> {
+    let revision = scene.subject.spec.revision;
+    let known = scene.status.revisions.iter().find(|entry| entry.revision == revision);
+    if known.is_some_and(|entry| entry.state == RevisionState::Failed) {
+        return None;
+    }
     let usable = |image: &&Image| {
-        revision_of(&image.tags) == Some(scene.subject.spec.revision)
+        revision_of(&image.tags) == Some(revision)
+            && !is_of_failed_attempt(&image.tags)
             && matches!(image.state, ImageState::Pending | ImageState::Available | ImageState::Disabled)
     };
     let images = scene.our_images(scene.home())?.into_iter().filter(usable);
-    images.min_by_key(|image| (image.state == ImageState::Disabled, image.created))
+    images.min_by_key(|image| {
+        (image.state == ImageState::Disabled, Reverse(attempt_of(&image.tags)), image.created)
+    })
 }
 
 /// Takes an image over that no capture of this status made: the object was applied again, its status was lost, or an

@@ -12,6 +12,7 @@ use saved_template_api::{
 
 use crate::{
     debt::later,
+    fold,
     needs::{LATER, Unmet, record::passed},
     scene::Scene,
     step::{CopyRequest, Step},
@@ -27,7 +28,8 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let home = scene.home_row()?.clone();
-    let source = home.image_id.filter(|_| home.state == RegionState::Available)?;
+    let is_good = home.state == RegionState::Available && fold::is_good(scene.capture());
+    let source = home.image_id.filter(|_| is_good)?;
     let wanted: Vec<Region> = scene.subject.spec.regions.iter().map(|region| region.name.clone()).collect();
     let mut soonest = LATER;
     for region in &wanted {

@@ -8,10 +8,10 @@ use crate::{
         LATER, SOON, Unmet,
         removal::{held_up, is_fresh_in, pause_left_of},
     },
-    own::is_retained,
+    own::{is_of_failed_attempt, is_retained},
     scene::Scene,
     step::Step,
-    world::{ImageState, Tags},
+    world::{Image, ImageState, Tags},
 };
 
 /// `CreateTags` and `DeleteTags` take so many resources.
@@ -69,6 +69,25 @@ fn things<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
     Some(images.chain(snapshots).filter(|thing| scene.holds(thing.tags)).collect())
 }
 
+/// The image of a failed attempt says so itself: the status can be lost, and nobody may serve it then.
+fn failed(scene: &Scene<'_>, region: &Region) -> Option<Step> {
+    let capture = scene.status.capture.as_ref()?;
+    // Somebody may have written anything into the status.
+    let is_word =
+        |reason: &&String| reason.len() <= 64 && reason.chars().all(|letter| letter.is_ascii_alphanumeric());
+    let reason = Some(capture.reason.as_ref()?).filter(is_word);
+    let reason = reason.map_or_else(|| Reason::Failed.name().to_owned(), Clone::clone);
+    let its = |image: &&Image| {
+        image.tags.get(tag::CAPTURE) == Some(&capture.id)
+            && !is_of_failed_attempt(&image.tags)
+            && image.state != ImageState::Failed
+            && scene.holds(&image.tags)
+    };
+    let image = scene.our_images(region)?.into_iter().find(its)?;
+    let tags = [(tag::FAILED.to_owned(), reason)].into();
+    Some(Step::TagImages { region: region.clone(), resources: vec![image.id.to_string()], tags })
+}
+
 /// The next change in a region; none if it is in line, or cannot be read.
 fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
     let things = things(scene, region)?;
@@ -82,6 +101,9 @@ fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
         ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         return Some(Step::TagImages { region: region.clone(), resources, tags });
+    }
+    if let Some(step) = failed(scene, region) {
+        return Some(step);
     }
     let spec = scene.subject.spec;
     let users = spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));

@@ -68,6 +68,16 @@ impl Lab {
             "Ready while a machine is down\n{}",
             self.story()
         );
+        if let Some(failed) = capture.filter(|capture| capture.reason.is_some()) {
+            for (region, place) in self.sim.places().iter().filter(|(key, _)| key.region != HOME) {
+                let its = |image: &ec2sim::Image| image.tags.get(tag::CAPTURE) == Some(&failed.id);
+                assert!(
+                    !place.images.values().any(its),
+                    "{region:?} has a copy of what failed\n{}",
+                    self.story()
+                );
+            }
+        }
         for served in &status.images {
             let place = self.sim.place(ec2sim::ACCOUNT, served.region.as_str()).unwrap();
             let image = &place.images[served.image_id.as_str()];

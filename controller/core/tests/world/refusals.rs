@@ -62,7 +62,7 @@ fn a_copy_that_fails_is_made_again_under_another_name_without_stopping_anything(
 #[test]
 fn snapshots_that_begin_after_the_machine_was_given_back_make_no_image_that_is_served() {
     for second in [20, 80, 1000, 1850] {
-        let mut lab = Lab::new(PLAIN);
+        let mut lab = Lab::new(COPIES);
         lab.sim.config_mut().snapshot_lag = 1_900_000;
         lab.sim.config_mut().start_before_capture_fails_image = false;
         lab.until(100, "asked for", |lab| lab.count("CreateImage") == 1);
@@ -73,6 +73,7 @@ fn snapshots_that_begin_after_the_machine_was_given_back_make_no_image_that_is_s
         lab.run(600);
         assert_given_back(&lab, "late");
         assert!(lab.object.as_ref().unwrap().status.images.is_empty(), "{second}");
+        assert_eq!(lab.count("CopyImage"), 0, "{second}");
         assert_eq!(lab.condition("Stalled").0, "True", "{second}");
     }
 }

@@ -156,11 +156,19 @@ fn allowed(step: &Step, object: &Object, status: &SavedTemplateStatus, world: &W
         Step::Tag { .. } | Step::CopyImage { .. } => {}
         Step::Untag { .. } => assert!(status.capture.as_ref().unwrap().stop_requested_time.is_none()),
         Step::TagImages { region, resources, tags } => {
-            let known = [tag::CLUSTER, tag::HOLDER, tag::RETAINED];
+            let known = [tag::CLUSTER, tag::HOLDER, tag::RETAINED, tag::FAILED];
             let wanted = |key: &String| {
                 object.spec.tags.iter().any(|tag| tag.key == *key) || known.contains(&key.as_str())
             };
             assert!(tags.keys().all(wanted), "{tags:?}");
+            if let Some(why) = tags.get(tag::FAILED) {
+                let capture = object.status.capture.as_ref().unwrap();
+                assert!(status.capture.as_ref().unwrap().reason.is_some());
+                assert!(why.len() <= 64 && why.chars().all(|letter| letter.is_ascii_alphanumeric()));
+                let of_it =
+                    |id: &String| ours_tags(world, object, region, id).get(tag::CAPTURE) == Some(&capture.id);
+                assert!(resources.iter().all(of_it), "{resources:?}");
+            }
             for id in resources {
                 ours(world, object, region, id);
             }
