@@ -111,7 +111,7 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
         }
     }
     let plan = plan::need(scene)?;
-    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some() || scene.open_capture().is_some()) {
+    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some()) {
         return Ok(plan);
     }
     Ok(rest(scene, plan))
@@ -120,7 +120,7 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
 /// As long as a machine is owed there is something for us to do, whatever else waits for somebody.
 pub(crate) fn while_owed(scene: &Scene<'_>, unmet: Unmet) -> Unmet {
     let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
-    if owed { Unmet { waits: Waits::ForUs, look_again: unmet.look_again.min(LATER), ..unmet } } else { unmet }
+    if owed { Unmet { waits: Waits::ForUs, ..unmet } } else { unmet }
 }
 
 /// What is done around the images that are there: nothing of it while the object is suspended, or is another cluster's.

@@ -56,6 +56,37 @@ fn the_record_is_written_and_read_as_the_protocol_spells_it() {
 }
 
 #[test]
+fn what_a_machine_waits_for_is_read_as_it_was_written() {
+    for awaits in [Awaits::Snapshots, Awaits::Image, Awaits::Nothing] {
+        let record = Record { awaits, ..record() };
+        assert_eq!(record.to_string().parse(), Ok(record));
+    }
+    assert!(Unreadable.to_string().contains("restart record"));
+}
+
+#[test]
+fn a_hard_stop_has_a_minute_to_leave_and_its_image_four_but_for_the_last_minute_before_d() {
+    for (now, image_by) in [(700, 940), (1500, 1740), (1600, 1740)] {
+        let forced = record().forced(at(now));
+        assert_eq!((forced.stop_by, forced.image_by), (at(now + 60), at(image_by)), "{now}");
+        assert!(forced.is_forced());
+        assert_eq!((forced.planned, forced.start_by), (record().planned, record().start_by));
+    }
+    assert!(!record().is_forced());
+}
+
+#[test]
+fn an_image_is_that_of_a_capture_by_its_tag_and_the_machine_that_ec2_names() {
+    let of = |capture: &str, source: Option<&str>| {
+        let source_instance = source.map(|id| id.parse().unwrap());
+        record().made(&Image { source_instance, ..image(capture, ImageState::Pending) })
+    };
+    assert!(of(CAPTURE, Some("i-0123456789abcdef0")) && of(CAPTURE, None));
+    assert!(!of(CAPTURE, Some("i-0fedcba9876543210")));
+    assert!(!of(EARLIER_CAPTURE, Some("i-0123456789abcdef0")) && !of(EARLIER_CAPTURE, None));
+}
+
+#[test]
 fn what_is_not_quite_a_record_is_refused() {
     let good = record().to_string();
     let bad = [

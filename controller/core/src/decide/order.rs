@@ -80,6 +80,26 @@ fn an_image_that_is_not_served_is_not_copied() {
     }
 }
 
+/// A save that is over, whose image is gone and whose copy is not wanted any more.
+#[test]
+fn what_moves_by_itself_is_looked_at_soon_although_something_else_waits_for_somebody() {
+    let mut status = imaging();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
+    let home = &mut status.regions[0];
+    (home.image_id, home.state) = ("ami-0123456789abcdef0".parse().ok(), RegionState::Missing);
+    let spec = SavedTemplateSpec {
+        regions: vec![],
+        removed_region_policy: saved_template_api::spec::RemovedRegionPolicy::Delete,
+        ..plain()
+    };
+    let seen = world(at(400), vec![running()], vec![], vec![]);
+    let decision = decide(subject(&spec, &status), &seen, at(400)).unwrap();
+    assert_eq!(told(&decision, ConditionType::Ready).1, "ImageMissing");
+    assert!(decision.look_again <= Duration::from_secs(5), "{:?}", decision.look_again);
+}
+
 /// An image of an attempt at revision 1, made at a time.
 fn made_by(attempt: i32, seconds: i64) -> crate::world::Image {
     let mut made = owned(image(CAPTURE, ImageState::Available));
