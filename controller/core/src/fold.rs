@@ -8,8 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
     condition::cut,
-    spec::CaptureMode,
-    status::{CaptureStatus, Consistency, RegionState, RegionStatus, SourceStatus},
+    spec::{CaptureMode, RestartWhen},
+    status::{
+        CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionState, RegionStatus,
+        SourceStatus,
+    },
 };
 
 pub(crate) use images::{MOST_ROWS, NOT_SHOWN};
@@ -45,6 +48,7 @@ pub(crate) fn images(scene: &mut Scene<'_>) {
     }
     barrier(scene);
     close(scene);
+    learn(scene);
     revisions::revisions(scene);
     // A capture that is over gives way to the revision that is wanted by now: from here on the rows are those of that one,
     // or its image would be copied under the wanted one's name.
@@ -284,6 +288,40 @@ fn close(scene: &mut Scene<'_>) {
     };
     if capture.debt.is_none() && is_over {
         capture.completion_time = Some(now);
+    }
+}
+
+/// The row of a template whose machine waits for the image, whatever its spec says.
+pub(crate) const PATIENCE: &str = "RestartWhen";
+
+/// Whether EC2 has failed an image of this template since its machine was started before the image was done.
+pub(crate) fn is_patient(scene: &Scene<'_>) -> bool {
+    scene.status.preflight.iter().any(|row| row.check == PATIENCE)
+}
+
+pub(crate) fn patience() -> PreflightCheck {
+    let message = "EC2 failed an image of this template (Client.InstanceTerminated) when its machine was started: it waits \
+                   for the image from now on, as with spec.capture.restartWhen ImageAvailable";
+    PreflightCheck {
+        check: PATIENCE.to_owned(),
+        region: None,
+        result: CheckResult::Warning,
+        message: Some(message.to_owned()),
+    }
+}
+
+/// §5: where the barrier was not enough for EC2, the next machine waits for its image. The status remembers it.
+fn learn(scene: &mut Scene<'_>) {
+    let too_early = |capture: &CaptureStatus| {
+        let touched = capture.message.as_ref().is_some_and(|why| why.contains("Client.InstanceTerminated"));
+        touched
+            && capture.reason.as_deref() == Some(Reason::ImageFailed.name())
+            && capture.restart_when == RestartWhen::SnapshotsStarted
+            && capture.source_restored_time.is_some()
+    };
+    if scene.status.capture.as_ref().is_some_and(too_early) && !is_patient(scene) {
+        scene.status.preflight.truncate(MAX_CHECKS.saturating_sub(1));
+        scene.status.preflight.push(patience());
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
-    spec::CaptureMode,
+    spec::{CaptureMode, RestartWhen},
     status::{CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
 };
 
@@ -166,7 +166,9 @@ fn write(
     let id = capture_id(scene, attempts);
     let mode = spec.capture.mode_or_default();
     let stops = mode == CaptureMode::Stop && instance.state != InstanceState::Stopped;
-    let awaits = if stops { awaits(spec.capture.restart_when) } else { Awaits::Nothing };
+    let restart_when =
+        if fold::is_patient(scene) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
+    let awaits = if stops { awaits(restart_when) } else { Awaits::Nothing };
     let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (spec.capture.stop.timeout_seconds, max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();
@@ -179,7 +181,7 @@ fn write(
         attempts,
         disruptions,
         mode,
-        restart_when: spec.capture.restart_when,
+        restart_when,
         max_downtime_seconds,
         exclude_device_names: excluded,
         on_stop_timeout: spec.capture.stop.on_timeout,

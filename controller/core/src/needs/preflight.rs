@@ -329,7 +329,9 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
     ];
     let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
-    holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).collect()
+    let patience = fold::is_patient(scene).then(fold::patience);
+    let patience = patience.map(|row| noted(&row.check, row.result, row.message.unwrap_or_default()));
+    holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).chain(patience).collect()
 }
 
 fn state(instance: &Instance) -> Finding {

@@ -1,4 +1,5 @@
 //! What a failed attempt leaves in EC2: an image that is available, of a machine that ran before its snapshots began.
+use ec2sim::{ACCOUNT, Effect, Fault};
 use saved_template_api::SavedTemplateStatus;
 use serde_json::json;
 
@@ -72,4 +73,27 @@ fn its_revision_has_no_image_when_it_is_wanted_again_and_it_goes_with_its_object
     lab.object.as_mut().unwrap().deleting = true;
     lab.until(4000, "gone", |lab| lab.object.is_none());
     assert!(available(&lab, HOME).is_empty());
+}
+
+#[test]
+fn a_template_whose_image_ec2_failed_since_its_machine_was_started_waits_for_its_images_from_then_on() {
+    let told = |lab: &Lab| status(lab).preflight.iter().filter(|row| row.check == "RestartWhen").count();
+    let fails = |code: &str| {
+        let mut lab = Lab::new(&spec(&json!({})));
+        let fail = Effect::FailImage { code: code.into(), message: "m".into(), after_ms: Some(120_000) };
+        lab.sim.add_fault(Fault::new("CreateImage", fail).nth(1));
+        lab.until(4000, "failed", |lab| lab.condition("Stalled").0 == "True");
+        lab
+    };
+    assert_eq!(told(&fails("Client.InternalError")), 0, "no start was to blame");
+    let mut lab = fails("Client.InstanceTerminated");
+    assert_eq!(told(&lab), 1, "{}", lab.story());
+    for revision in [2, 3] {
+        edit(&mut lab, &json!({"revision": revision}));
+        ready(&mut lab);
+        let id = served(&lab, HOME).unwrap().1;
+        let image = &lab.sim.place(ACCOUNT, HOME).unwrap().images[&id];
+        assert!(image.available_at.unwrap() <= lab.instance().launch_time, "{revision}\n{}", lab.story());
+        assert_eq!(told(&lab), 1, "{revision}");
+    }
 }
