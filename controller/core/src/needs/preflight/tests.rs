@@ -1,13 +1,16 @@
 //! What is refused before anything is written to EC2, and in which words.
 use std::sync::Arc;
 
-use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find, names, status::CheckResult};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, status::CheckResult,
+};
 
 use super::*;
 use crate::{
     decide::{Decision, decide},
     refusal::Refusal,
-    sample::{CAPTURE, OWNER, at, image, owned, plain, running, snapshot, spec, subject, world},
+    sample::{CAPTURE, OWNER, at, image, owned, plain, planned, running, snapshot, spec, subject, world},
     world::{Image, ImageState, Probe, SnapshotState, Volume, World},
 };
 
@@ -129,6 +132,11 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         assert_eq!(decision.step, None, "{reason}");
         assert!(ways_on.iter().any(|way| validated.message.contains(way)), "{reason}: {}", validated.message);
         assert!(decision.status.capture.is_none(), "{reason}");
+        // What is over by itself is asked again soon; so is a machine that somebody may just have made.
+        let is = |kind| find(&decision.status.conditions, kind).is_some();
+        let busy = reason == "InstanceBusy";
+        assert_eq!((is(ConditionType::Reconciling), is(ConditionType::Stalled)), (busy, !busy), "{reason}");
+        assert_eq!(decision.look_again <= LATER, busy || reason == "InstanceNotFound", "{reason}");
     }
 }
 
@@ -144,6 +152,9 @@ fn a_machine_that_may_be_stopped_is_planned_and_the_rows_say_what_is_not_known()
         .map(|row| row.check.as_str())
         .collect();
     assert_eq!(unknown, ["CopyImagePermitted"], "what cannot be tried is unknown, never passed");
+    for row in &decision.status.preflight {
+        assert_eq!(row.message.is_none(), row.result == CheckResult::Passed, "{row:?}");
+    }
 }
 
 #[test]
@@ -201,6 +212,7 @@ fn a_machine_named_by_id_is_found_by_id_alone() {
     let decision = decide(subject(&by_id, &status), &seen(gone), at(0)).unwrap();
     let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
     assert_eq!(validated.reason, "InstanceTerminated");
+    assert!(validated.message.contains("name a machine that exists"));
 }
 
 #[test]
@@ -211,4 +223,262 @@ fn instances_that_cannot_be_read_are_waited_for() {
     assert_eq!(decision.step, None);
     let is = |kind| find(&decision.status.conditions, kind).is_some();
     assert!(is(ConditionType::Reconciling) && !is(ConditionType::Stalled));
+}
+
+#[test]
+fn a_machine_of_the_past_that_had_the_name_is_not_in_the_way() {
+    let id = "i-0fedcba9876543210".parse().unwrap();
+    let gone = Instance { id, state: InstanceState::Terminated, ..running() };
+    assert!(looked(&world(at(0), vec![gone, running()], vec![], vec![])).step.is_some());
+}
+
+/// The sample machine's template with something in `spec.capture`.
+fn capturing(capture: &str) -> SavedTemplateSpec {
+    spec(&format!(
+        r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, "capture": {capture}}}"#
+    ))
+}
+
+/// How the row of a check came out.
+fn row(spec: &SavedTemplateSpec, world: &World, check: &str) -> (CheckResult, String) {
+    let decision = decide(subject(spec, &SavedTemplateStatus::default()), world, at(0)).unwrap();
+    let row = decision.status.preflight.iter().find(|row| row.check == check);
+    let row = row.unwrap_or_else(|| panic!("no row {check}"));
+    (row.result, row.message.clone().unwrap_or_default())
+}
+
+#[test]
+fn what_only_a_stop_or_a_reboot_would_hurt_is_judged_by_what_will_be_done() {
+    use CheckResult as C;
+    let member = || with_tag("aws:autoscaling:groupName");
+    let stopped = || Instance { state: InstanceState::Stopped, ..member() };
+    for (mode, machine, group, spot) in [
+        ("Stop", member(), C::Failed, C::Failed),
+        ("Reboot", member(), C::Warning, C::Passed),
+        ("NoReboot", member(), C::Passed, C::Passed),
+        ("Stop", stopped(), C::Passed, C::Passed),
+        ("Reboot", stopped(), C::Passed, C::Passed),
+        ("NoReboot", stopped(), C::Passed, C::Passed),
+    ] {
+        let spec = capturing(&format!(r#"{{"mode": "{mode}"}}"#));
+        let spot_machine = Instance { lifecycle: Some("spot".into()), ..machine.clone() };
+        let what = format!("{mode} {:?}", machine.state);
+        assert_eq!(row(&spec, &seen(machine), "AutoScaling").0, group, "{what}");
+        assert_eq!(row(&spec, &seen(spot_machine), "OnDemand").0, spot, "{what}");
+    }
+}
+
+#[test]
+fn a_device_that_is_left_out_is_there_and_is_not_the_root() {
+    for (device, result, way) in [
+        ("/dev/xvda", CheckResult::Failed, "is the root device"),
+        ("/dev/sdz", CheckResult::Failed, "has no device /dev/sdz (it has /dev/xvda, /dev/xvdb)"),
+        ("/dev/xvdb", CheckResult::Passed, ""),
+    ] {
+        let spec = capturing(&format!(r#"{{"excludeDeviceNames": ["{device}"]}}"#));
+        let (found, message) = row(&spec, &seen(running()), "Devices");
+        assert_eq!(found, result, "{device}");
+        assert!(message.contains(way), "{message}");
+    }
+}
+
+#[test]
+fn a_stop_timeout_that_cannot_count_in_full_is_told() {
+    let warned = |capture: &str| {
+        let status = SavedTemplateStatus::default();
+        let decision = decide(subject(&capturing(capture), &status), &seen(running()), at(0)).unwrap();
+        let row = decision.status.preflight.into_iter().find(|row| row.check == "StopTimeout");
+        row.and_then(|row| row.message)
+    };
+    assert_eq!(warned("{}"), None);
+    let text = warned(r#"{"maxDowntimeSeconds": 300, "stop": {"timeoutSeconds": 600}}"#).unwrap();
+    assert!(text.contains("counts as 60"), "{text}");
+    assert_eq!(warned(r#"{"mode": "NoReboot", "stop": {"timeoutSeconds": 600}}"#), None);
+}
+
+#[test]
+fn a_name_is_taken_by_somebody_elses_image_of_that_name_alone_and_the_row_says_where() {
+    let other = || image(CAPTURE, ImageState::Available);
+    let ours = owned(other());
+    let foreign = Image { name: OWNER.image_name(OWNER.name, 1, 1), ..other() };
+    for (images, taken) in
+        [(vec![], false), (vec![other()], false), (vec![ours], false), (vec![foreign], true)]
+    {
+        let mut world = seen(running());
+        let region = "us-east-2".parse().unwrap();
+        Arc::make_mut(world.abroad.get_mut(&region).unwrap().as_mut().unwrap()).images = Ok(images.clone());
+        let decision = looked(&world);
+        let row = decision.status.preflight.iter().find(|row| row.check == "NameFree").unwrap();
+        let found = (row.result == CheckResult::Failed, row.region.clone());
+        assert_eq!(found, (taken, taken.then_some(region)), "{images:?}");
+    }
+}
+
+#[test]
+fn what_a_receipt_says_counts_only_where_the_status_does_not_know_it() {
+    let with_receipt = |revision| {
+        let mut machine = running();
+        machine.tags.insert(OWNER.receipt_key(), names::receipt_value(revision, CAPTURE));
+        machine
+    };
+    // The first attempt of revision 1 failed, and a second is allowed.
+    let two = capturing(r#"{"maxDisruptions": 2}"#);
+    let mut failed = planned();
+    let capture = failed.capture.as_mut().unwrap();
+    (capture.debt, capture.reason) = (None, Some("ImageFailed".into()));
+    (capture.completion_time, capture.disruptions) = (Some(Time(at(200))), 1);
+    let seen = world(at(4000), vec![with_receipt(1)], vec![], vec![]);
+    let decision = decide(subject(&two, &failed), &seen, at(4000)).unwrap();
+    assert!(decision.step.is_some(), "{:?}", decision.status.conditions);
+    // A receipt of a revision that the status has not heard of.
+    let second = SavedTemplateSpec { revision: 2, ..plain() };
+    let known = SavedTemplateStatus { latest_revision: Some(1), ..SavedTemplateStatus::default() };
+    for (receipt, missing) in [(1, false), (2, true), (3, true)] {
+        let seen = world(at(0), vec![with_receipt(receipt)], vec![], vec![]);
+        let decision = decide(subject(&second, &known), &seen, at(0)).unwrap();
+        let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!(ready.reason == "ImageMissing", missing, "r{receipt}: {}", ready.message);
+    }
+}
+
+#[test]
+fn what_ec2_is_asked_beforehand_is_the_request_that_will_be_sent() {
+    let mut asked = capturing(r#"{"mode": "Reboot", "excludeDeviceNames": ["/dev/xvdb"]}"#);
+    (asked.revision, asked.description) = (3, Some("quakes".into()));
+    let status = SavedTemplateStatus::default();
+    let seen = World { probe: None, ..seen(running()) };
+    let Err(Question::Probe { instance, instance_type, volumes, request }) =
+        decide(subject(&asked, &status), &seen, at(0))
+    else {
+        panic!("no question")
+    };
+    assert_eq!((instance, instance_type.as_str(), volumes.len()), (running().id, "t3.micro", 2));
+    assert_eq!(request.name, OWNER.image_name(OWNER.name, 3, 1));
+    assert_eq!((request.reboot, request.description.as_str()), (true, "quakes"));
+    assert_eq!(request.excluded_devices, ["/dev/xvdb"]);
+    let tag = |key: &str| request.image_tags.get(key).map(String::as_str);
+    assert_eq!((tag(names::tag::REVISION), tag(names::tag::ATTEMPT)), (Some("3"), Some("1")));
+    assert_eq!(tag(names::tag::CAPTURE), Some("0000000000000000"), "as long as a capture's");
+}
+
+#[test]
+fn what_only_a_stop_would_cost_is_told_for_a_stop_alone() {
+    use CheckResult as C;
+    let hurt = || {
+        probe(|probe| {
+            (probe.stop_protected, probe.instance_store) = (Ok(true), Ok(true));
+            probe.shutdown_terminates = Ok(true);
+            probe.volumes = Ok(vec![volume("gp3", |volume| volume.key = Some("arn:key".into()))]);
+        })
+    };
+    let checks = ["StopProtection", "InstanceStore", "ShutdownBehavior", "VolumeKeys"];
+    for (capture, results) in [
+        ("{}", [C::Failed, C::Failed, C::Warning, C::Unknown]),
+        (r#"{"instanceStore": "Discard"}"#, [C::Failed, C::Warning, C::Warning, C::Unknown]),
+        (r#"{"mode": "NoReboot"}"#, [C::Passed, C::Passed, C::Passed, C::Passed]),
+    ] {
+        let found = checks.map(|check| row(&capturing(capture), &hurt(), check).0);
+        assert_eq!(found, results, "{capture}");
+    }
+    let found = checks.map(|check| row(&plain(), &seen(running()), check).0);
+    assert_eq!(found, [C::Passed; 4], "nothing of it is so");
+}
+
+#[test]
+fn events_and_shared_volumes_are_named_and_what_is_not_known_of_volumes_is_unknown() {
+    let events = probe(|probe| probe.events = Ok(vec!["system-reboot on Monday".into()]));
+    let (result, message) = row(&plain(), &events, "ScheduledEvents");
+    assert_eq!(result, CheckResult::Warning);
+    assert!(message.contains("system-reboot on Monday"));
+    assert_eq!(row(&plain(), &seen(running()), "ScheduledEvents").0, CheckResult::Passed);
+    let shared = probe(|probe| {
+        let other = |volume: &mut Volume| volume.id = "vol-00000000000000002".parse().unwrap();
+        probe.volumes = Ok(vec![volume("gp3", |volume| volume.multi_attach = true), volume("gp3", other)]);
+    });
+    let (result, message) = row(&plain(), &shared, MULTI_ATTACH);
+    assert_eq!(result, CheckResult::Warning);
+    assert!(message.starts_with("vol-00000000000000001 may"), "{message}");
+    assert_eq!(
+        row(&plain(), &probe(|probe| probe.volumes = Ok(vec![volume("gp3", |_| {})])), "SingleAttach").0,
+        CheckResult::Passed
+    );
+}
+
+#[test]
+fn a_volume_takes_so_many_snapshots_at_a_time_and_none_right_after_another() {
+    use SnapshotState as S;
+    for (kind, pending, age, state, busy) in [
+        ("gp3", 3, 500, S::Pending, false),
+        ("gp3", 4, 500, S::Pending, true),
+        ("gp3", 9, 500, S::Completed, false),
+        ("st1", 1, 500, S::Pending, true),
+        ("sc1", 1, 500, S::Pending, true),
+        ("st1", 1, 500, S::Completed, false),
+        ("gp3", 1, 14, S::Completed, true),
+        ("gp3", 1, 15, S::Completed, false),
+    ] {
+        let shots: Vec<_> = (0..pending).map(|_| snapshot(1, "", at(-age), state)).collect();
+        // A slow volume beside it changes nothing.
+        let slow = volume("st1", |volume| volume.id = "vol-00000000000000002".parse().unwrap());
+        let world = probe(|probe| {
+            (probe.volumes, probe.snapshots) = (Ok(vec![volume(kind, |_| {}), slow]), Ok(shots));
+        });
+        let result = row(&plain(), &world, "PendingSnapshots").0;
+        assert_eq!(result == CheckResult::Failed, busy, "{kind} {pending} {age} {state:?}");
+    }
+}
+
+#[test]
+fn only_an_image_that_somebody_else_is_making_is_waited_for() {
+    let theirs = |state| image(CAPTURE, state);
+    for (image, busy) in [
+        (theirs(ImageState::Pending), true),
+        (theirs(ImageState::Available), false),
+        (owned(theirs(ImageState::Pending)), false),
+    ] {
+        let world = probe(|probe| probe.pending_images = Ok(vec![image.clone()]));
+        let result = row(&plain(), &world, "PendingImages").0;
+        assert_eq!(result == CheckResult::Failed, busy, "{image:?}");
+    }
+}
+
+#[test]
+fn a_revision_is_taken_by_an_image_of_the_same_names_in_another_cluster_that_is_not_older() {
+    let of = |cluster: &str, revision: &str, name: &str| {
+        let mut image = owned(image(CAPTURE, ImageState::Available));
+        for (key, value) in
+            [(names::tag::CLUSTER, cluster), (names::tag::REVISION, revision), (names::tag::NAME, name)]
+        {
+            image.tags.insert(key.into(), value.into());
+        }
+        image
+    };
+    let second = SavedTemplateSpec { revision: 2, ..plain() };
+    for (images, taken) in [
+        (vec![of("other", "1", OWNER.name)], None),
+        (vec![of("other", "2", OWNER.name)], Some("set spec.revision to 3")),
+        (vec![of("other", "7", OWNER.name), of("other", "2", OWNER.name)], Some("set spec.revision to 8")),
+        (vec![of(OWNER.cluster, "7", OWNER.name)], None),
+        (vec![of("other", "7", "another")], None),
+    ] {
+        let world = probe(|probe| probe.namesakes = Ok(images.clone()));
+        let (result, message) = row(&second, &world, "RevisionFree");
+        assert_eq!(result == CheckResult::Failed, taken.is_some(), "{images:?}");
+        assert!(message.contains(taken.unwrap_or_default()), "{message}");
+    }
+}
+
+#[test]
+fn a_region_of_a_copy_must_be_enabled_too_and_the_row_names_it() {
+    use crate::world::OptIn;
+    let enabled = |regions: &[(&str, OptIn)]| {
+        let known = regions.iter().map(|(region, state)| (region.parse().unwrap(), *state)).collect();
+        let world = probe(|probe| probe.regions = Ok(known));
+        let decision = looked(&world);
+        let rows = decision.status.preflight.into_iter().filter(|row| row.check == "RegionEnabled");
+        rows.map(|row| (row.result, row.region.map(|region| region.to_string()))).collect::<Vec<_>>()
+    };
+    let both = [("us-west-2", OptIn::Enabled), ("us-east-2", OptIn::Enabled)];
+    assert_eq!(enabled(&both), [(CheckResult::Passed, None)]);
+    assert_eq!(enabled(&both[..1]), [(CheckResult::Failed, Some("us-east-2".into()))]);
 }
