@@ -235,3 +235,6 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,3 +226,6 @@ fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
     );
     names::hex_digest(&text, 16)
 }
+
+#[cfg(test)]
+mod tests;
