@@ -276,3 +276,6 @@ pub(crate) fn rewrite(scene: &mut Scene<'_>, record: Record, ready: Reason, mess
 pub(crate) fn passed(since: jiff::Timestamp, span: SignedDuration, now: jiff::Timestamp) -> bool {
     now.duration_since(since) >= span
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,6 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
     let message = format!("{} is stopping", record.instance);
     Some(Unmet::waiting(Reason::Capturing, message, SOON))
 }
+
+#[cfg(test)]
+mod tests;

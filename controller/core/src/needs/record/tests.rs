@@ -1,0 +1,283 @@
+//! How the record comes onto the machine, and how it comes off again: tables.
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, status::Announced,
+};
+
+use super::*;
+use crate::{
+    decide::{Decision, Subject, decide},
+    sample::{
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
+        stopped_at, stopping, subject, tagged, world,
+    },
+    step::{CREATE_IMAGE, STOP},
+    world::{Absence, Image, ImageState, Permits, World},
+};
+
+fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
+    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+}
+
+/// A machine, read at a time.
+fn read(machine: Instance, seconds: i64) -> World {
+    world(at(seconds), vec![machine], vec![], vec![])
+}
+
+fn announced(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
+    Announced {
+        number: 1,
+        step: step.into(),
+        time: Time(at(seconds)),
+        request: record().to_string(),
+        region: None,
+        settled: answer.map(str::to_owned),
+    }
+}
+
+/// The step, and why the capture was given up.
+fn told(decision: &Decision) -> (Option<&'static str>, Option<&str>) {
+    let capture = decision.status.capture.as_ref().expect("a capture");
+    (decision.step.as_ref().map(Step::name), capture.reason.as_deref())
+}
+
+/// The plan of a machine that ran.
+fn plan() -> SavedTemplateStatus {
+    let mut status = planned();
+    status.source.as_mut().expect("a source").original_state = Some("running".into());
+    status
+}
+
+fn carrying(value: &Record, machine: Instance) -> Instance {
+    let mut machine = machine;
+    machine.tags.insert(names::debt_key(OWNER.cluster), value.to_string());
+    machine
+}
+
+#[test]
+fn a_stop_leaves_until_s_and_later_only_under_a_new_record() {
+    for (seconds, step) in [(59, STOP), (60, STOP), (61, TAG)] {
+        let decision = decided(&plain(), &plan(), &read(tagged(running()), seconds), seconds);
+        assert_eq!(told(&decision), (Some(step), None), "{seconds}");
+        let Some(Step::Tag { record: new, replaces, .. }) = decision.step else { continue };
+        assert_eq!((new.planned, replaces.as_deref()), (at(seconds), Some(CAPTURE)));
+        assert_ne!(new.capture, CAPTURE);
+    }
+}
+
+#[test]
+fn a_machine_that_is_not_as_it_was_planned_is_left_alone() {
+    let restarted = || Instance { launch_time: Some(at(5)), ..running() };
+    let stopping = Instance { state: InstanceState::Stopping, ..running() };
+    let earlier = Record { capture: EARLIER_CAPTURE.into(), ..record() };
+    let mut shared = tagged(running());
+    shared.tags.insert(names::debt_key("other"), earlier.to_string());
+    for (what, machine, expected) in [
+        ("as planned", tagged(running()), (Some(STOP), None)),
+        ("as planned, the tag lost", running(), (Some(TAG), None)),
+        ("restarted", tagged(restarted()), (Some(UNTAG), Some("InstanceBusy"))),
+        ("restarted, the tag lost", restarted(), (None, Some("InstanceBusy"))),
+        ("being stopped", tagged(stopping), (Some(UNTAG), Some("InstanceBusy"))),
+        ("owed for an earlier save", carrying(&earlier, running()), (None, Some("InstanceBusy"))),
+        ("owed by another installation", shared, (Some(UNTAG), Some("InstanceBusy"))),
+    ] {
+        let decision = decided(&plain(), &plan(), &read(machine, 20), 20);
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_record_that_does_not_show_is_written_again_after_a_pause_and_a_later_read() {
+    let mut status = plan();
+    status.announced = Some(announced(TAG, 10, None));
+    for (began, now, step) in [(12, 13, None), (9, 20, None), (12, 20, Some(TAG))] {
+        let decision = decided(&plain(), &status, &read(running(), began), now);
+        assert_eq!(told(&decision), (step, None), "read at {began}, now {now}");
+    }
+}
+
+#[test]
+fn the_record_comes_with_a_receipt_of_the_revision_and_the_capture() {
+    let decision = decided(&plain(), &plan(), &read(running(), 20), 20);
+    let Some(Step::Tag { receipt: Some((key, value)), .. }) = decision.step else { panic!("no receipt") };
+    assert!(key.starts_with("savedtemplate.dev/saved.") && key == OWNER.receipt_key(), "{key}");
+    assert_eq!(value, format!("r1 {CAPTURE}"));
+}
+
+#[test]
+fn what_may_not_be_stopped_or_started_is_given_up_by_name_and_what_passes_is_waited_for() {
+    let protected = ("OperationNotPermitted", "modify its 'disableApiStop' instance attribute");
+    let denied = ("UnauthorizedOperation", "no");
+    for ((code, message), seconds, why) in [
+        (denied, 20, None),
+        (denied, 44, None),
+        (denied, 45, Some("AccessDenied")),
+        (("RequestLimitExceeded", "later"), 20, None),
+        (("RequestLimitExceeded", "later"), 60, None),
+        (protected, 20, Some("StopProtected")),
+        (protected, 60, Some("StopProtected")),
+        (("UnsupportedOperation", "no"), 20, Some("InstanceNotSupported")),
+    ] {
+        let refused = Err(Refusal::new("StopInstances", code, message));
+        for permits in [
+            Permits { stop: refused.clone(), start: Ok(()) },
+            Permits { stop: Ok(()), start: refused.clone() },
+        ] {
+            let seen = World { permits: Some(permits), ..read(tagged(running()), seconds) };
+            let decision = decided(&plain(), &plan(), &seen, seconds);
+            assert_eq!(told(&decision), (why.map(|_| UNTAG), why), "{code} at {seconds}");
+        }
+    }
+}
+
+/// A capture under a claim, its image asked for at 41, disrupted once in all.
+fn asked(mode: CaptureMode) -> (SavedTemplateStatus, Instance) {
+    let claim = Record { awaits: Awaits::Nothing, ..record() };
+    let mut status = plan();
+    let capture = status.capture.as_mut().expect("a capture");
+    (capture.mode, capture.debt, capture.disruptions) = (mode, Some(claim.to_string()), 1);
+    capture.image_requested_time = Some(Time(at(41)));
+    (status, carrying(&claim, running()))
+}
+
+#[test]
+fn only_a_reboot_that_was_refused_is_no_disruption() {
+    let suspended = SavedTemplateSpec { suspend: true, ..plain() };
+    let (reboot, machine) = asked(CaptureMode::Reboot);
+    let (no_reboot, _) = asked(CaptureMode::NoReboot);
+    let mut not_yet = reboot.clone();
+    not_yet.capture.as_mut().expect("a capture").image_requested_time = None;
+    for (what, spec, status, machine, why, disruptions) in [
+        ("refused", plain(), reboot, machine.clone(), "ImageFailed", 0),
+        ("never to be one", plain(), no_reboot, machine.clone(), "ImageFailed", 1),
+        ("an earlier one", suspended, not_yet, machine, "Suspended", 1),
+        ("stopped for it", plain(), imaging(), tagged(stopped_at(Some(at(20)))), "ImageFailed", 1),
+    ] {
+        let mut status = status;
+        let is_asked = status.capture.as_ref().is_some_and(|capture| capture.image_requested_time.is_some());
+        status.announced = is_asked.then(|| announced(CREATE_IMAGE, 41, Some("InvalidParameter: no")));
+        let capture = decided(&spec, &status, &read(machine, 55), 55).status.capture.expect("a capture");
+        assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some(why), disruptions), "{what}");
+    }
+}
+
+#[test]
+fn a_request_for_an_image_that_may_still_be_granted_is_not_given_up() {
+    let made = owned(image(CAPTURE, ImageState::Pending));
+    let taken = Some("InvalidAMIName.Duplicate: taken");
+    for (what, answer, images, why) in [
+        ("no answer", None, vec![], None),
+        ("the image shows", None, vec![made.clone()], None),
+        ("the image shows, whatever was answered", taken, vec![made], None),
+        ("refused", Some("InvalidParameter: no"), vec![], Some("Deleted")),
+    ] {
+        let mut status = imaging();
+        status.announced = Some(announced(CREATE_IMAGE, 41, answer));
+        let seen = world(at(55), vec![tagged(stopped_at(Some(at(20))))], images, vec![]);
+        let spec = plain();
+        let deleted = Subject { deleting: true, ..subject(&spec, &status) };
+        let decision = decide(deleted, &seen, at(55)).expect("every question is answered");
+        assert_eq!(told(&decision), (why.map(|_| RETAG), why), "{what}");
+    }
+    // And the same where only the time is up: m - 60.
+    let (mut status, machine) = asked(CaptureMode::Reboot);
+    status.announced = Some(announced(CREATE_IMAGE, 41, None));
+    let decision = decided(&plain(), &status, &read(machine, 780 - 59), 780 - 59);
+    assert_eq!(told(&decision), (None, None));
+    assert_eq!(decision.status.capture.expect("a capture").disruptions, 1);
+}
+
+#[test]
+fn a_record_is_withdrawn_by_its_exact_value_and_only_if_it_is_this_captures() {
+    let suspended = SavedTemplateSpec { suspend: true, ..plain() };
+    let older = Record { volumes: 1, ..record() };
+    let earlier = Record { capture: EARLIER_CAPTURE.into(), ..record() };
+    let sent = Some(announced(TAG, 10, None));
+    for (what, announced, machine, withdrawn) in [
+        ("on the machine", None, tagged(running()), Some(record())),
+        ("on the machine with another n", None, carrying(&older, running()), Some(older)),
+        ("never sent", None, running(), None),
+        ("sent, it may still arrive", sent, running(), Some(record())),
+        ("another capture's", None, carrying(&earlier, running()), None),
+    ] {
+        let status = SavedTemplateStatus { announced, ..plan() };
+        let decision = decided(&suspended, &status, &read(machine, 20), 20);
+        assert_eq!(decision.status.capture.expect("a capture").reason.as_deref(), Some("Suspended"));
+        let expected = withdrawn.map(|record| Step::Untag { record });
+        assert_eq!(decision.step, expected, "{what}");
+    }
+}
+
+/// A save that was given up while its machine was on its way down.
+fn aborted(debt: &Record) -> SavedTemplateStatus {
+    let mut status = stopping();
+    let capture = status.capture.as_mut().expect("a capture");
+    (capture.reason, capture.debt) = (Some("StopTimedOut".into()), Some(debt.to_string()));
+    status
+}
+
+fn on_its_way_down() -> Instance {
+    Instance { state: InstanceState::Stopping, ..running() }
+}
+
+#[test]
+fn a_save_that_was_given_up_gives_the_machine_back_unless_it_was_started_since_the_plan() {
+    for (launch, gives_back) in [(-9000, true), (0, true), (1, false)] {
+        let machine = Instance { launch_time: Some(at(launch)), ..tagged(on_its_way_down()) };
+        let decision = decided(&plain(), &aborted(&record()), &read(machine, 700), 700);
+        let expected = Record { image_by: at(700), ..record() };
+        let step = Step::Tag { record: expected, receipt: None, replaces: None };
+        assert_eq!(decision.step, gives_back.then_some(step), "launched at {launch}");
+    }
+}
+
+#[test]
+fn an_abort_is_written_until_it_shows_but_not_twice_with_one_read() {
+    let abort = record().aborted(at(100));
+    let at_once = Some(RETAG);
+    for (what, debt, on_machine, sent, began, now, step) in [
+        ("new", record(), record(), false, 102, 103, at_once),
+        ("new, though another one was just written", record(), record(), true, 102, 103, at_once),
+        ("not yet shown", abort.clone(), record(), true, 102, 103, None),
+        ("not read since", abort.clone(), record(), true, 99, 120, None),
+        ("lost", abort.clone(), record(), true, 110, 120, at_once),
+        ("by somebody who forgot to announce it", abort.clone(), record(), false, 110, 120, at_once),
+        ("shown", abort.clone(), abort, true, 110, 120, None),
+    ] {
+        let mut status = aborted(&debt);
+        status.announced = sent.then(|| announced(RETAG, 100, None));
+        let machine = carrying(&on_machine, on_its_way_down());
+        let decision = decided(&plain(), &status, &read(machine, began), now);
+        assert_eq!(told(&decision).0, step, "{what}");
+        let capture = decision.status.capture.expect("a capture");
+        let debt: Record = capture.debt.expect("a debt").parse().expect("a record");
+        assert!(debt.image_by <= at(now), "{what}");
+    }
+}
+
+#[test]
+fn a_machine_that_waits_for_an_image_that_is_gone_is_given_back() {
+    let known = owned(image(CAPTURE, ImageState::Pending));
+    let absent = |reads| Some(Absence { since: at(45), reads });
+    let disabled = Image { state: ImageState::Disabled, ..known.clone() };
+    for (what, images, absence, gives_back) in [
+        ("there", vec![known.clone()], None, false),
+        ("not shown twice", vec![], absent(2), false),
+        ("not shown for long", vec![], absent(3), true),
+        ("disabled", vec![disabled], None, true),
+    ] {
+        let mut status = imaging();
+        let home = &mut status.regions[0];
+        (home.image_id, home.state) = (Some(known.id.clone()), RegionState::Pending);
+        let mut seen = world(at(200), vec![tagged(stopped_at(Some(at(20))))], images, vec![]);
+        let view = Arc::make_mut(seen.home.as_mut().expect("home"));
+        view.absences = absence.map(|absence| (known.id.to_string(), absence)).into_iter().collect();
+        let decision = decided(&plain(), &status, &seen, 200);
+        let step = Step::Tag { record: record().aborted(at(200)), receipt: None, replaces: None };
+        assert_eq!(decision.step, gives_back.then_some(step), "{what}");
+        let ready = find(&decision.status.conditions, ConditionType::Ready).expect("Ready");
+        assert_eq!(ready.reason == "RestoringSource", gives_back, "{what}: {}", ready.message);
+    }
+}
