@@ -148,3 +148,6 @@ fn receipt(scene: &Scene<'_>) -> Option<Step> {
         value,
     })
 }
+
+#[cfg(test)]
+mod tests;
