@@ -47,10 +47,11 @@ fn region(name: &str) -> saved_template_api::ids::Region {
 
 /// In short: what is removed, and where.
 fn removed(decision: &Decision) -> Option<(String, String)> {
-    match decision.step.as_ref()? {
-        Step::Deregister { region, image } => Some((region.to_string(), image.to_string())),
-        Step::DeleteSnapshot { region, snapshot } => Some((region.to_string(), snapshot.to_string())),
-        other => panic!("{other:?}"),
+    match &decision.step {
+        Some(Step::Deregister { region, image }) => Some((region.to_string(), image.to_string())),
+        Some(Step::DeleteSnapshot { region, snapshot }) => Some((region.to_string(), snapshot.to_string())),
+        None => None,
+        Some(other) => panic!("{other:?}"),
     }
 }
 
