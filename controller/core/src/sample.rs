@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     SavedTemplateSpec, SavedTemplateStatus,
     names::{self, Owner},
-    status::{CaptureStatus, RegionRole, RegionStatus, SourceStatus},
+    status::{CaptureStatus, RegionRole, RegionState, RegionStatus, SourceStatus},
 };
 
 use crate::{
@@ -247,4 +247,73 @@ pub(crate) fn world(
         started: Some(Started { previous: InstanceState::Stopped, launch_time_before: Some(at(-9000)) }),
         start_refused: None,
     }
+}
+
+/// A save that is over: the machine is back since 70, its image is available, and no copy was asked for.
+pub(crate) fn saved() -> SavedTemplateStatus {
+    let mut status = imaging();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
+    let home = &mut status.regions[0];
+    (home.image_id, home.state, home.revision) = (Some(made().id), RegionState::Available, Some(1));
+    status
+}
+
+/// The same, with its copy available.
+pub(crate) fn replicated() -> SavedTemplateStatus {
+    let mut status = saved();
+    let row = &mut status.regions[1];
+    (row.image_id, row.state, row.revision) = (Some(copy().id), RegionState::Available, Some(1));
+    (row.attempts, row.announced_time) = (1, Some(Time(at(300))));
+    status
+}
+
+/// The image of the sample record.
+pub(crate) fn made() -> Image {
+    let mut image = owned(image(CAPTURE, ImageState::Available));
+    image.tags.insert(names::tag::SOURCE.into(), names::source_digest(&plain().source));
+    image
+}
+
+/// The copy of it.
+pub(crate) fn copy() -> Image {
+    let mut copy = Image {
+        id: "ami-00000000000000002".parse().unwrap(),
+        source_instance: None,
+        source_image: Some(made().id),
+        source_region: Some("us-west-2".parse().unwrap()),
+        ..made()
+    };
+    for (key, value) in [(names::tag::ROLE, "copy"), (names::tag::REGION, "us-east-2")] {
+        copy.tags.insert(key.into(), value.into());
+    }
+    copy
+}
+
+/// A snapshot of the copy.
+pub(crate) fn copied_snapshot(n: u8) -> Snapshot {
+    Snapshot {
+        description: "Copied for DestinationAmi ami-00000000000000002 from SourceAmi ami-0123456789abcdef0"
+            .into(),
+        tags: copy().tags,
+        ..snapshot(n, CAPTURE, at(305), SnapshotState::Completed)
+    }
+}
+
+/// The machine runs, and these images are at home and in the region of the copy.
+pub(crate) fn images(began: Timestamp, home: Vec<Image>, copies: Vec<Image>) -> World {
+    let mut world = world(began, vec![running()], home, vec![]);
+    abroad(&mut world).images = Ok(copies);
+    world
+}
+
+/// What is seen at home.
+pub(crate) fn at_home(world: &mut World) -> &mut View {
+    Arc::make_mut(world.home.as_mut().unwrap())
+}
+
+/// What is seen in the region of the copy.
+pub(crate) fn abroad(world: &mut World) -> &mut View {
+    Arc::make_mut(world.abroad.get_mut(&"us-east-2".parse().unwrap()).unwrap().as_mut().unwrap())
 }

@@ -89,3 +89,6 @@ pub(crate) fn held_by_other(scene: &Scene<'_>) -> Option<String> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests;

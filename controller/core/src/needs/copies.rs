@@ -197,3 +197,6 @@ fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {
         RegionState::Retained => format!("{region} retained"),
     }
 }
+
+#[cfg(test)]
+mod tests;

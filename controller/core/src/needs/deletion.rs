@@ -56,7 +56,7 @@ fn pay_first(scene: &mut Scene<'_>) -> Unmet {
 /// Everything of ours in every region that was ever used: copies, then home, then the receipt on the machine.
 fn delete(scene: &mut Scene<'_>) -> Unmet {
     if let Some(message) = adopt::held_by_other(scene) {
-        return Unmet { look_again: SLOWLY, ..Unmet::stalled(Reason::Deleting, message) };
+        return Unmet::stalled(Reason::Deleting, message);
     }
     let home = scene.home().clone();
     let regions = scene.regions_ever();
@@ -148,3 +148,6 @@ fn receipt(scene: &Scene<'_>) -> Option<Step> {
         value,
     })
 }
+
+#[cfg(test)]
+mod tests;

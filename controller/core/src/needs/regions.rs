@@ -107,3 +107,6 @@ fn settled(scene: &mut Scene<'_>, region: &Region) {
         (row.reason, row.message, row.next_attempt_time, row.announced_time) = (None, None, None, None);
     }
 }
+
+#[cfg(test)]
+mod tests;

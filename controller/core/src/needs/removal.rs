@@ -179,3 +179,6 @@ pub(crate) fn why_blocked(row: &RegionStatus) -> Option<Reason> {
         [Reason::DeregistrationProtected, Reason::SnapshotLocked, Reason::ImageInUse, Reason::AccessDenied];
     blocks.contains(&reason).then_some(reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,3 +38,6 @@ fn forgotten(scene: &Scene<'_>) -> Option<Record> {
         (ours && down).then_some(record)
     })
 }
+
+#[cfg(test)]
+mod tests;

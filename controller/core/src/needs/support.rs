@@ -68,9 +68,21 @@ fn unsupported(spec: &SavedTemplateSpec) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::{
+        decide::decide,
+        sample::{
+            at, copy, images, made, planned, replicated, running, stopped_at, stopping, subject, tagged,
+            world,
+        },
+        step::Step,
+        world::{Image, ImageState},
+    };
 
     fn spec(more: &Value) -> SavedTemplateSpec {
         let mut spec = json!({"source": {"region": "us-west-2", "instanceName": "quake"}});
@@ -117,6 +129,41 @@ mod tests {
         ];
         for more in rows {
             assert_eq!(unsupported(&spec(&more)), None, "{more}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_stops_nothing_that_has_begun_and_lets_nothing_begin() {
+        let spec: SavedTemplateSpec = serde_json::from_value(json!({
+            "source": {"region": "us-west-2", "instanceName": "earthquake-analysis"},
+            "regions": [{"name": "us-east-2"}],
+            "sharing": {"visibility": "Public"}
+        }))
+        .unwrap();
+        let mut copying = replicated();
+        copying.regions[1].state = RegionState::Pending;
+        let pending = || Image { state: ImageState::Pending, ..copy() };
+        let idle = world(at(13), vec![tagged(running())], vec![], vec![]);
+        let there = |copy: Image| images(at(13), vec![made()], vec![copy]);
+        let saving = world(at(50), vec![tagged(stopped_at(Some(at(20))))], vec![], vec![]);
+        let (stalled, moving) = (ConditionType::Stalled, ConditionType::Reconciling);
+        for (what, status, world, step, waits, look) in [
+            ("nothing begun", SavedTemplateStatus::default(), idle.clone(), None, stalled, 300),
+            ("planned", planned(), idle, Some("WithdrawRestartRecord"), moving, 2),
+            ("stopped", stopping(), saving, Some("CreateImage"), moving, 2),
+            ("saved", replicated(), there(copy()), None, stalled, 300),
+            ("a copy is being made", copying, there(pending()), None, moving, 15),
+        ] {
+            let decision =
+                decide(subject(&spec, &status), &world, world.home.as_ref().unwrap().began).unwrap();
+            assert_eq!(decision.step.as_ref().map(Step::name), step, "{what}");
+            assert_eq!(decision.look_again, Duration::from_secs(look), "{what}");
+            let who = find(&decision.status.conditions, waits).map(|condition| condition.status.as_str());
+            assert_eq!(who, Some("True"), "{what}");
+            let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
+            let refused =
+                validated.reason == "NotYetSupported" && validated.message.starts_with("spec.sharing");
+            assert_eq!(refused, step.is_none(), "{what}: {validated:?}");
         }
     }
 }

@@ -137,3 +137,6 @@ fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
     })?;
     Some(Step::SetDescription { region: region.clone(), image: other.id.clone(), description })
 }
+
+#[cfg(test)]
+mod tests;

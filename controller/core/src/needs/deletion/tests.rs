@@ -1,0 +1,235 @@
+//! What a deletion does, in which order, and when the object goes: tables.
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, status::Announced,
+};
+
+use super::*;
+use crate::{
+    decide::{Decision, Subject, decide},
+    interest::everything,
+    sample::{
+        CAPTURE, OWNER, abroad, at, at_home, copy, images, imaging, made, plain, planned, record, replicated,
+        running, stopped_at, stopping, subject, tagged, world,
+    },
+    step::{CREATE_IMAGE, DEREGISTER, TAG},
+    world::{Absence, Image, Instance, InstanceState, World},
+};
+
+fn with(policy: DeletionPolicy) -> SavedTemplateSpec {
+    SavedTemplateSpec { deletion_policy: policy, ..plain() }
+}
+
+fn going(policy: DeletionPolicy, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
+    let spec = with(policy);
+    let subject = Subject { deleting: true, ..subject(&spec, status) };
+    decide(subject, world, at(seconds)).expect("a deletion asks nothing")
+}
+
+fn deleted(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
+    going(DeletionPolicy::Delete, status, world, seconds)
+}
+
+fn announced(step: &str, request: &str, seconds: i64, settled: Option<&str>) -> Announced {
+    Announced {
+        number: 1,
+        step: step.into(),
+        time: Time(at(seconds)),
+        request: request.into(),
+        region: None,
+        settled: settled.map(str::to_owned),
+    }
+}
+
+fn region(name: &str) -> saved_template_api::ids::Region {
+    name.parse().unwrap()
+}
+
+/// In short: what is removed, and where.
+fn removed(decision: &Decision) -> Option<(String, String)> {
+    match &decision.step {
+        Some(Step::Deregister { region, image }) => Some((region.to_string(), image.to_string())),
+        Some(Step::DeleteSnapshot { region, snapshot }) => Some((region.to_string(), snapshot.to_string())),
+        None => None,
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+/// Every region was empty since 400, in many sweeps.
+fn emptied(mut world: World) -> World {
+    let absence = Absence { since: at(400), reads: 9 };
+    at_home(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
+    abroad(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
+    world
+}
+
+#[test]
+fn a_machine_that_is_owed_is_given_back_before_its_object_goes() {
+    for policy in [DeletionPolicy::Retain, DeletionPolicy::Delete] {
+        for (seconds, gives_back, goes) in
+            [(100, true, false), (779, true, false), (1799, false, false), (1800, false, true)]
+        {
+            let world = world(at(seconds), vec![tagged(stopped_at(Some(at(12))))], vec![], vec![]);
+            let decision = going(policy, &stopping(), &world, seconds);
+            let deletes = policy == DeletionPolicy::Delete;
+            let removes = decision.finalizer == Finalizer::Remove;
+            assert_eq!(removes, goes && !deletes, "{policy:?} {seconds}");
+            let aborts = matches!(decision.step, Some(Step::Tag { .. }));
+            assert_eq!(aborts, gives_back, "{policy:?} {seconds}: {:?}", decision.step);
+        }
+    }
+}
+
+#[test]
+fn what_was_begun_is_taken_back_as_far_as_it_had_come() {
+    let machine = || tagged(stopped_at(Some(at(12))));
+    let gives_back = || Some(Step::Tag { record: record().aborted(at(100)), receipt: None, replaces: None });
+    let mut tagging = planned();
+    tagging.announced = Some(announced(TAG, &record().to_string(), 50, None));
+    let mut refused = imaging();
+    refused.announced = Some(announced(CREATE_IMAGE, "quake", 60, Some("UnauthorizedOperation: no")));
+    let withdraws = || Some(Step::Untag { record: record() });
+    for (what, status, machine, step) in [
+        ("planned", planned(), running(), None),
+        ("on the machine", planned(), tagged(running()), withdraws()),
+        ("perhaps on the machine", tagging, running(), withdraws()),
+        ("stopped", stopping(), machine(), gives_back()),
+        ("its image is refused", refused, machine(), gives_back()),
+        ("its image is asked for", imaging(), machine(), None),
+    ] {
+        let decision = deleted(&status, &world(at(100), vec![machine], vec![], vec![]), 100);
+        assert_eq!(decision.step, step, "{what}");
+        assert_eq!(decision.finalizer, Finalizer::Keep, "{what}");
+    }
+}
+
+#[test]
+fn copies_go_before_the_image_that_they_were_made_of() {
+    let (home, abroad) = (("us-west-2", made().id), ("us-east-2", copy().id));
+    let pending = || Image { state: ImageState::Pending, ..copy() };
+    for (what, copies, tried_in_vain, first) in [
+        ("both", vec![copy()], false, Some(&abroad)),
+        ("pending", vec![pending()], false, Some(&abroad)),
+        ("available, and stays for now", vec![copy()], true, Some(&home)),
+        ("pending, and stays for now", vec![pending()], true, None),
+        ("none", vec![], false, Some(&home)),
+    ] {
+        let mut status = replicated();
+        if tried_in_vain {
+            let busy = announced(DEREGISTER, copy().id.as_str(), 880, Some("RequestLimitExceeded: no"));
+            status.announced = Some(Announced { number: 7, region: Some(region("us-east-2")), ..busy });
+        }
+        let decision = deleted(&status, &images(at(900), vec![made()], copies), 900);
+        let first = first.map(|(region, image)| ((*region).to_owned(), image.to_string()));
+        assert_eq!(removed(&decision), first, "{what}");
+        assert_eq!(decision.finalizer, Finalizer::Keep, "{what}");
+    }
+}
+
+#[test]
+fn an_image_is_not_taken_from_under_copies_that_cannot_be_seen() {
+    let mut dark = images(at(900), vec![made()], vec![]);
+    abroad(&mut dark).images = Err(Refusal::new("DescribeImages", "InternalError", "no"));
+    let decision = deleted(&replicated(), &dark, 900);
+    assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
+    let message = find(&decision.status.conditions, ConditionType::Ready).unwrap().message.clone();
+    assert!(message.contains("us-east-2 cannot be read: DescribeImages: InternalError"), "{message}");
+    let keep = "kubectl -n geo patch savedtemplate quake";
+    assert!(message.contains(keep) && message.contains(r#""deletionPolicy":"Retain""#), "{message}");
+}
+
+#[test]
+fn what_hinders_one_region_is_told_with_the_way_out_and_keeps_no_other_from_being_emptied() {
+    let mut status = replicated();
+    for (row, message) in status.regions.iter_mut().zip(["home is protected", "the copy is protected"]) {
+        (row.reason, row.next_attempt_time) = (Some("DeregistrationProtected".into()), Some(Time(at(930))));
+        row.message = Some(message.into());
+    }
+    let both = images(at(900), vec![made()], vec![copy()]);
+    let decision = deleted(&status, &both, 900);
+    assert_eq!((decision.step.as_ref(), decision.look_again), (None, Duration::from_secs(30)));
+    let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
+    for text in ["home is protected", "the copy is protected", "kubectl -n geo patch savedtemplate quake"] {
+        assert!(ready.message.contains(text), "{}", ready.message);
+    }
+    let blocked = find(&decision.status.conditions, ConditionType::DeletionBlocked).unwrap();
+    assert_eq!(blocked.reason, "DeregistrationProtected");
+    status.regions[0].next_attempt_time = None;
+    assert_eq!(removed(&deleted(&status, &both, 900)).unwrap().0, "us-west-2");
+}
+
+#[test]
+fn every_region_that_is_emptied_has_one_row_to_tell_of_it_and_the_status_keeps_its_limit() {
+    let bare = deleted(&SavedTemplateStatus::default(), &images(at(900), vec![made()], vec![copy()]), 900);
+    let roles: Vec<_> = bare.status.regions.iter().map(|row| (row.region.to_string(), row.role)).collect();
+    assert_eq!(roles, [("us-west-2".into(), RegionRole::Home), ("us-east-2".into(), RegionRole::Copy)]);
+    let saved = deleted(&replicated(), &images(at(900), vec![made()], vec![copy()]), 900);
+    assert_eq!(saved.status.regions.len(), 2);
+    for (others, rows) in [(48, 50), (49, 50), (50, 50)] {
+        let row = |n: usize| {
+            let region =
+                region(&format!("eu-{}-{}", ["north", "south", "east", "west", "central"][n / 10], n % 10));
+            RegionStatus::waiting(region, "x86_64".into(), RegionRole::Copy)
+        };
+        let status =
+            SavedTemplateStatus { regions: (0..others).map(row).collect(), ..SavedTemplateStatus::default() };
+        let decision = deleted(&status, &images(at(900), vec![made()], vec![]), 900);
+        assert_eq!(decision.status.regions.len(), rows, "{others}");
+    }
+}
+
+#[test]
+fn the_receipt_is_the_last_thing_to_go_and_holds_up_nothing() {
+    let receipt = ("savedtemplate.dev/saved.", format!("r1 {CAPTURE}"));
+    let key = OWNER.receipt_key();
+    assert!(key.starts_with(receipt.0));
+    let step = Step::RemoveReceipt { instance: running().id, key: key.clone(), value: receipt.1.clone() };
+    let request = format!("{key}={}", receipt.1);
+    let last = |seconds, settled| Some(announced(REMOVE_RECEIPT, &request, seconds, settled));
+    let terminated = InstanceState::Terminated;
+    for (what, state, has, announced, removes, goes) in [
+        ("first", InstanceState::Running, true, None, true, false),
+        ("stopped", InstanceState::Stopped, true, None, true, false),
+        ("none", InstanceState::Running, false, None, false, true),
+        ("machine is gone", terminated, true, None, false, true),
+        ("under way", InstanceState::Running, true, last(896, None), false, false),
+        ("again", InstanceState::Running, true, last(895, None), true, false),
+        ("busy", InstanceState::Running, true, last(890, Some("RequestLimitExceeded: no")), true, false),
+        ("denied", InstanceState::Running, true, last(899, Some("UnauthorizedOperation: no")), false, true),
+        ("refused", InstanceState::Running, true, last(890, Some("InvalidParameter: no")), false, true),
+    ] {
+        let mut status = replicated();
+        status.announced = announced;
+        let mut machine = Instance { state, ..running() };
+        if has {
+            machine.tags.insert(key.clone(), receipt.1.clone());
+        }
+        let other = Instance { id: "i-00000000000000001".parse().unwrap(), ..running() };
+        let mut world = emptied(images(at(900), vec![], vec![]));
+        at_home(&mut world).instances = Ok(vec![other, machine]);
+        let decision = deleted(&status, &world, 900);
+        assert_eq!(decision.step, removes.then(|| step.clone()), "{what}");
+        assert_eq!(decision.finalizer == Finalizer::Remove, goes, "{what}");
+    }
+}
+
+#[test]
+fn with_policy_retain_an_object_goes_without_a_word_to_ec2() {
+    let mut dark = images(at(900), vec![made()], vec![copy()]);
+    dark.home = Err(Refusal::new("DescribeImages", "AccessDenied", "no"));
+    for world in [images(at(900), vec![made()], vec![copy()]), dark] {
+        let decision = going(DeletionPolicy::Retain, &replicated(), &world, 900);
+        assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Remove));
+    }
+}
+
+#[test]
+fn an_object_whose_finalizer_is_gone_changes_nothing_any_more() {
+    let spec = with(DeletionPolicy::Delete);
+    for status in [replicated(), stopping()] {
+        let subject = Subject { deleting: true, finalizer: false, ..subject(&spec, &status) };
+        let world = images(at(900), vec![made()], vec![copy()]);
+        let decision = decide(subject, &world, at(900)).unwrap();
+        assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
+    }
+}
