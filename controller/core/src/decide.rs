@@ -132,6 +132,8 @@ mod finalizer;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod mended;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod tests;

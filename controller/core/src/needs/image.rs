@@ -24,10 +24,7 @@ const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
 /// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
 pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
     let claims = scene.is_claim();
-    let begun = |capture: &&CaptureStatus| {
-        capture.stop_requested_time.is_some() || (claims && capture.image_requested_time.is_some())
-    };
-    let capture = scene.open_capture().filter(begun).cloned()?;
+    let capture = scene.open_capture().cloned()?;
     if capture.reason.is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
         return None;
     }
@@ -189,7 +186,7 @@ fn given_back(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
 
 /// The machine runs again and no image is known: it may only be late to show, until m + 60.
 fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
-    if scene.now < later(record.image_by, IMAGE_MARGIN) {
+    if scene.now < later(record.image_by, IMAGE_MARGIN) || scene.images().is_none() {
         return Unmet::waiting(Reason::Capturing, "the machine is back; looking for its image", SOON);
     }
     fail(scene, Reason::ImageFailed, "EC2 never showed the image that was asked for")

@@ -12,7 +12,7 @@ use crate::{
     debt::{Awaits, Record, later},
     decide::Question,
     fold,
-    needs::{LATER, SLOWLY, SOON, Unmet, adopt, preflight, record},
+    needs::{LATER, SLOWLY, Unmet, adopt, preflight, record},
     scene::{Scene, awaits, left},
     step::Step,
     world::{Instance, InstanceState},
@@ -24,11 +24,7 @@ const BUSY: Duration = Duration::from_mins(1);
 /// Whether the revision still has to be captured, and may be.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
     match scene.capture().cloned() {
-        Some(capture) if capture.completion_time.is_none() => Ok(capture
-            .reason
-            .is_some()
-            .then(|| Unmet::waiting(Reason::Failed, capture.message.unwrap_or_default(), SOON))),
-        Some(capture) if capture.reason.is_none() => Ok(None),
+        Some(capture) if capture.completion_time.is_none() || capture.reason.is_none() => Ok(None),
         None if scene.home_row().is_some_and(|row| row.image_id.is_some()) => Ok(None),
         Some(capture) => failed(scene, &capture),
         None => match never_again(scene) {
@@ -103,6 +99,11 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
     if let Some(message) = adopt::held_by_other(scene) {
         return Ok(Some(Unmet::invalid(Reason::HeldByOtherCluster, message)));
     }
+    // What cannot be read may hold the image of this revision, and its number.
+    if scene.images().is_none() {
+        let message = format!("the images in {} cannot be read: nothing is begun", scene.home());
+        return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
+    }
     let instance = match preflight::check(scene)? {
         Ok(instance) => instance,
         Err(unmet) => return Ok(Some(unmet)),
@@ -122,7 +123,7 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
     // A plan under which nothing was asked for keeps its number; a name that may be taken is not tried again (§6).
     let seen = seen_attempts(scene).saturating_add(1);
     let attempts = match last {
-        Some(last) if last.image_requested_time.is_none() => last.attempts,
+        Some(last) if last.image_requested_time.is_none() && seen <= last.attempts => last.attempts,
         Some(last) => last.attempts.saturating_add(1).max(seen),
         None => seen,
     };

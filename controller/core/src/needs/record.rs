@@ -200,8 +200,13 @@ fn end(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Option<Unmet> {
 /// None where CreateImage is out and only its end can be waited for.
 pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Option<Unmet> {
     let record = scene.record()?;
-    let refused =
-        scene.announced(crate::step::CREATE_IMAGE).is_some_and(|announced| announced.settled.is_some());
+    let last = scene.announced(crate::step::CREATE_IMAGE);
+    let answer = last.and_then(|last| Some((last.number, last.settled.as_deref()?.split_once(": ")?)));
+    let answer = answer.map(|(number, (code, text))| (number, Refusal::new("CreateImage", code, text)));
+    let refused = answer.as_ref().is_some_and(|(_, refusal)| refusal.class != Class::Unknown);
+    // While the outcome of an earlier try is unknown, a refusal of a later one proves nothing.
+    let for_certain = answer.is_some_and(|(number, refusal)| number == 1 && refusal.is_definite());
+    let was_stopped = scene.was_stopped();
     let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
     let capture = scene.status.capture.as_mut()?;
     if capture.image_requested_time.is_some() && (has_image || !refused) {
@@ -212,8 +217,13 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
         capture.message = Some(cut(message.to_owned(), 512));
     }
     let stopped = capture.stop_requested_time.is_some();
-    if !stopped && capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
-        // Refused for certain: nothing was rebooted.
+    if for_certain
+        && !was_stopped
+        && !stopped
+        && capture.mode == CaptureMode::Reboot
+        && capture.image_requested_time.is_some()
+    {
+        // Nothing was rebooted.
         capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
     }
     Some(if stopped { abort(scene, &record) } else { withdraw(scene, &record) })

@@ -1,0 +1,121 @@
+//! What was once decided otherwise than the protocol says: states that went wrong.
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::{
+    SavedTemplateSpec, SavedTemplateStatus, names, spec::CaptureMode, status::Announced,
+};
+
+use crate::{
+    debt::{Awaits, Record},
+    decide::{Decision, decide},
+    refusal::Refusal,
+    sample::{OWNER, at, image, imaging, owned, plain, planned, record, running, snapshot, subject, world},
+    step::{CREATE_IMAGE, Step},
+    world::{ImageState, Instance, SnapshotState, World},
+};
+
+fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
+    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+}
+
+fn refused(number: i64, seconds: i64, settled: &str) -> Announced {
+    Announced {
+        number,
+        step: CREATE_IMAGE.into(),
+        time: Time(at(seconds)),
+        request: OWNER.image_name(OWNER.name, 1, 1),
+        region: None,
+        settled: Some(settled.into()),
+    }
+}
+
+fn claimed(mode: CaptureMode) -> (SavedTemplateStatus, Instance) {
+    let claim = Record { awaits: Awaits::Nothing, ..record() };
+    let mut status = planned();
+    status.source.as_mut().unwrap().original_state = Some("running".into());
+    let capture = status.capture.as_mut().unwrap();
+    (capture.mode, capture.debt) = (mode, Some(claim.to_string()));
+    capture.image_requested_time = Some(Time(at(13)));
+    let mut machine = running();
+    machine.tags.insert(names::debt_key(OWNER.cluster), claim.to_string());
+    (status, machine)
+}
+
+/// §6: "Reboot mode: the image's name is the only evidence; a call whose outcome is unknown counts as a disruption."
+#[test]
+fn a_reboot_whose_outcome_is_unknown_stays_a_disruption() {
+    let mut bad = vec![];
+    for (what, number, seconds, answer, disruptions) in [
+        ("refused for certain", 1, 60, "UnauthorizedOperation: no", 0),
+        ("no reply, and then it was too late", 1, 721, "RequestTimeout: ", 1),
+        ("an error of EC2's, and then it was too late", 1, 721, "InternalError: oh", 1),
+        ("refused after a call whose reply was lost", 2, 60, "UnauthorizedOperation: no", 1),
+    ] {
+        let (mut status, machine) = claimed(CaptureMode::Reboot);
+        status.capture.as_mut().unwrap().disruptions = 1;
+        status.announced = Some(refused(number, seconds - 30, answer));
+        let seen = world(at(seconds), vec![machine], vec![], vec![]);
+        let capture = decided(&plain(), &status, &seen, seconds).status.capture.unwrap();
+        if capture.disruptions != disruptions {
+            bad.push((what, capture.disruptions, capture.reason.clone()));
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// §1: absence is not evidence; what could not be read is no absence at all.
+#[test]
+fn an_image_is_not_given_up_while_images_cannot_be_read() {
+    let mut status = imaging();
+    status.capture.as_mut().unwrap().debt = None;
+    let machine = Instance { launch_time: Some(at(70)), ..running() };
+    let mut seen = world(at(900), vec![machine], vec![], vec![]);
+    Arc::make_mut(seen.home.as_mut().unwrap()).images =
+        Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
+    let decision = decided(&plain(), &status, &seen, 900);
+    assert_eq!(decision.status.capture.unwrap().reason, None);
+}
+
+/// §6: the attempt is one more than the largest that anything has; what cannot be read may have any. And the image of the
+/// revision may be there.
+#[test]
+fn nothing_is_planned_while_images_cannot_be_read() {
+    let mut seen = world(at(0), vec![running()], vec![], vec![]);
+    Arc::make_mut(seen.home.as_mut().unwrap()).images =
+        Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
+    let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
+    assert_eq!(decision.step, None);
+}
+
+/// §6: "Attempt = 1 + the largest of the status's and of the tags": also under a status of before the last attempt.
+#[test]
+fn a_status_restored_from_a_backup_does_not_reuse_the_number_of_an_attempt() {
+    let mut status = planned();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    capture.reason = Some("Suspended".into());
+    let mut shot = snapshot(1, "aaaaaaaaaaaaaaaa", at(-500), SnapshotState::Completed);
+    shot.tags = owned(image("aaaaaaaaaaaaaaaa", ImageState::Available)).tags;
+    shot.tags.insert(names::tag::ATTEMPT.into(), "1".into());
+    let seen = world(at(300), vec![running()], vec![], vec![shot]);
+    let decision = decided(&plain(), &status, &seen, 300);
+    assert!(matches!(decision.step, Some(Step::Tag { .. })));
+    assert_eq!(decision.status.capture.unwrap().attempts, 2);
+}
+
+/// What was put into the status by hand must not make the object wait for ever (fold/heal.rs).
+#[test]
+fn a_capture_whose_stop_was_taken_out_of_the_status_by_hand_ends() {
+    let mut status = imaging();
+    let capture = status.capture.as_mut().unwrap();
+    capture.stop_requested_time = None;
+    let machine = Instance { launch_time: Some(at(70)), ..running() };
+    let seen = world(at(90_000), vec![machine], vec![], vec![]);
+    let mut after = status;
+    for _ in 0..5 {
+        after = decided(&plain(), &after, &seen, 90_000).status;
+    }
+    let capture = after.capture.unwrap();
+    assert!(capture.reason.is_some(), "{capture:?}");
+}
