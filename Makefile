@@ -48,7 +48,7 @@ model: ## Random double faults and exhaustive small worlds at length: about a qu
 replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234
 	@SEED=$(SEED) $(WORLD) soup::replay
 
-# On a stable compiler. With libFuzzer: cargo +nightly fuzz run objects -- -max_total_time=600 (or debts, manifests).
+# On a stable compiler. With libFuzzer: fuzz/README.md.
 fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise
 	cargo run --manifest-path fuzz/Cargo.toml --bin soak -- $(or $(INPUTS),1000000) $(or $(LIMIT),600) $(or $(SEED),1)
 
