@@ -137,7 +137,9 @@ fn times(scene: &mut Scene<'_>, instance: &Instance) {
     let Some(stop_requested) = capture.stop_requested_time.clone() else {
         return;
     };
-    if instance.state == InstanceState::Stopped && fresh && capture.source_stopped_time.is_none() {
+    // Somebody else's stop, first read after ours was announced, is none of ours.
+    let ours = record.as_ref().is_none_or(|record| !crate::debt::stopped_by_somebody(record, instance));
+    if instance.state == InstanceState::Stopped && ours && fresh && capture.source_stopped_time.is_none() {
         capture.source_stopped_time = Some(now.clone());
     }
     let launched_again =

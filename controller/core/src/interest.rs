@@ -149,7 +149,8 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
         instances: instances.into_iter().collect(),
         names: spec.source.instance_name.iter().filter(|_| declared).cloned().collect(),
         image_names: if named { vec![scene.expected_name(scene.home())] } else { Vec::new() },
-        snapshots: open.is_some_and(|capture| capture.image_requested_time.is_some()),
+        // Before a plan too: the number of an attempt may be left on snapshots alone.
+        snapshots: named,
         volumes: late.unwrap_or_default(),
         cadence: match open {
             Some(capture) if owes(scene) => {
@@ -215,6 +216,7 @@ mod tests {
             assert_eq!(home.names, ["earthquake-analysis"]);
             assert!(home.instances.is_empty(), "the machine of an earlier look is not the declared one");
             assert_eq!(home.image_names, [OWNER.image_name(OWNER.name, 1, 1)]);
+            assert!(home.snapshots, "they may carry the number of the last attempt");
             assert!(!asked(&plain(), &status, "us-east-2", 0).image_names.is_empty());
         }
         let by_id = spec(r#"{"source": {"region": "us-west-2", "instanceID": "i-0fedcba9876543210"}}"#);

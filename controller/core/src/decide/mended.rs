@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    SavedTemplateSpec, SavedTemplateStatus, names, spec::CaptureMode, status::Announced,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, spec::CaptureMode,
+    status::Announced,
 };
 
 use crate::{
@@ -80,12 +81,26 @@ fn an_image_is_not_given_up_while_images_cannot_be_read() {
 /// §6: the attempt is one more than the largest that anything has; what cannot be read may have any. And the image of the
 /// revision may be there.
 #[test]
-fn nothing_is_planned_while_images_cannot_be_read() {
-    let mut seen = world(at(0), vec![running()], vec![], vec![]);
-    Arc::make_mut(seen.home.as_mut().unwrap()).images =
-        Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
-    let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
-    assert_eq!(decision.step, None);
+fn nothing_is_planned_while_images_or_snapshots_cannot_be_read() {
+    for (code, reason) in [("RequestLimitExceeded", "NotChecked"), ("UnauthorizedOperation", "AccessDenied")]
+    {
+        for (images, call) in [(true, "DescribeImages"), (false, "DescribeSnapshots")] {
+            let refusal = Refusal::new(call, code, "later");
+            let mut seen = world(at(0), vec![running()], vec![], vec![]);
+            let view = Arc::make_mut(seen.home.as_mut().unwrap());
+            if images {
+                view.images = Err(refusal);
+            } else {
+                view.snapshots = Err(refusal);
+            }
+            let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
+            assert_eq!(decision.step, None);
+            let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
+            assert_eq!(validated.reason, reason, "{call} {code}");
+            let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
+            assert!(ready.message.contains(call), "{}", ready.message);
+        }
+    }
 }
 
 /// §6: "Attempt = 1 + the largest of the status's and of the tags": also under a status of before the last attempt.

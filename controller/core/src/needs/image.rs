@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
-    spec::{CaptureMode, RestartWhen},
+    spec::CaptureMode,
     status::{Announced, CaptureStatus, RegionState},
 };
 
@@ -222,13 +222,13 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             Some(Unmet::stalled(Reason::Failed, text))
         }
         RegionState::Waiting | RegionState::Pending | RegionState::Available | RegionState::Retained => {
-            let waits_for_image =
-                scene.capture().is_some_and(|capture| capture.restart_when == RestartWhen::ImageAvailable);
-            let restored = scene.capture().is_none_or(|capture| capture.source_restored_time.is_some());
-            let soon = if restored || waits_for_image { LATER } else { SOON };
             let percent = row.progress_percent.unwrap_or(0);
-            let message = format!("image {shown} is pending, {percent}% or more");
-            Some(Unmet::waiting(Reason::WaitingForImage, message, soon))
+            let message = if row.state == RegionState::Available {
+                format!("image {shown} is available; whether it is good is seen from its snapshots")
+            } else {
+                format!("image {shown} is pending, {percent}% or more")
+            };
+            Some(Unmet::waiting(Reason::WaitingForImage, message, LATER))
         }
     }
 }

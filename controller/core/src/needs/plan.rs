@@ -100,9 +100,9 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
         return Ok(Some(Unmet::invalid(Reason::HeldByOtherCluster, message)));
     }
     // What cannot be read may hold the image of this revision, and its number.
-    if scene.images().is_none() {
-        let message = format!("the images in {} cannot be read: nothing is begun", scene.home());
-        return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
+    let refusals = scene.view().map(|view| [view.images.as_ref().err(), view.snapshots.as_ref().err()]);
+    if let Some(refusal) = refusals.into_iter().flatten().flatten().next() {
+        return Ok(Some(preflight::unreadable(refusal)));
     }
     let instance = match preflight::check(scene)? {
         Ok(instance) => instance,

@@ -131,7 +131,8 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
     }
 }
 
-fn unreadable(refusal: &Refusal) -> Unmet {
+/// What could not be read: nothing is begun until it can be.
+pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
     if refusal.class == Class::Denied {
         return Unmet::invalid(Reason::AccessDenied, record::access(&refusal.to_string()));
     }

@@ -319,8 +319,8 @@ fn a_machine_that_is_not_stopped_is_asked_for_its_image_until_a_minute_before_m_
 }
 
 #[test]
-fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_owed_for_it() {
-    use RestartWhen as W;
+fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_down_for_it() {
+    use saved_template_api::spec::RestartWhen as W;
     let alone = SavedTemplateSpec { regions: vec![], ..plain() };
     let back = Instance { launch_time: Some(at(70)), ..running() };
     let down_for = |restart_when| {
@@ -335,10 +335,10 @@ fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_owed_f
         capture.source_restored_time = Some(Time(at(70)));
         (status, back.clone())
     };
-    let saved_as_it_runs = |restart_when| {
+    let saved_as_it_runs = |debt: Option<String>| {
         let mut status = claimed(CaptureMode::NoReboot, InstanceState::Running);
         let capture = status.capture.as_mut().unwrap();
-        (capture.restart_when, capture.debt) = (restart_when, None);
+        capture.debt = debt;
         capture.image_requested_time = Some(Time(at(20)));
         (status, running())
     };
@@ -346,7 +346,9 @@ fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_owed_f
         (down_for(W::SnapshotsStarted), SOON),
         (back_after(W::SnapshotsStarted), LATER),
         (back_after(W::ImageAvailable), LATER),
-        (saved_as_it_runs(W::ImageAvailable), LATER),
+        (down_for(W::ImageAvailable), SOON),
+        (saved_as_it_runs(Some(claim_record().to_string())), LATER),
+        (saved_as_it_runs(None), LATER),
     ] {
         let made = owned(image(CAPTURE, ImageState::Pending));
         let seen = world(at(80), vec![machine], vec![made], vec![]);

@@ -118,8 +118,11 @@ fn somebody_elses_stop_is_no_disruption_of_ours_unless_the_machine_had_been_down
         let mut status = stopping();
         status.announced = Some(sent(STOP, 10, None));
         status.capture.as_mut().expect("a capture").source_stopped_time = stopped_before.then(|| Time(at(9)));
-        let decision = decided(&status, &read(shut_down(launch), 9), 12);
-        assert_eq!(told(&decision), expected, "launched at {launch}, stopped before: {stopped_before}");
+        // Whether it is read before our Stop was announced, or after.
+        for began in [9, 12] {
+            let decision = decided(&status, &read(shut_down(launch), began), 12);
+            assert_eq!(told(&decision), expected, "launched at {launch}, {stopped_before}, read at {began}");
+        }
     }
 }
 
