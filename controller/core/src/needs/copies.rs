@@ -38,7 +38,6 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         };
         match row.state {
             RegionState::Available | RegionState::Pending | RegionState::Retained => {}
-            _ if scene.our_images(region).is_none() => soonest = soonest.min(LATER),
             // Somebody disabled it, and may enable it again: no second one is made.
             RegionState::Missing if row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {}
             RegionState::Waiting | RegionState::Failed | RegionState::Missing => match next(scene, &row) {
