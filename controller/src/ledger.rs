@@ -64,6 +64,15 @@ impl Ledger {
         }
     }
 
+    /// Another replica leads, or may have while this process slept: what it knows of open captures is hearsay until an
+    /// object says so again.
+    pub(crate) fn doubt(&self) {
+        let mut state = self.state();
+        state.records.clear();
+        state.custody.clear();
+        state.refused.clear();
+    }
+
     /// R6: the records of stops that this process sent, and about which Kubernetes has been silent for too long.
     pub(crate) fn alone(&self) -> Vec<Record> {
         let state = self.state();

@@ -40,7 +40,16 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
         match decide(subject, &world, now) {
             Ok(decision) => return Observed { decision, now },
-            Err(question) => answer(question, &key, ctx, &home, &mut world).await,
+            Err(question) => {
+                let is_last = matches!(question, Question::Permits(_));
+                answer(question, &key, ctx, &home, &mut world).await;
+                // The Stop rests on what the machine is now, not on what it was before it was asked whether it may be.
+                if is_last {
+                    let mut interests = interest::of(subject, home.survey.cloud.now());
+                    let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
+                    world.home = home.survey.read(&key, &here, HOME).await;
+                }
+            }
         }
     }
 }

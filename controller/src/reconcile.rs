@@ -35,7 +35,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         Key { namespace: meta.namespace().ok_or(Error::Malformed("namespace"))?, name: meta.name_any() };
     let api = Api::<SavedTemplate>::namespaced(ctx.client.clone(), &key.namespace);
     let Some(object) = api.get_opt(&key.name).await? else {
-        ctx.regions.all().iter().for_each(|desk| desk.survey.drop_interest(&key));
+        ctx.regions.forget(&key);
         return Ok(Action::await_change());
     };
     let holder = ctx.holder().await?;
@@ -45,6 +45,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let Decision { status, finalizer, step, notes, look_again } = decision;
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
+        ctx.regions.forget(&key);
         return Ok(Action::await_change());
     }
     let announced = announcing(now);
@@ -57,9 +58,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     if let Some(step) = step {
         let home = ctx.regions.desk(&object.spec.source.region);
         let outcome = act(&step, announced, &home, &ctx.regions).await;
-        if let Some(status) = settle(&status, &step, &outcome, now) {
-            record::status(&api, &object, &status).await?;
-        }
+        record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
     }
     Ok(Action::requeue(look_again))
 }

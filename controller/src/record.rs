@@ -33,6 +33,32 @@ pub(crate) async fn status(
     swap(api, object, write).await
 }
 
+/// Writes what EC2 answered to the step that the status announces: true whatever is wanted by now, and so also on a
+/// version whose spec somebody has changed since.
+pub(crate) async fn answer(
+    api: &Api<SavedTemplate>,
+    object: &SavedTemplate,
+    settled: impl Fn(&SavedTemplateStatus) -> Option<SavedTemplateStatus>,
+) -> Result<()> {
+    let announced = |object: &SavedTemplate| {
+        (object.uid(), object.status.as_ref().and_then(|status| status.announced.clone()))
+    };
+    let mut on = object.clone();
+    for _ in 0..TRIES {
+        let Some(new) = on.status.as_ref().and_then(&settled) else { return Ok(()) };
+        match status(api, &on, &new).await {
+            Err(lost) if lost.is_conflict() => {
+                on = api.get(&object.name_any()).await?;
+                if announced(&on) != announced(object) {
+                    return Err(lost);
+                }
+            }
+            done => return done.map(drop),
+        }
+    }
+    Ok(())
+}
+
 /// Adds or removes our finalizer.
 pub(crate) async fn finalizer(
     api: &Api<SavedTemplate>,

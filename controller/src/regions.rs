@@ -97,6 +97,11 @@ impl<C: Cloud> Regions<C> {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Nothing is read for an object that is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.all().iter().for_each(|desk| desk.survey.drop_interest(key));
+    }
+
     /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
     pub(crate) fn refused(&self, region: &Region) -> Option<Refusal> {
         let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use saved_template_api::ids::InstanceId;
 use saved_template_core::{
-    cloud::{Announced, Cloud},
+    cloud::{Announced, Cloud, Instances},
     debt::{Copy, Due, Evidence, Record, Settled, Verdict, judge, later},
     refusal::Refusal,
     world::{Instance, Started},
@@ -30,6 +30,8 @@ const STANDBY: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
 /// After a start was accepted, EC2 is given this long to show it.
 const ACCEPTED: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(60);
+/// A loop that ticks every second and has not for this long was stopped, and others may have led meanwhile.
+const SLEPT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy)]
 struct Tries {
@@ -80,11 +82,16 @@ impl<C: Cloud> Restart<C> {
         let mut paying: JoinSet<Done> = JoinSet::new();
         let mut busy: BTreeSet<Place> = BTreeSet::new();
         let mut acted: BTreeMap<Place, Instant> = BTreeMap::new();
+        let mut awake = Instant::now();
         loop {
             let changed = tokio::select! {
                 changed = tokio::time::timeout(TICK, sweeps.changed()) => changed.is_ok(),
                 () = stop.cancelled() => break,
             };
+            if !self.survey.leads() || awake.elapsed() > SLEPT {
+                self.survey.ledger.doubt();
+            }
+            awake = Instant::now();
             while let Some(paid) = paying.try_join_next() {
                 let Ok(Done { place, sent }) = paid else {
                     continue;
@@ -126,9 +133,14 @@ impl<C: Cloud> Restart<C> {
             let Some(value) = instance.tags.get(self.survey.debt_key()) else {
                 continue;
             };
-            tagged.insert(instance.id.clone());
             match value.parse::<Record>() {
-                Ok(record) => debts.push(Debt { record, copy: Copy::Tag, instance: Some(instance.clone()) }),
+                Ok(record) => {
+                    // What is no record of this machine does not stand for the one that it had.
+                    if record.instance == instance.id {
+                        tagged.insert(instance.id.clone());
+                    }
+                    debts.push(Debt { record, copy: Copy::Tag, instance: Some(instance.clone()) });
+                }
                 Err(error) => {
                     self.metrics.restart("unreadable");
                     tracing::error!(instance = %instance.id, value, %error, "a restart record cannot be read");
@@ -275,6 +287,20 @@ impl<C: Cloud> Restart<C> {
         }
     }
 
+    /// What the record is by now, read right before it is overwritten: that of another capture stays.
+    async fn on_machine(&self, record: &Record) -> Result<Record, String> {
+        let id = record.instance.clone();
+        let found = self.survey.cloud.instances(Instances::Ids(vec![id])).await;
+        let found = found.map_err(|refusal| refusal.to_string())?;
+        let instance = found.iter().find(|instance| instance.id == record.instance);
+        let value = instance.and_then(|instance| instance.tags.get(self.survey.debt_key()));
+        match value.map(|value| value.parse::<Record>()) {
+            Some(Ok(there)) if there.capture == record.capture => Ok(there),
+            Some(Ok(there)) => Err(format!("the machine carries the record of capture {}", there.capture)),
+            Some(Err(_)) | None => Ok(record.clone()),
+        }
+    }
+
     /// R6: this process stopped the machine and cannot reach Kubernetes: the capture ends, the machine comes back.
     async fn abort(self: Arc<Self>, record: Record) -> Done {
         let capture = record.capture.clone();
@@ -282,8 +308,15 @@ impl<C: Cloud> Restart<C> {
         let Some(now) = self.survey.cloud.now() else {
             return Done { place, sent: None };
         };
-        let aborted = record.aborted(now);
         let announced = Announced { at: now, instant: Instant::now() };
+        let record = match self.on_machine(&record).await {
+            Ok(record) => record,
+            Err(why) => {
+                tracing::error!(instance = %record.instance, capture, why, "the save could not be given up: it is tried again");
+                return Done { place, sent: None };
+            }
+        };
+        let aborted = record.aborted(now);
         let tags = [(self.survey.debt_key().to_owned(), aborted.to_string())].into();
         match self.survey.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {

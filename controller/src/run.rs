@@ -102,6 +102,7 @@ async fn lead<C: Cloud>(
             won = leading.wait_for(|leads| *leads) => if won.is_err() { return },
             () = stop.cancelled() => return,
         }
+        ctx.regions.all().iter().for_each(|desk| desk.survey.drop_interests());
         ctx.metrics.leads(true);
         tracing::info!("leading");
         let end = stop.child_token();
@@ -151,8 +152,14 @@ async fn reconciles<C: Cloud>(
         .graceful_shutdown_on(end.clone().cancelled_owned())
         .run(reconcile, error_policy, Arc::clone(ctx))
         .for_each(async |outcome| {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "reconcile failed");
+            match outcome {
+                // It went while nothing was to be done for it: kube tells only whoever wanted to look at it again.
+                Err(controller::Error::ObjectNotFound(gone)) => {
+                    let namespace = gone.namespace.unwrap_or_default();
+                    ctx.regions.forget(&Key { namespace, name: gone.name });
+                }
+                Err(error) => tracing::warn!(%error, "reconcile failed"),
+                Ok(_) => {}
             }
         })
         .await;

@@ -48,7 +48,7 @@ impl Sweep {
         self.began
     }
 
-    fn covers(&self, interest: &Interest, oldest: Duration) -> bool {
+    fn covers(&self, interest: &Interest) -> bool {
         let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
         self.asked.images
             && (self.asked.snapshots || !interest.snapshots)
@@ -57,7 +57,6 @@ impl Sweep {
             && all(&self.asked.image_ids, interest.images.iter().map(AsRef::as_ref).collect())
             && all(&self.asked.image_names, interest.image_names.iter().map(String::as_str).collect())
             && all(&self.asked.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
-            && self.began.elapsed() <= oldest
     }
 }
 
@@ -68,6 +67,7 @@ struct State {
     sightings: BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
     prints: HashMap<Key, u64>,
     eventful: Option<Instant>,
+    published: Option<Instant>,
 }
 
 /// The reader of one region.
@@ -83,8 +83,12 @@ pub(crate) struct Survey<C> {
     poke: Notify,
     wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
+    born: Instant,
 }
 
+/// A region whose sweeps do not end is waited for this long, once they have not ended for so long.
+const SILENT: Duration = Duration::from_secs(2);
+const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// No two sweeps begin closer to each other than this.
 const GAP: Duration = Duration::from_millis(500);
 /// R8: after the start of the process.
@@ -113,6 +117,7 @@ impl<C: Cloud> Survey<C> {
             poke: Notify::new(),
             wake,
             leading,
+            born: Instant::now(),
         }
     }
 
@@ -144,6 +149,12 @@ impl<C: Cloud> Survey<C> {
         state.prints.remove(key);
     }
 
+    /// What was wanted read while this replica led before: objects may have gone since.
+    pub(crate) fn drop_interests(&self) {
+        let mut state = self.state();
+        (state.interests, state.prints) = Default::default();
+    }
+
     /// A view that holds what `interest` names: the last sweep if it does, else the next one.
     pub(crate) async fn read(
         &self,
@@ -152,6 +163,10 @@ impl<C: Cloud> Survey<C> {
         patience: Duration,
     ) -> Result<Arc<View>, Refusal> {
         let oldest = interest.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
+        // Whatever begins from now on is young enough, also where a sweep takes longer than that.
+        let earliest = Instant::now().checked_sub(oldest);
+        let is_young = |sweep: &Sweep| earliest.is_none_or(|earliest| sweep.began >= earliest);
+        let patience = if self.is_silent() { patience.min(SILENT) } else { patience };
         let mut sweeps = self.sweeps.subscribe();
         let known = self.state().interests.insert(key.clone(), interest.clone());
         let next = async {
@@ -160,7 +175,7 @@ impl<C: Cloud> Survey<C> {
             }
             loop {
                 let sweep = sweeps.borrow_and_update().clone();
-                if let Some(sweep) = sweep.filter(|sweep| sweep.covers(interest, oldest)) {
+                if let Some(sweep) = sweep.filter(|sweep| is_young(sweep) && sweep.covers(interest)) {
                     return Some(Arc::clone(&sweep.view));
                 }
                 self.poke.notify_one();
@@ -172,16 +187,20 @@ impl<C: Cloud> Survey<C> {
         tokio::time::timeout(patience, next).await.ok().flatten().ok_or_else(unread)
     }
 
+    /// Whether no sweep has ended for long: whoever waits for the next one keeps others from being looked at.
+    fn is_silent(&self) -> bool {
+        self.state().published.unwrap_or(self.born).elapsed() > SILENT_AFTER
+    }
+
     /// Sweeps for as long as the process runs.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
-        let born = Instant::now();
         while !stop.is_cancelled() {
             let began = Instant::now();
             let sweep = tokio::select! {
                 sweep = self.sweep() => sweep,
                 () = stop.cancelled() => return,
             };
-            let cadence = self.cadence(&sweep, born);
+            let cadence = self.cadence(&sweep);
             self.publish(sweep);
             tokio::select! {
                 () = crate::wait::unless_cancelled(cadence.saturating_sub(began.elapsed()).max(GAP), stop) => {}
@@ -309,6 +328,7 @@ impl<C: Cloud> Survey<C> {
                 .map(|(key, _)| key.clone())
                 .collect();
             state.prints = now;
+            state.published = Some(Instant::now());
             changed
         };
         self.sweeps.send_replace(Some(Arc::new(sweep)));
@@ -319,7 +339,7 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// How long until the next sweep.
-    fn cadence(&self, sweep: &Sweep, born: Instant) -> Duration {
+    fn cadence(&self, sweep: &Sweep) -> Duration {
         let leading = *self.leading.borrow();
         let mut state = self.state();
         let records: Vec<Duration> =
@@ -329,7 +349,7 @@ impl<C: Cloud> Survey<C> {
         }
         let wanted = state.interests.values().filter(|_| leading).filter_map(|interest| interest.cadence);
         let busy = wanted.chain(records).min();
-        let age = born.elapsed();
+        let age = self.born.elapsed();
         let first = FIRST
             .iter()
             .map(|seconds| Duration::from_secs(*seconds))

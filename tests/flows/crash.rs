@@ -1,8 +1,8 @@
 //! The process dies at each step; another one, that knows nothing, goes on.
 use std::time::Duration;
 
-use ec2sim::{Effect, Fault, When};
-use saved_template_tests::{Lab, Proxy};
+use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState, When};
+use saved_template_tests::{Lab, Proxy, control_plane, quick};
 
 use crate::{ALL, HOME, assert_saved_once, quickstart, template};
 
@@ -96,5 +96,23 @@ async fn s56_a_leader_that_sleeps_after_announcing_the_stop_wakes_and_sends_noth
     tokio::time::timeout(Duration::from_secs(10), std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(lab.count("StopInstances"), before, "{}", lab.evidence());
     assert!(sleeper.output().contains("held back"), "the call was held back:\n{}", sleeper.output());
+    assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_slept_while_its_machine_stopped_goes_on_with_the_save() {
+    let config = Config { stop: 8000, ..quick() };
+    let lab = Lab::on(control_plane().await.unwrap(), "crash-nap", config).await.unwrap();
+    let id = lab.machine("napped");
+    let mut controller = lab.controller().unwrap();
+    lab.apply(&template("napped", "napped")).await.unwrap();
+    let is_stopping =
+        |sim: &ec2sim::Sim| sim.place(ACCOUNT, HOME).unwrap().instances[&id].state == InstanceState::Stopping;
+    lab.until_ec2(Duration::from_secs(60), "the machine is stopping", is_stopping).await.unwrap();
+    controller.process().signal(cluster::leash::Signal::STOP).unwrap();
+    // Past the 30 s after which a process that hears nothing of Kubernetes gives its machine back.
+    tokio::time::timeout(Duration::from_secs(35), std::future::pending::<()>()).await.unwrap_err();
+    controller.process().signal(cluster::leash::Signal::CONT).unwrap();
+    lab.ready("napped").await.unwrap();
     assert_saved_once(&lab, &id, &[HOME]);
 }

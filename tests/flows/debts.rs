@@ -173,3 +173,28 @@ async fn s69_with_the_nodes_clock_twenty_minutes_off_and_a_volume_left_out_the_m
         assert_eq!(object.status.unwrap().capture.unwrap().consistency, Consistency::Stopped);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_somebody_overwrote_with_something_else_is_written_again_and_the_machine_comes_back() {
+    let lab = Lab::quick("debts-overwritten").await.unwrap();
+    let id = lab.machine("rewritten");
+    // The image is never asked for, so that only the record can give the machine back.
+    let refuse = Effect::Refuse { code: "InternalError".into(), message: "busy".into(), status: Some(500) };
+    lab.ec2.add_fault(Fault::new("CreateImage", refuse).for_ms(20_000));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("rewritten", "rewritten")).await.unwrap();
+    reaches(&lab, &id, InstanceState::Stopped).await;
+    let (key, value) = debt(&lab, &id);
+    user(
+        &lab,
+        "CreateTags",
+        &[("ResourceId.1", &id), ("Tag.1.Key", &key), ("Tag.1.Value", "v2 of another day")],
+    );
+    lab.until_ec2(Duration::from_secs(60), "the record is there again", |sim| {
+        sim.place(ACCOUNT, HOME).unwrap().instances[&id].tags.get(&key) == Some(&value)
+    })
+    .await
+    .unwrap();
+    lab.ready("rewritten").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+}

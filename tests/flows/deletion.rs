@@ -96,6 +96,7 @@ async fn with_policy_delete_images_copies_snapshots_and_the_receipt_go_and_nothi
     assert_holds("I7", left(&lab).is_empty(), || left(&lab).join(", "));
     assert!(tags(&lab, &id).is_empty(), "{:?}", tags(&lab, &id));
     assert_eq!(state(&lab, &id), InstanceState::Running);
+    assert_rests(&lab).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,4 +174,35 @@ async fn an_object_that_never_touched_aws_has_no_finalizer_and_goes_without_a_co
     drop(controller);
     delete(&lab, "untouched").await;
     gone(&lab, "untouched", Duration::from_secs(10)).await;
+}
+
+/// No call for 25 s: nothing is looked at any more but what the minutes after an event ask for.
+async fn assert_rests(lab: &Lab<'_>) {
+    let rests = async {
+        loop {
+            let before = lab.ec2.sim().log().len();
+            tokio::time::timeout(Duration::from_secs(25), std::future::pending::<()>()).await.unwrap_err();
+            if lab.ec2.sim().log().len() == before {
+                return;
+            }
+        }
+    };
+    let rested = tokio::time::timeout(Duration::from_secs(200), rests).await;
+    let last = |lab: &Lab<'_>| {
+        let sim = lab.ec2.sim();
+        sim.log().iter().rev().take(6).map(|one| (one.at, one.action.clone())).collect::<Vec<_>>()
+    };
+    assert!(rested.is_ok(), "{:?}", last(lab));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_for_an_object_that_went_without_a_finalizer() {
+    let lab = Lab::quick("deletion-rest").await.unwrap();
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("never", "nobody", "  regions: [{name: us-east-2}]\n")).await.unwrap();
+    let told = |object: &_| is(object, "Validated", "False", Some("InstanceNotFound"));
+    lab.until("never", Duration::from_secs(60), "told", told).await.unwrap();
+    delete(&lab, "never").await;
+    gone(&lab, "never", Duration::from_secs(60)).await;
+    assert_rests(&lab).await;
 }

@@ -143,3 +143,29 @@ async fn without_any_one_of_its_actions_the_policy_is_not_enough_and_the_machine
         futures::future::join_all(some.iter().cloned().map(one)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_is_missing_is_told_once_and_not_again_with_each_ciphertext() {
+    let (lab, id) = lab("iam-quiet", &without("ec2:CreateImage")).await;
+    allow(&lab, &id);
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("guarded", "guarded", "")).await.unwrap();
+    let denied =
+        |object: &saved_template_api::SavedTemplate| is(object, "Validated", "False", Some("AccessDenied"));
+    lab.until("guarded", Duration::from_secs(60), "denied", denied).await.unwrap();
+    let version = || async { lab.get("guarded").await.unwrap().unwrap().metadata.resource_version.unwrap() };
+    tokio::time::timeout(Duration::from_secs(3), std::future::pending::<()>()).await.unwrap_err();
+    let (before, asked) = (version().await, lab.ec2.sim().log().iter().filter(|one| one.dry_run).count());
+    // Somebody looks at it again: EC2's answer is another text.
+    for count in 0..3 {
+        let args =
+            ["annotate", "stpl", "guarded", "-n", &lab.namespace, "--overwrite", &format!("count={count}")];
+        assert!(lab.cluster.kubectl(&args).await.unwrap().status.success());
+        tokio::time::timeout(Duration::from_secs(3), std::future::pending::<()>()).await.unwrap_err();
+    }
+    let again = lab.ec2.sim().log().iter().filter(|one| one.dry_run).count() - asked;
+    assert!((1..=6).contains(&again), "{again} dry runs for 3 annotations");
+    let object = lab.get("guarded").await.unwrap().unwrap();
+    assert!(!saved_template_tests::shown(&object).contains("Encoded"));
+    assert_ne!(object.metadata.resource_version.unwrap(), before, "the annotations alone");
+}

@@ -204,3 +204,22 @@ async fn a_field_that_is_not_built_yet_is_named_before_any_write_to_ec2() {
     }
     assert!(lab.changes().is_empty(), "{:?}", lab.calls());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_was_mistyped_and_corrected_leaves_nothing_behind() {
+    let lab = Lab::quick("preflight-typo").await.unwrap();
+    let _machine = lab.ec2.seed(seed("typo"));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("typo", "typo", "  regions: [{name: us-est-2}]\n")).await.unwrap();
+    refused(&lab, "typo", "RegionNotEnabled").await;
+    lab.apply(&with("typo", "typo", "  regions: [{name: us-east-2}]\n")).await.unwrap();
+    lab.ready("typo").await.unwrap();
+    assert_eq!((images(&lab, "us-west-2").len(), images(&lab, "us-east-2").len()), (1, 1));
+    // Also when it is made on an object that is saved.
+    lab.apply(&with("typo", "typo", "  regions: [{name: us-east-2}, {name: eu-wst-1}]\n")).await.unwrap();
+    let told = |object: &_| is(object, "Ready", "False", None);
+    lab.until("typo", Duration::from_secs(60), "told", told).await.unwrap();
+    lab.apply(&with("typo", "typo", "  regions: [{name: us-east-2}]\n")).await.unwrap();
+    let object = lab.ready("typo").await.unwrap();
+    assert_eq!(object.status.unwrap().regions.len(), 2);
+}

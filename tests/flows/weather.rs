@@ -5,7 +5,7 @@ use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState, LogEntry};
 use saved_template_api::ConditionType;
 use saved_template_tests::{Lab, control_plane, is, message, quick};
 
-use crate::{ALL, HOME, assert_saved_once, images, owes, quickstart, state, template, with};
+use crate::{ALL, HOME, assert_saved_once, images, owes, quickstart, state, template, user, with};
 
 fn refuse(operation: &str, code: &str) -> Fault {
     Fault::new(operation, Effect::Refuse { code: code.into(), message: "no".into(), status: None })
@@ -294,4 +294,45 @@ async fn s29_a_region_that_never_answers_holds_up_neither_the_machine_nor_anothe
     lab.ec2.sim().clear_faults();
     lab.ready("far").await.unwrap();
     assert_saved_once(&lab, &id, &ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_whose_reads_take_longer_than_they_may_be_old_is_saved_all_the_same() {
+    let lab = Lab::quick("weather-slow").await.unwrap();
+    let id = lab.machine("faraway");
+    for operation in ["DescribeSnapshots", "DescribeImages"] {
+        let slow = Effect::Delay { ms: 4500, when: ec2sim::When::Before };
+        lab.ec2.add_fault(Fault::new(operation, slow).caller(saved_template_tests::OUR_CALLS));
+    }
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("faraway", "faraway")).await.unwrap();
+    lab.ready("faraway").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_restarted_while_ec2_is_asked_whether_it_may_be_stopped_is_not_stopped() {
+    let lab = Lab::quick("weather-asked").await.unwrap();
+    let id = lab.machine("restarted");
+    let slow = Effect::Delay { ms: 14_000, when: ec2sim::When::After };
+    let ours = saved_template_tests::OUR_CALLS;
+    lab.ec2.add_fault(Fault::new("StopInstances", slow).dry_runs().nth(1).caller(ours));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("restarted", "restarted")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "it is being asked", |sim| {
+        sim.log().iter().any(|entry| entry.action == "StopInstances" && entry.dry_run)
+    })
+    .await
+    .unwrap();
+    user(&lab, "StopInstances", &[("InstanceId.1", &id)]);
+    reaches(&lab, &id, InstanceState::Stopped).await;
+    user(&lab, "StartInstances", &[("InstanceId.1", &id)]);
+    reaches(&lab, &id, InstanceState::Running).await;
+    tokio::time::timeout(Duration::from_secs(20), std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(lab.count("StopInstances"), 1, "that of the user: {}", lab.evidence());
+    assert_eq!(state(&lab, &id), InstanceState::Running);
+    // It is planned anew after a minute.
+    lab.ready("restarted").await.unwrap();
+    assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (2, 2));
+    assert!(state(&lab, &id) == InstanceState::Running && !owes(&lab, &id));
 }

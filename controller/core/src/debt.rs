@@ -57,6 +57,16 @@ impl<'a> Evidence<'a> {
             absence: view.absences.get(instance.as_ref()).copied(),
         }
     }
+
+    /// The snapshots of the record's capture.
+    pub(crate) fn snapshots_of(self, record: &Record) -> impl Iterator<Item = &'a Snapshot> {
+        let images = self.images.unwrap_or_default();
+        self.snapshots.unwrap_or_default().iter().filter(move |shot| record.holds(shot, images))
+    }
+
+    fn barrier(self, record: &Record) -> Option<Timestamp> {
+        record.barrier(self.snapshots?, self.images.unwrap_or_default())
+    }
 }
 
 /// Where a copy of the record was read.
@@ -154,7 +164,7 @@ pub fn judge(
 }
 
 fn judge_claim(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
-    let imaged = evidence.snapshots.is_some_and(|snapshots| record.barrier(snapshots).is_some());
+    let imaged = evidence.barrier(record).is_some();
     let failed = capture_failed(record, evidence);
     if imaged || failed || now >= later(record.image_by, IMAGE_MARGIN) {
         Verdict::Remove(Settled::ClaimOver)
@@ -221,7 +231,7 @@ fn capture_failed(record: &Record, evidence: Evidence<'_>) -> bool {
     let gone = |image: &Image| matches!(image.state, ImageState::Failed | ImageState::Deregistered);
     let broken = |snapshot: &Snapshot| snapshot.state == SnapshotState::Error;
     evidence.images.unwrap_or_default().iter().any(|image| record.made(image) && gone(image))
-        || evidence.snapshots.unwrap_or_default().iter().any(|shot| record.holds(shot) && broken(shot))
+        || evidence.snapshots_of(record).any(broken)
 }
 
 /// R4: whether a machine that we stopped is due, and since when.
@@ -233,16 +243,16 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
         return Some((Due::CaptureFailed, None));
     }
     // A second later than the last snapshot, so that the launch is provably after it: EC2 gives launch times in seconds.
-    let barrier = evidence.snapshots.and_then(|shots| record.barrier(shots)).filter(|last| now > *last);
+    let barrier = evidence.barrier(record).filter(|last| now > *last);
     if let Some(since) = barrier.filter(|_| record.awaits == Awaits::Snapshots) {
         return Some((Due::SnapshotsStarted, Some(since)));
     }
-    let (images, snapshots) = (evidence.images?, evidence.snapshots?);
+    let (images, _) = (evidence.images?, evidence.snapshots?);
     if images.iter().any(|image| record.made(image) && image.state == ImageState::Available) {
         return Some((Due::ImageAvailable, None));
     }
     // Snapshots that are still to come are waited for; an image that is gone never comes, though its snapshots stay.
-    let snapshots_to_come = barrier.is_none() && snapshots.iter().any(|shot| record.holds(shot));
+    let snapshots_to_come = barrier.is_none() && evidence.snapshots_of(record).next().is_some();
     let in_sight = snapshots_to_come || images.iter().any(|image| record.made(image));
     let given_up = later(record.image_by, IMAGE_MARGIN);
     (!in_sight && now >= given_up).then_some((Due::NothingInSight, Some(given_up)))

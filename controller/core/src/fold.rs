@@ -163,13 +163,13 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
     else {
         return false;
     };
-    let shots = scene.snapshots().unwrap_or_default();
+    let (shots, images) = (scene.snapshots().unwrap_or_default(), scene.images().unwrap_or_default());
     let at_rest = |shot: &Snapshot| shot.started.is_some_and(|at| at >= stopped.0 && at < launched);
     !record.is_forced()
         && started.previous == InstanceState::Stopped
         && started.launch_time_before == Some(planned_launch.0)
-        && record.barrier(shots).is_some()
-        && shots.iter().filter(|shot| record.holds(shot)).all(at_rest)
+        && record.barrier(shots, images).is_some()
+        && shots.iter().filter(|shot| record.holds(shot, images)).all(at_rest)
         && same_volumes(capture, instance)
         && !multi_attach(scene)
 }
@@ -199,7 +199,9 @@ pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool
 
 /// The instant from which the machine may run again: every volume has its snapshot.
 fn barrier(scene: &mut Scene<'_>) {
-    let reached = scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots));
+    let images = scene.images().unwrap_or_default();
+    let reached =
+        scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots, images));
     let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
     let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
     // That a stopped machine stayed stopped is shown by a read that began after the last snapshot.

@@ -47,6 +47,10 @@ pub const NOT_ENABLED: &str = "RegionNotEnabled";
 /// An encoded authorization failure has a kilobyte or two.
 const MOST_OF_A_MESSAGE: usize = 8192;
 
+/// What EC2 appends to a refusal of IAM, where the operation supports it: a ciphertext, another one for each call. In a
+/// status it would be a change of it, and so the next reason to ask again.
+const ENCODED: &str = " Encoded authorization failure message";
+
 const THROTTLE: &[&str] = &[
     "RequestLimitExceeded",
     "Throttling",
@@ -122,8 +126,10 @@ impl Class {
 impl Refusal {
     /// A refusal with EC2's own code and message.
     pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let message = message.split(ENCODED).next().unwrap_or_default();
         // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
-        let (code, message) = (cut(code.into(), 128), cut(message.into(), MOST_OF_A_MESSAGE));
+        let (code, message) = (cut(code.into(), 128), cut(message.to_owned(), MOST_OF_A_MESSAGE));
         Self { operation, class: Class::of(&code, &message), code, message }
     }
 
@@ -203,5 +209,20 @@ mod tests {
         assert!(!Refusal::new("CreateImage", "InvalidAMIName.Duplicate", "").is_definite());
         assert!(Refusal::new("StopInstances", "UnauthorizedOperation", "").is_definite());
         assert!(Refusal::late("StopInstances").is_definite());
+    }
+
+    #[test]
+    fn the_ciphertext_of_a_refusal_of_iam_is_no_part_of_its_message() {
+        let told = "You are not authorized to perform this operation. User: a is not authorized to perform: ec2:CreateImage";
+        let texts = [
+            "",
+            ". Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6XSnuUMCm",
+            " Encoded authorization failure message: x",
+        ];
+        for text in texts {
+            let refusal = Refusal::new("CreateImage", "UnauthorizedOperation", format!("{told}{text}"));
+            assert_eq!(refusal.message.trim_end_matches('.'), told);
+            assert_eq!(refusal.class, Class::Denied);
+        }
     }
 }

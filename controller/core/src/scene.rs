@@ -250,6 +250,9 @@ impl<'a> Scene<'a> {
     /// Tags of an image or snapshot at birth: whose it is, of which capture, and the user's own.
     pub(crate) fn tags(&self, capture: &CaptureStatus, instance: &str, role: &str, region: &Region) -> Tags {
         let text = str::to_owned;
+        // That of the plan: the spec may name another machine by now.
+        let planned = capture.source_digest.clone();
+        let source = planned.unwrap_or_else(|| names::source_digest(&self.subject.spec.source));
         let ours = [
             (tag::CLUSTER, text(self.subject.cluster)),
             (tag::NAMESPACE, text(self.subject.namespace)),
@@ -257,7 +260,7 @@ impl<'a> Scene<'a> {
             (tag::REVISION, capture.revision.to_string()),
             (tag::ATTEMPT, capture.attempts.to_string()),
             (tag::CAPTURE, capture.id.clone()),
-            (tag::SOURCE, names::source_digest(&self.subject.spec.source)),
+            (tag::SOURCE, source),
             (tag::SOURCE_INSTANCE, text(instance)),
             (tag::ROLE, text(role)),
             (tag::REGION, region.to_string()),
@@ -357,7 +360,7 @@ pub(crate) const fn awaits(restart_when: RestartWhen) -> Awaits {
 }
 
 /// Whether EC2 answered, and did nothing.
-fn was_refused(announced: &Announced) -> bool {
+pub(crate) fn was_refused(announced: &Announced) -> bool {
     let answer = announced.settled.as_deref().and_then(|text| text.split_once(": "));
     answer.is_some_and(|(code, message)| {
         code != PREVIOUS_STATE && Refusal::new("", code, message).is_definite()

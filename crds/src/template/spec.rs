@@ -77,6 +77,14 @@ pub const DEFAULT_MAX_DOWNTIME_SECONDS: i32 = 1800;
     .message(
         "spec.source may change only together with spec.revision once a capture of this revision has begun: \
          raise spec.revision in the same change"
+    ),
+    validation = Rule::new(
+        "self.spec.source.region == oldSelf.spec.source.region || !has(self.status) || \
+         !has(self.status.latestRevision)"
+    )
+    .message(
+        "spec.source.region may not change once a capture has begun: the images, and perhaps a stopped machine, are there; \
+         create another object for the other region"
     )
 )]
 #[serde(rename_all = "camelCase")]

@@ -496,6 +496,11 @@ pub struct CaptureStatus {
     #[serde(default)]
     pub on_stop_timeout: OnStopTimeout,
 
+    /// Digest of the `spec.source` that it was planned from: also the tag `source` on what it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = "^([0-9a-f]{16})?$"))]
+    pub source_digest: Option<String>,
+
     /// Volumes that must have a snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]

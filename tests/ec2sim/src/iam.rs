@@ -61,6 +61,13 @@ impl Sim {
         self.checks(call).iter().try_for_each(|check| decide(&policies, check, call))
     }
 
+    /// With the ciphertext that EC2 appends for `sts decode-authorization-message`: no two calls have the same.
+    pub(crate) fn sealed(&mut self, refusal: &Refusal) -> Refusal {
+        let cipher = [(); 24].map(|()| format!("{:016x}", self.draw())).concat();
+        let text = format!("{}. Encoded authorization failure message: {cipher}", refusal.message);
+        Refusal::new("UnauthorizedOperation", text)
+    }
+
     /// Whether a caller may do one more thing to one resource.
     pub(crate) fn may(&self, call: &Call<'_>, action: &str, id: &str) -> bool {
         self.policies(call)

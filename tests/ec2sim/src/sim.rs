@@ -309,7 +309,9 @@ impl Sim {
             ));
         }
         self.throttle(call)?;
-        self.authorize(call)?;
+        if let Err(refusal) = self.authorize(call) {
+            return Err(self.sealed(&refusal));
+        }
         self.by_a_replica(call)
     }
 

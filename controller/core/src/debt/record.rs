@@ -122,14 +122,21 @@ impl Record {
         self.stop_by > after(self.planned, STOP_WITHIN)
     }
 
-    /// Whether the tags or the fields of a snapshot make it one of this capture.
-    pub fn holds(&self, snapshot: &Snapshot) -> bool {
+    /// Whether the tags of a snapshot make it one of this capture; where it has none, what EC2 wrote on it: backup tools
+    /// make images of the same machine.
+    pub fn holds(&self, snapshot: &Snapshot, images: &[Image]) -> bool {
         if let Some(capture) = snapshot.tags.get(names::tag::CAPTURE) {
             return *capture == self.capture;
         }
         let made_for = format!("Created by CreateImage({}) for ", self.instance);
-        snapshot.description.starts_with(&made_for)
-            && snapshot.started.is_some_and(|started| started >= self.planned)
+        let image = snapshot.description.strip_prefix(&made_for).and_then(|rest| rest.split(' ').next());
+        snapshot.started.is_some_and(|started| started >= self.planned)
+            && images.iter().any(|ours| Some(ours.id.as_str()) == image && self.may_have_made(ours))
+    }
+
+    /// Whether an image that was found by tag or name is that of this capture, or may have lost its tags.
+    fn may_have_made(&self, image: &Image) -> bool {
+        self.made(image) || !image.tags.contains_key(names::tag::CAPTURE)
     }
 
     /// Whether an image is that of this capture.
@@ -140,10 +147,10 @@ impl Record {
 
     /// The barrier: `n` distinct volumes have a snapshot of this capture, taken since the plan.
     /// Answers when the last of them was started.
-    pub fn barrier(&self, snapshots: &[Snapshot]) -> Option<Timestamp> {
+    pub fn barrier(&self, snapshots: &[Snapshot], images: &[Image]) -> Option<Timestamp> {
         let mut volumes = BTreeSet::new();
         let mut last = self.planned;
-        for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot)) {
+        for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot, images)) {
             let taken = matches!(snapshot.state, SnapshotState::Pending | SnapshotState::Completed);
             if let Some(started) = snapshot.started.filter(|started| taken && *started >= self.planned) {
                 volumes.insert(&snapshot.volume);

@@ -214,7 +214,7 @@ fn a_failed_snapshot_is_no_part_of_the_barrier() {
         (SnapshotState::Unknown, false),
     ] {
         let shots = [snapshot(1, CAPTURE, at(33), TAKEN), snapshot(2, CAPTURE, at(35), state)];
-        assert_eq!(record().barrier(&shots).is_some(), holds, "{state:?}");
+        assert_eq!(record().barrier(&shots, &[]).is_some(), holds, "{state:?}");
     }
 }
 
@@ -427,4 +427,35 @@ fn a_claim_owes_nothing_and_ends_with_its_capture() {
     assert_eq!(judged(&stopped_at(Some(at(20))), &[], 5), Verdict::Wait);
     assert_eq!(judged(&stopped_at(Some(at(20))), &barrier(), 40), Verdict::Remove(Settled::ClaimOver));
     assert_eq!(judged(&running(), &[], 840), Verdict::Remove(Settled::ClaimOver));
+}
+
+#[test]
+fn a_snapshot_without_our_tags_counts_only_if_ec2_made_it_for_an_image_of_this_capture() {
+    let ours = image(CAPTURE, ImageState::Pending);
+    let stripped = Image { tags: [].into(), ..ours.clone() };
+    let earlier = image(EARLIER_CAPTURE, ImageState::Available);
+    let untagged = |description: &str, started: i64| Snapshot {
+        tags: [].into(),
+        description: description.into(),
+        ..snapshot(1, CAPTURE, at(started), TAKEN)
+    };
+    let made_for = |image: &str| format!("Created by CreateImage(i-0123456789abcdef0) for {image}");
+    let (id, tools) = (made_for(ours.id.as_str()), made_for("ami-0fffffffffffffff0"));
+    for (what, shot, images, holds) in [
+        ("ours", untagged(&id, 33), vec![ours.clone()], true),
+        (
+            "ours, with EC2's older wording",
+            untagged(&format!("{id} from vol-1"), 33),
+            vec![ours.clone()],
+            true,
+        ),
+        ("ours, and the image lost its tags too", untagged(&id, 33), vec![stripped], true),
+        ("of before the plan", untagged(&id, -1), vec![ours.clone()], false),
+        ("of an earlier capture", untagged(&id, 33), vec![earlier], false),
+        ("of a backup tool", untagged(&tools, 33), vec![ours.clone()], false),
+        ("of an image that is not shown", untagged(&id, 33), vec![], false),
+        ("of another machine", untagged("Created by CreateImage(i-1) for ami-1", 33), vec![ours], false),
+    ] {
+        assert_eq!(record().holds(&shot, &images), holds, "{what}");
+    }
 }

@@ -11,7 +11,10 @@ use crate::{
     debt::{Awaits, Record},
     decide::{Decision, decide},
     refusal::Refusal,
-    sample::{OWNER, at, image, imaging, owned, plain, planned, record, running, snapshot, subject, world},
+    sample::{
+        OWNER, at, image, images, imaging, made, owned, plain, planned, record, running, saved, snapshot,
+        subject, world,
+    },
     step::{CREATE_IMAGE, Step},
     world::{ImageState, Instance, SnapshotState, World},
 };
@@ -133,4 +136,17 @@ fn a_capture_whose_stop_was_taken_out_of_the_status_by_hand_ends() {
     }
     let capture = after.capture.unwrap();
     assert!(capture.reason.is_some(), "{capture:?}");
+}
+
+/// The image is good whatever somebody wrote into the status.
+#[test]
+fn a_record_that_cannot_be_read_spoils_no_capture_that_is_over() {
+    let mut status = saved();
+    status.capture.as_mut().unwrap().debt = Some("rubbish".into());
+    let seen = images(at(900), vec![made()], vec![]);
+    let decision = decided(&plain(), &status, &seen, 900);
+    let capture = decision.status.capture.unwrap();
+    assert_eq!((capture.debt, capture.reason), (None, None));
+    assert_eq!(capture.completion_time, Some(Time(at(200))));
+    assert!(!matches!(decision.step, Some(Step::TagImages { .. })));
 }

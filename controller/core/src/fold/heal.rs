@@ -33,6 +33,9 @@ pub(super) fn heal(scene: &mut Scene<'_>) {
         }
     }
     let Some(capture) = status.capture.as_mut() else { return };
+    if capture.completion_time.is_some() {
+        capture.debt.take_if(|debt| debt.parse::<Record>().is_err());
+    }
     if capture.debt.is_some() {
         capture.completion_time = None;
     }

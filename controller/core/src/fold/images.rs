@@ -13,6 +13,7 @@ use crate::{
     debt::later,
     needs::record::passed,
     own::revision_of,
+    refusal::NOT_ENABLED,
     scene::{Scene, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
 };
@@ -28,6 +29,7 @@ pub(super) fn rows(scene: &mut Scene<'_>) {
     else {
         return;
     };
+    forget_unusable(scene);
     make_room(scene);
     let (home, work) = (scene.home().clone(), scene.revision());
     for region in scene.wanted() {
@@ -43,6 +45,23 @@ pub(super) fn rows(scene: &mut Scene<'_>) {
             }
         }
     }
+}
+
+/// A region that does not exist, or is not enabled, and is no longer wanted: nothing was ever asked for there.
+fn forget_unusable(scene: &mut Scene<'_>) {
+    let (wanted, abroad) = (scene.wanted(), &scene.world.abroad);
+    let is_unusable = |region: &Region| {
+        let refusal = abroad.get(region).and_then(|view| view.as_ref().err());
+        refusal.is_some_and(|refusal| refusal.code == NOT_ENABLED)
+    };
+    let status = &mut scene.status;
+    let older = status.revisions.iter().flat_map(|revision| &revision.images).map(|image| &image.region);
+    let named: BTreeSet<Region> =
+        status.images.iter().map(|image| &image.region).chain(older).cloned().collect();
+    status.regions.retain(|row| {
+        let asked = row.image_id.is_some() || row.announced_time.is_some() || row.attempts > 0;
+        wanted.contains(&row.region) || asked || named.contains(&row.region) || !is_unusable(&row.region)
+    });
 }
 
 /// The status holds so many rows, one for each region.
@@ -91,7 +110,7 @@ pub(super) fn home(scene: &mut Scene<'_>) {
         None => images.iter().find(of_capture),
     };
     let shots = scene.snapshots();
-    let held = |shot: &&Snapshot| record.as_ref().is_some_and(|record| record.holds(shot));
+    let held = |shot: &&Snapshot| record.as_ref().is_some_and(|record| record.holds(shot, images));
     let held: Vec<_> = shots.unwrap_or_default().iter().filter(held).collect();
     let progress = found.map(|image| progress(image, held.iter().copied()));
     let region = scene.home().clone();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use saved_template_api::{
     Reason,
     names::{self, tag},
-    status::{RegionRole, RegionState, RegionStatus, RevisionState},
+    status::{CaptureStatus, RegionRole, RegionState, RegionStatus, RevisionState},
 };
 
 use crate::{
@@ -33,11 +33,21 @@ fn home_image<'a>(scene: &Scene<'a>) -> Option<&'a Image> {
     })
 }
 
+/// Whether the image of the wanted revision is known, or a capture of it is to bring one, or has failed.
+fn is_answered(scene: &Scene<'_>) -> bool {
+    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    has_image || scene.capture().is_some_and(|capture| !is_past(capture))
+}
+
+/// Whether a capture made its image. Where the row does not name it any more, another revision was wanted in between.
+pub(crate) const fn is_past(capture: &CaptureStatus) -> bool {
+    capture.completion_time.is_some() && capture.reason.is_none()
+}
+
 /// Takes an image over that no capture of this status made: the object was applied again, its status was lost, or an
 /// older revision is wanted.
 pub(crate) fn fold(scene: &mut Scene<'_>) {
-    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
-    if scene.capture().is_some() || has_image {
+    if is_answered(scene) {
         return;
     }
     let Some(image) = home_image(scene).filter(|image| is_declared_source(scene, image)) else {
@@ -64,7 +74,7 @@ fn is_declared_source(scene: &Scene<'_>, image: &Image) -> bool {
 
 /// An image of this revision exists that is not this object's to take.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    if scene.capture().is_some() || scene.home_row().is_some_and(|row| row.image_id.is_some()) {
+    if is_answered(scene) {
         return None;
     }
     let image = home_image(scene)?;

@@ -23,9 +23,10 @@ const BUSY: Duration = Duration::from_mins(1);
 
 /// Whether the revision still has to be captured, and may be.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    match scene.capture().cloned() {
+    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    match scene.capture().cloned().filter(|capture| has_image || !adopt::is_past(capture)) {
         Some(capture) if capture.completion_time.is_none() || capture.reason.is_none() => Ok(None),
-        None if scene.home_row().is_some_and(|row| row.image_id.is_some()) => Ok(None),
+        None if has_image => Ok(None),
         Some(capture) => failed(scene, &capture),
         None => match never_again(scene) {
             Some(unmet) => Ok(Some(unmet)),
@@ -137,6 +138,16 @@ pub(crate) fn suspended(scene: &Scene<'_>) -> Unmet {
     Unmet::stalled(Reason::Suspended, message)
 }
 
+/// Whether a plan was made from a spec whose capture would be another one.
+pub(crate) fn is_of_another_spec(scene: &Scene<'_>, plan: &CaptureStatus) -> bool {
+    let spec = scene.subject.spec;
+    let source = names::source_digest(&spec.source);
+    plan.revision != spec.revision
+        || plan.mode != spec.capture.mode_or_default()
+        || plan.exclude_device_names != spec.capture.exclude_device_names
+        || plan.source_digest.as_ref().is_some_and(|planned| *planned != source)
+}
+
 /// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
 pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
     write(scene, instance, last.attempts, last.disruptions, Some(last.id.clone()))
@@ -188,6 +199,7 @@ fn write(
         on_stop_timeout: spec.capture.stop.on_timeout,
         expected_volumes: volumes,
         debt: Some(record.to_string()),
+        source_digest: Some(names::source_digest(&spec.source)),
         consistency: Consistency::Unknown,
         launch_time: instance.launch_time.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
         start_time: Some(scene.time()),

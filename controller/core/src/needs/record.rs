@@ -67,6 +67,11 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     };
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.now > record.stop_by && as_planned {
+        if plan::is_of_another_spec(scene, capture) {
+            let message =
+                "the spec was changed before anything was asked for under the plan: it is planned anew";
+            return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
+        }
         return Ok(plan::again(scene, capture, instance));
     }
     match scene.tagged_value() {

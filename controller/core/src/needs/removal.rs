@@ -102,7 +102,7 @@ fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
         };
         capture.and_then(asked)
     } else {
-        row.filter(|row| row.attempts > 0).and_then(|row| row.announced_time.clone())
+        row.and_then(|row| row.announced_time.clone())
     };
     let span = if answered { SHOWN } else { SHOWN_UNANSWERED };
     if created.is_some_and(|at| !passed(at.0, span, scene.now)) {

@@ -8,7 +8,7 @@ use crate::{
     debt::{self, Record},
     needs::{SOON, Unmet, image, record},
     refusal::Class,
-    scene::{Scene, seconds_between},
+    scene::{Scene, seconds_between, was_refused},
     step::{FORCE_STOP, STOP, Step},
     world::{Instance, InstanceState},
 };
@@ -34,7 +34,13 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if let Some(unmet) = answered(scene, &record) {
         return Some(unmet);
     }
+    // Our Stop did nothing, and no other one is under way.
+    let refused = scene.announced(STOP).is_some_and(|last| last.number == 1 && was_refused(last));
     match instance.state {
+        InstanceState::Stopping | InstanceState::Stopped if refused => {
+            let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
+            Some(record::withdraw_stop(scene, &record, Reason::InstanceBusy, &message))
+        }
         InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
         InstanceState::Stopping => stopping(scene, &capture, &record),
         InstanceState::Pending | InstanceState::Unknown => Some(Unmet::waiting(

@@ -75,7 +75,9 @@ impl Lab {
         let mut tagged = BTreeSet::new();
         for instance in instances {
             if let Some(record) = instance.tags.get(&key).and_then(|value| value.parse::<Record>().ok()) {
-                tagged.insert(instance.id.clone());
+                if record.instance == instance.id {
+                    tagged.insert(instance.id.clone());
+                }
                 debts.push((record, Copy::Tag, instance.clone()));
             }
         }

@@ -137,3 +137,26 @@ fn a_revision_that_was_made_from_another_source_is_neither_served_nor_made_again
     let by_id = spec(r#"{"source": {"region": "us-west-2", "instanceID": "i-0123456789abcdef0"}}"#);
     assert_eq!(validated(&decided(&by_id, &SavedTemplateStatus::default(), vec![made()])), "RevisionTaken");
 }
+
+/// Revision 1 was saved; then another one was wanted for a while, and never captured: the row began anew.
+fn back_again(instance: &str) -> SavedTemplateStatus {
+    let mut status = saved();
+    status.source.as_mut().unwrap().instance_id = Some(instance.parse().unwrap());
+    let row = &mut status.regions[0];
+    (row.image_id, row.state, row.revision) = (None, S::Waiting, None);
+    (status.latest_revision, status.image_id) = (Some(1), None);
+    status
+}
+
+#[test]
+fn a_revision_that_is_wanted_again_is_found_although_its_row_began_anew_and_the_machine_is_another() {
+    for instance in ["i-0123456789abcdef0", "i-0fedcba9876543210"] {
+        let decision = decided(&plain(), &back_again(instance), vec![made()]);
+        assert_eq!(decision.status.regions[0].image_id, Some(made().id), "{instance}");
+        assert_eq!(decision.status.image_id, Some(made().id));
+        // Without its image there is nothing to wait for.
+        let decision = decided(&plain(), &back_again(instance), vec![]);
+        let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!((decision.step, ready.reason.as_str()), (None, "ImageMissing"));
+    }
+}

@@ -34,6 +34,10 @@ fn ready(decision: &Decision) -> &str {
     &find(&decision.status.conditions, ConditionType::Ready).expect("always written").reason
 }
 
+fn message(decision: &Decision) -> &str {
+    &find(&decision.status.conditions, ConditionType::Ready).expect("always written").message
+}
+
 /// The request for the image, announced at a time, with EC2's answer.
 fn asked(seconds: i64, settled: Option<&str>) -> Announced {
     Announced {
@@ -354,6 +358,7 @@ fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_down_f
         let seen = world(at(80), vec![machine], vec![made], vec![]);
         let decision = decide(subject(&alone, &status), &seen, at(80)).unwrap();
         assert_eq!(ready(&decision), "WaitingForImage");
+        assert!(message(&decision).contains("is pending"), "{}", message(&decision));
         assert_eq!(decision.look_again, soon, "{:?}", status.capture);
     }
 }
@@ -378,5 +383,21 @@ fn an_available_image_is_not_ready_before_every_snapshot_was_seen_to_have_begun_
         let decision = decide(subject(&alone, &status), &seen, at(400)).unwrap();
         assert_eq!(decision.step.is_none() && ready(&decision) == "Saved", is_ready, "{}", ready(&decision));
         assert_eq!(decision.status.image_id.is_some(), is_ready);
+        assert_eq!(message(&decision).contains("is available; whether it is good"), !is_ready);
+    }
+}
+
+#[test]
+fn an_image_has_the_source_of_its_plan_whatever_the_spec_names_by_now() {
+    let mut elsewhere = SavedTemplateSpec { revision: 2, ..plain() };
+    elsewhere.source.instance_name = Some("another".into());
+    let planned = names::source_digest(&plain().source);
+    for digest in [Some(planned.clone()), None] {
+        let mut status = stopping();
+        status.capture.as_mut().unwrap().source_digest = digest.clone();
+        let decision = decide(subject(&elsewhere, &status), &seen(down(), 40), at(41)).unwrap();
+        let Some(Step::CreateImage(request)) = decision.step else { panic!("no image is asked for") };
+        let expected = digest.unwrap_or_else(|| names::source_digest(&elsewhere.source));
+        assert_eq!(request.image_tags[names::tag::SOURCE], expected);
     }
 }

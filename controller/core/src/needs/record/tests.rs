@@ -281,3 +281,39 @@ fn a_machine_that_waits_for_an_image_that_is_gone_is_given_back() {
         assert_eq!(ready.reason == "RestoringSource", gives_back, "{what}: {}", ready.message);
     }
 }
+
+#[test]
+fn a_late_plan_of_another_spec_is_withdrawn_and_not_made_anew_without_a_check() {
+    let capture = |capture: &str| {
+        crate::sample::spec(&format!(
+            r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, "capture": {capture}}}"#
+        ))
+    };
+    let mut elsewhere = SavedTemplateSpec { revision: 2, ..plain() };
+    elsewhere.source.instance_name = Some("another".into());
+    let mut renamed = plain();
+    renamed.source.instance_name = Some("another".into());
+    let withdrawn = (Some(UNTAG), Some("InstanceBusy"));
+    for (what, spec, expected) in [
+        ("as planned", plain(), (Some(TAG), None)),
+        ("what a plan does not rest on", capture(r#"{"maxDowntimeSeconds": 3600}"#), (Some(TAG), None)),
+        ("another mode", capture(r#"{"mode": "NoReboot"}"#), withdrawn),
+        ("another device left out", capture(r#"{"excludeDeviceNames": ["/dev/sdf"]}"#), withdrawn),
+        ("another revision", SavedTemplateSpec { revision: 2, ..plain() }, withdrawn),
+        ("another machine", renamed, withdrawn),
+        ("both", elsewhere, withdrawn),
+    ] {
+        let mut status = plan();
+        status.capture.as_mut().unwrap().source_digest = Some(names::source_digest(&plain().source));
+        let decision = decided(&spec, &status, &read(tagged(running()), 61), 61);
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_plan_remembers_the_source_that_it_was_made_from() {
+    let seen = world(at(0), vec![running()], vec![], vec![]);
+    let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
+    let digest = decision.status.capture.unwrap().source_digest;
+    assert_eq!(digest, Some(names::source_digest(&plain().source)));
+}

@@ -219,3 +219,66 @@ fn of_several_regions_the_one_that_is_due_first_is_looked_at_first_and_none_hold
         assert!(matches!(step, Some(Step::Deregister { ref region, .. }) if region.as_str() == "eu-west-1"));
     }
 }
+
+/// A region that was never used, and whose view is this refusal.
+fn mistyped(code: &str) -> (SavedTemplateStatus, World) {
+    let mut status = saved();
+    status.regions[1] = RegionStatus::waiting("us-est-2".parse().unwrap(), "x86_64".into(), RegionRole::Copy);
+    let mut world = images(at(900), vec![made()], vec![]);
+    let view = Err(Refusal::new("DescribeRegions", code, "does not exist"));
+    world.abroad.insert("us-est-2".parse().unwrap(), view);
+    (status, world)
+}
+
+#[test]
+fn a_mistyped_region_that_was_corrected_is_forgotten_and_one_that_may_hold_something_is_not() {
+    use crate::refusal::NOT_ENABLED;
+    let stays = |change: &dyn Fn(&mut SavedTemplateStatus), code: &str| {
+        let (mut status, world) = mistyped(code);
+        change(&mut status);
+        let decision = kept(&status, &world, 900);
+        let left = decision.status.regions.iter().any(|row| row.region.as_str() == "us-est-2");
+        let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap().reason.clone();
+        assert_eq!(ready != "Saved", left, "{ready}");
+        left
+    };
+    assert!(!stays(&|_| {}, NOT_ENABLED));
+    assert!(stays(&|_| {}, "RequestLimitExceeded"), "it may only be unreadable");
+    assert!(stays(&|status| status.regions[1].attempts = 1, NOT_ENABLED));
+    assert!(stays(&|status| status.regions[1].announced_time = Some(Time(at(300))), NOT_ENABLED));
+    assert!(stays(&|status| status.regions[1].image_id = Some(copy().id), NOT_ENABLED));
+    let image = saved_template_api::status::RevisionImage {
+        region: "us-est-2".parse().unwrap(),
+        architecture: "x86_64".into(),
+        image_id: copy().id,
+    };
+    let mut older = saved_template_api::status::RevisionStatus::new(
+        1,
+        saved_template_api::status::RevisionState::Available,
+    );
+    older.images = vec![image];
+    assert!(stays(&|status| status.revisions = vec![older.clone()], NOT_ENABLED));
+}
+
+#[test]
+fn a_mistyped_region_that_is_still_wanted_keeps_its_row() {
+    let (status, world) = mistyped(crate::refusal::NOT_ENABLED);
+    let spec = crate::sample::spec(
+        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "regions": [{"name": "us-est-2"}]}"#,
+    );
+    let decision = decide(subject(&spec, &status), &world, at(900)).unwrap();
+    assert!(decision.status.regions.iter().any(|row| row.region.as_str() == "us-est-2"));
+    assert!(message(&decision).contains("us-est-2"), "{}", message(&decision));
+}
+
+#[test]
+fn of_two_regions_that_wait_as_long_the_first_is_named() {
+    let mut status = replicated();
+    let second = RegionStatus { region: "us-west-1".parse().unwrap(), ..status.regions[1].clone() };
+    status.regions.push(second);
+    let mut world = images(at(900), vec![made()], vec![]);
+    let unread = || Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
+    world.abroad = ["us-east-2", "us-west-1"].map(|region| (region.parse().unwrap(), unread())).into();
+    let decision = kept(&status, &world, 900);
+    assert!(message(&decision).contains("us-east-2 is no longer"), "{}", message(&decision));
+}

@@ -197,3 +197,24 @@ fn a_machine_that_is_not_stopped_for_its_image_may_be_out_of_sight_while_the_ima
         assert_eq!(ready.reason, "WaitingForImage", "{}: {}", machines.len(), ready.message);
     }
 }
+
+#[test]
+fn a_machine_that_goes_down_after_our_stop_was_refused_was_stopped_by_somebody_else() {
+    let down = tagged(stopped_at(Some(at(15))));
+    let going = Instance { state: InstanceState::Stopping, ..down.clone() };
+    for (answer, expected) in [
+        (Some("RequestLimitExceeded: later"), (Some(UNTAG), Some("InstanceBusy"), 0)),
+        (Some("IncorrectState: held back"), (Some(UNTAG), Some("InstanceBusy"), 0)),
+        (Some("RequestTimeout: no answer"), (None, None, 1)),
+        (None, (None, None, 1)),
+    ] {
+        for machine in [&down, &going] {
+            let mut status = stopping();
+            status.announced = Some(sent(STOP, 10, answer));
+            let decision = decided(&status, &read(machine.clone(), 18), 19);
+            let mut told = told(&decision);
+            told.0 = told.0.filter(|step| *step == UNTAG);
+            assert_eq!(told, expected, "{answer:?} {:?}", machine.state);
+        }
+    }
+}

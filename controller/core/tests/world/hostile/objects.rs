@@ -273,6 +273,7 @@ fn begun(dice: &mut Dice<'_>) -> CaptureStatus {
         on_stop_timeout: dice.pick(&[OnStopTimeout::Abort, OnStopTimeout::Force]),
         expected_volumes: dice.few(3, volume_id),
         debt: dice.maybe(debt),
+        source_digest: dice.maybe(|dice| dice.pick(&["0123456789abcdef", "fedcba9876543210"]).to_owned()),
         consistency: consistency(dice),
         launch_time: dice.when(),
         source_transition_time: dice.when(),
