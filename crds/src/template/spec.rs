@@ -222,7 +222,7 @@ const fn one() -> i32 {
         .message("spec.source.imageOwnership says what to do with an existing image: set imageID or remove it")
 )]
 pub struct Source {
-    /// Home region: where the machine is, and where its image is made.
+    /// Home region: where the machine is, and where its image is made. Fixed once a capture has begun.
     pub region: Region,
 
     /// The instance by its id.
