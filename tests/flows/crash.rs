@@ -114,5 +114,6 @@ async fn a_leader_that_slept_while_its_machine_stopped_goes_on_with_the_save() {
     tokio::time::timeout(Duration::from_secs(35), std::future::pending::<()>()).await.unwrap_err();
     controller.process().signal(cluster::leash::Signal::CONT).unwrap();
     lab.ready("napped").await.unwrap();
+    assert_eq!(lab.count("CreateTags"), 1, "the record was not given up: {}", lab.evidence());
     assert_saved_once(&lab, &id, &[HOME]);
 }
