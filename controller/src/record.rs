@@ -56,7 +56,8 @@ pub(crate) async fn answer(
             done => return done.map(drop),
         }
     }
-    Ok(())
+    let Some(new) = on.status.as_ref().and_then(&settled) else { return Ok(()) };
+    status(api, &on, &new).await.map(drop)
 }
 
 /// Adds or removes our finalizer.

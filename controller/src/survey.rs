@@ -67,7 +67,7 @@ struct State {
     sightings: BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
     prints: HashMap<Key, u64>,
     eventful: Option<Instant>,
-    published: Option<Instant>,
+    sweeping: Option<Instant>,
 }
 
 /// The reader of one region.
@@ -83,10 +83,9 @@ pub(crate) struct Survey<C> {
     poke: Notify,
     wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
-    born: Instant,
 }
 
-/// A region whose sweeps do not end is waited for this long, once they have not ended for so long.
+/// A region whose sweep has not ended for the second of these is waited for as long as the first.
 const SILENT: Duration = Duration::from_secs(2);
 const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// No two sweeps begin closer to each other than this.
@@ -117,7 +116,6 @@ impl<C: Cloud> Survey<C> {
             poke: Notify::new(),
             wake,
             leading,
-            born: Instant::now(),
         }
     }
 
@@ -187,20 +185,22 @@ impl<C: Cloud> Survey<C> {
         tokio::time::timeout(patience, next).await.ok().flatten().ok_or_else(unread)
     }
 
-    /// Whether no sweep has ended for long: whoever waits for the next one keeps others from being looked at.
+    /// Whether a sweep does not end: whoever waits for it keeps others from being looked at.
     fn is_silent(&self) -> bool {
-        self.state().published.unwrap_or(self.born).elapsed() > SILENT_AFTER
+        self.state().sweeping.is_some_and(|since| since.elapsed() > SILENT_AFTER)
     }
 
     /// Sweeps for as long as the process runs.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
+        let born = Instant::now();
         while !stop.is_cancelled() {
             let began = Instant::now();
+            self.state().sweeping = Some(began);
             let sweep = tokio::select! {
                 sweep = self.sweep() => sweep,
                 () = stop.cancelled() => return,
             };
-            let cadence = self.cadence(&sweep);
+            let cadence = self.cadence(&sweep, born);
             self.publish(sweep);
             tokio::select! {
                 () = crate::wait::unless_cancelled(cadence.saturating_sub(began.elapsed()).max(GAP), stop) => {}
@@ -328,7 +328,7 @@ impl<C: Cloud> Survey<C> {
                 .map(|(key, _)| key.clone())
                 .collect();
             state.prints = now;
-            state.published = Some(Instant::now());
+            state.sweeping = None;
             changed
         };
         self.sweeps.send_replace(Some(Arc::new(sweep)));
@@ -339,7 +339,7 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// How long until the next sweep.
-    fn cadence(&self, sweep: &Sweep) -> Duration {
+    fn cadence(&self, sweep: &Sweep, born: Instant) -> Duration {
         let leading = *self.leading.borrow();
         let mut state = self.state();
         let records: Vec<Duration> =
@@ -349,7 +349,7 @@ impl<C: Cloud> Survey<C> {
         }
         let wanted = state.interests.values().filter(|_| leading).filter_map(|interest| interest.cadence);
         let busy = wanted.chain(records).min();
-        let age = self.born.elapsed();
+        let age = born.elapsed();
         let first = FIRST
             .iter()
             .map(|seconds| Duration::from_secs(*seconds))
