@@ -68,6 +68,8 @@ struct State {
     prints: HashMap<Key, u64>,
     eventful: Option<Instant>,
     sweeping: Option<Instant>,
+    /// What could not be read, by operation.
+    unread: BTreeMap<&'static str, Refusal>,
 }
 
 /// The reader of one region.
@@ -201,6 +203,7 @@ impl<C: Cloud> Survey<C> {
                 () = stop.cancelled() => return,
             };
             let cadence = self.cadence(&sweep, born);
+            self.tell(&sweep);
             self.publish(sweep);
             tokio::select! {
                 () = crate::wait::unless_cancelled(cadence.saturating_sub(began.elapsed()).max(GAP), stop) => {}
@@ -316,6 +319,28 @@ impl<C: Cloud> Survey<C> {
             |what: &String| asked.emptied.contains_key(what) || sets.iter().any(|set| set.contains(what));
         state.absences.retain(|what, _| is_asked(what));
         (state.sightings.clone(), state.absences.clone())
+    }
+
+    /// Logs what could not be read, once for as long as the reason is the same.
+    fn tell(&self, sweep: &Sweep) {
+        let Sweep { view, asked, .. } = sweep;
+        let refusals = [
+            view.instances.as_ref().err(),
+            view.images.as_ref().err().filter(|_| asked.images),
+            view.snapshots.as_ref().err().filter(|_| asked.snapshots),
+        ];
+        let unread: BTreeMap<_, _> =
+            refusals.into_iter().flatten().map(|refusal| (refusal.operation, refusal.clone())).collect();
+        let before = std::mem::replace(&mut self.state().unread, unread.clone());
+        let region = self.cloud.region();
+        for (operation, refusal) in &unread {
+            if before.get(operation).is_none_or(|before| before.code != refusal.code) {
+                tracing::warn!(%region, %refusal, "cannot be read: it is tried again");
+            }
+        }
+        for operation in before.keys().filter(|operation| !unread.contains_key(*operation)) {
+            tracing::info!(%region, operation, "can be read again");
+        }
     }
 
     fn publish(&self, sweep: Sweep) {

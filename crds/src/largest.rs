@@ -38,7 +38,7 @@ fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
     Ok(SavedTemplateSpec {
         class_name: "c".repeat(63),
         template_name: Some("t".repeat(88)),
-        description: Some(text(letter, 255)),
+        description: Some("d".repeat(255)),
         revision: NUMBER,
         active_revision: Some(NUMBER),
         revoked_revisions: (0..32).map(|n| NUMBER - n).collect(),

@@ -1,12 +1,12 @@
 //! One poisoned object among good ones: it is told about, and holds up nobody.
 use std::time::Duration;
 
-use ec2sim::{ACCOUNT, InstanceState};
+use ec2sim::{ACCOUNT, Config, InstanceState};
 use kube::api::{Patch, PatchParams};
-use saved_template_tests::{Lab, is};
+use saved_template_tests::{Lab, control_plane, is, quick};
 use serde_json::{Value, json};
 
-use crate::{HOME, owes, state, template, user};
+use crate::{HOME, images, owes, state, template, user};
 
 /// What the schema takes and this controller never writes.
 fn nonsense(id: &str) -> Value {
@@ -82,4 +82,30 @@ async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
         "it ended:\n{}",
         controller.output()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_xml_cannot_hold_keeps_no_machine_of_the_region_down() {
+    let slow = Config { image: 20_000, ..quick() };
+    let lab = Lab::on(control_plane().await.unwrap(), "illegible", slow).await.unwrap();
+    let (quake, other) = (lab.machine("quake"), lab.machine("other"));
+    let scrawl = |id: &str| {
+        let tag = [("ResourceId.1", id), ("Tag.1.Key", "note"), ("Tag.1.Value", "\0\u{1b}[31m\u{ffff}")];
+        user(&lab, "CreateTags", &tag);
+    };
+    scrawl(&quake);
+    lab.apply(&template("quake", "quake")).await.unwrap();
+    let _controller = lab.controller().unwrap();
+    lab.until_ec2(Duration::from_secs(60), "an image of quake", |sim| {
+        !sim.place(ACCOUNT, HOME).unwrap().images.is_empty()
+    })
+    .await
+    .unwrap();
+    scrawl(&images(&lab, HOME)[0].id);
+    lab.apply(&template("other", "other")).await.unwrap();
+    for (id, name) in [(&quake, "quake"), (&other, "other")] {
+        lab.ready(name).await.unwrap();
+        assert_eq!(state(&lab, id), InstanceState::Running, "{}", lab.evidence());
+        assert!(!owes(&lab, id), "{}", lab.evidence());
+    }
 }

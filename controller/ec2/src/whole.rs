@@ -1,8 +1,8 @@
 //! A reply is whole or it is none: the SDK reads a list that ends too early as a shorter list, and an empty list would be
-//! evidence that something is gone.
+//! evidence that something is gone. And it can be read, whatever somebody has written into a tag.
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use aws_sdk_ec2::{
@@ -13,18 +13,35 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserialization
 use aws_smithy_types::body::SdkBody;
 use http_body::{Body, Frame};
 
-/// Longer than any end tag of EC2.
-const LONGEST: usize = 128;
-
 /// Every reply of EC2 is one element, named after its operation: `</StopInstancesResponse>`, or `<…Response/>`.
-fn is_end(tag: &[u8]) -> bool {
-    let Some(inner) = tag.strip_prefix(b"<").and_then(|tag| tag.strip_suffix(b">")) else { return false };
+fn is_whole(text: &[u8]) -> bool {
+    let tag = text.iter().rposition(|byte| *byte == b'<').and_then(|at| text.get(at..)).unwrap_or_default();
+    let Some(inner) = tag.strip_prefix(b"<").and_then(|tag| tag.trim_ascii_end().strip_suffix(b">")) else {
+        return false;
+    };
     let name = inner.strip_prefix(b"/").unwrap_or(inner);
     let name = name.split(|byte| byte.is_ascii_whitespace() || *byte == b'/').next();
     (inner.starts_with(b"/") || inner.ends_with(b"/")) && name.is_some_and(|name| name.ends_with(b"Response"))
 }
 
-/// Refuses replies whose last element is not closed; their outcome is not known.
+/// The text with `U+FFFD` for what XML cannot hold: one such tag, whoever wrote it, would keep the whole region from
+/// being read. What is no UTF-8 stays as it is, and is refused.
+fn legible(text: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(text) {
+        Ok(text) if text.contains(is_illegible) => {
+            text.replace(is_illegible, char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4])).into_bytes()
+        }
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
+}
+
+/// Source: "Extensible Markup Language (XML) 1.0", production 2.
+const fn is_illegible(character: char) -> bool {
+    matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Refuses good replies whose last element is not closed; their outcome is not known. Makes all of them legible.
 #[derive(Debug)]
 pub(crate) struct Whole;
 
@@ -40,38 +57,23 @@ impl Intercept for Whole {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        if response.status().is_success() {
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            let watched = Watched { body: Box::pin(body), tag: Vec::new(), is_over: false };
-            *response.body_mut() = SdkBody::from_body_1_x(watched);
-        }
+        let is_good = response.status().is_success();
+        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+        let read = Read { body: Box::pin(body), text: Vec::new(), is_good, is_over: false };
+        *response.body_mut() = SdkBody::from_body_1_x(read);
         Ok(())
     }
 }
 
-/// A body that fails if it does not end as a reply does.
-struct Watched {
+/// A body that is handed on when it has ended, if it ended as a reply does.
+struct Read {
     body: Pin<Box<SdkBody>>,
-    /// Its last tag, as far as it was seen; no longer than [`LONGEST`].
-    tag: Vec<u8>,
+    text: Vec<u8>,
+    is_good: bool,
     is_over: bool,
 }
 
-impl Watched {
-    fn see(&mut self, data: &[u8]) {
-        let data = match data.iter().rposition(|byte| *byte == b'<') {
-            Some(at) => {
-                self.tag.clear();
-                data.get(at..).unwrap_or_default()
-            }
-            None => data,
-        };
-        let room = LONGEST - self.tag.len();
-        self.tag.extend(data.trim_ascii_end().iter().take(room));
-    }
-}
-
-impl Body for Watched {
+impl Body for Read {
     type Data = <SdkBody as Body>::Data;
     type Error = BoxError;
 
@@ -79,20 +81,22 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
-        let polled = self.body.as_mut().poll_frame(context);
-        match polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    self.see(data);
+        while !self.is_over {
+            match ready!(self.body.as_mut().poll_frame(context)) {
+                Some(Ok(frame)) => self.text.extend(frame.data_ref().into_iter().flatten()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.is_over = true;
+                    let text = std::mem::take(&mut self.text);
+                    return Poll::Ready(Some(if self.is_good && !is_whole(&text) {
+                        Err("the reply ended before its last element was closed".into())
+                    } else {
+                        Ok(Frame::data(legible(text).into()))
+                    }));
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(None) if !self.is_over && !is_end(&self.tag) => {
-                self.is_over = true;
-                Poll::Ready(Some(Err("the reply ended before its last element was closed".into())))
-            }
-            other @ (Poll::Ready(_) | Poll::Pending) => other,
         }
+        Poll::Ready(None)
     }
 }
 
@@ -102,28 +106,39 @@ mod tests {
 
     #[test]
     fn a_reply_ends_with_the_end_of_its_element_however_that_is_written() {
-        for tag in [
+        for end in [
             "</StopInstancesResponse>",
+            "</StopInstancesResponse>\n",
             "</StopInstancesResponse >",
             "</ec2:StopInstancesResponse>",
             "<DescribeTagsResponse/>",
             "<DescribeTagsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"/>",
         ] {
-            assert!(is_end(tag.as_bytes()), "{tag}");
+            assert!(is_whole(format!("<?xml?>\n<item/>{end}").as_bytes()), "{end}");
         }
-        for tag in
-            ["", "<StopInstancesResponse>", "</item>", "</StopInstancesRespons", "<item/>", "Response>"]
-        {
-            assert!(!is_end(tag.as_bytes()), "{tag}");
+        for end in [
+            "",
+            "<StopInstancesResponse>",
+            "</item>",
+            "</StopInstancesRespons",
+            "<item/>",
+            "Response>",
+            "</StopInstancesResponse>x",
+        ] {
+            assert!(!is_whole(format!("<?xml?>\n{end}").as_bytes()), "{end}");
         }
     }
 
     #[test]
-    fn a_tag_is_seen_across_the_pieces_that_a_body_comes_in() {
-        let mut watched = Watched { body: Box::pin(SdkBody::empty()), tag: Vec::new(), is_over: false };
-        for piece in ["<a>", "x</StopInst", "ancesRes", "ponse>", "\n"] {
-            watched.see(piece.as_bytes());
+    fn what_xml_cannot_hold_is_replaced_and_nothing_else() {
+        for (text, read) in [
+            ("quake\0", "quake\u{fffd}"),
+            ("\u{1b}[31m\u{8}\u{b}\u{c}\u{1f}", "\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            ("\u{fffe}\u{ffff}", "\u{fffd}\u{fffd}"),
+            ("\t\r\n \u{7f}\u{9b}é🌋\u{2028}\u{fffd}", "\t\r\n \u{7f}\u{9b}é🌋\u{2028}\u{fffd}"),
+        ] {
+            assert_eq!(String::from_utf8(legible(text.as_bytes().to_vec())).unwrap(), read);
         }
-        assert!(is_end(&watched.tag));
+        assert_eq!(legible(vec![b'x', 0xff, 0]), [b'x', 0xff, 0], "no text at all is not mended");
     }
 }

@@ -99,6 +99,8 @@ pub const DEFAULT_MAX_DOWNTIME_SECONDS: i32 = 1800;
     .message("spec.templateName is immutable, also in being absent: create another object for another name"),
     validation = Rule::new("!has(self.activeRevision) || self.activeRevision <= self.revision")
         .message("spec.activeRevision must not be greater than spec.revision: pin a revision that was asked for"),
+    validation = Rule::new(r"!has(self.description) || self.description.matches('^[ -~]*$')")
+        .message("spec.description: EC2 takes printable ASCII on one line and nothing else, replace the other characters"),
     validation = Rule::new("!has(self.regions) || !self.regions.exists(r, r.name == self.source.region)")
         .message("spec.regions must not name spec.source.region: the image is there already, remove that entry"),
     validation = Rule::new(
@@ -121,7 +123,7 @@ pub struct SavedTemplateSpec {
     #[schemars(length(min = 3, max = 88), regex(pattern = r"^[A-Za-z0-9()./_-]+$"))]
     pub template_name: Option<String>,
 
-    /// Text that is shown with the images, and kept in sync on them.
+    /// Text that is shown with the images, and kept in sync on them. EC2 takes printable ASCII only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub description: Option<String>,
@@ -219,7 +221,9 @@ const fn one() -> i32 {
     )
     .message("set exactly one of instanceID, instanceName and imageID in spec.source"),
     validation = Rule::new("!has(self.imageOwnership) || has(self.imageID)")
-        .message("spec.source.imageOwnership says what to do with an existing image: set imageID or remove it")
+        .message("spec.source.imageOwnership says what to do with an existing image: set imageID or remove it"),
+    validation = Rule::new(r"!has(self.instanceName) || !self.instanceName.matches('[\\x00-\\x1F\\x7F]')")
+        .message("spec.source.instanceName has a control character: remove it")
 )]
 pub struct Source {
     /// Home region: where the machine is, and where its image is made. Fixed once a capture has begun.
@@ -701,7 +705,9 @@ pub enum RemovalPolicy {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!self.key.lowerAscii().startsWith('aws:') && !self.key.startsWith('savedtemplate.dev/')")
-        .message("tag keys that begin with aws: or savedtemplate.dev/ are reserved: choose another key")
+        .message("tag keys that begin with aws: or savedtemplate.dev/ are reserved: choose another key"),
+    validation = Rule::new(r"!self.key.matches('[\\x00-\\x1F\\x7F]') && !self.value.matches('[\\x00-\\x1F\\x7F]')")
+        .message("a tag has a control character in its key or value: remove it")
 )]
 pub struct Tag {
     /// Key of the tag.

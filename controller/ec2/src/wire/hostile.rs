@@ -55,6 +55,19 @@ async fn a_refusal_that_was_cut_is_still_none_of_the_good_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tag_that_xml_cannot_hold_keeps_nothing_else_from_being_read() {
+    for (which, whole) in READS {
+        let full = read(which, 200, whole).await.unwrap();
+        let tagged = whole.replacen("<value>", "<value>\0\u{1b}[31m\u{ffff}", 1);
+        let found = read(which, 200, &tagged).await.unwrap();
+        assert_eq!(found.replace("\u{fffd}\u{fffd}[31m\u{fffd}", ""), full, "{which}");
+    }
+    let refused = REFUSED.replace("gone", "tag \u{1b}[31m is not known");
+    let refusal = stop(400, &refused).await.unwrap_err();
+    assert_eq!((refusal.class, refusal.code.as_str()), (Class::NotFound, "InvalidInstanceID.NotFound"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_damaged_reply_is_read_or_refused_within_two_minutes() {
     // xorshift64*: the same replies in every run.
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;

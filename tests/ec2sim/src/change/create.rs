@@ -40,7 +40,13 @@ pub(crate) fn check_description(request: &Request) -> Result<String, Refusal> {
     Ok(description.to_owned())
 }
 
+/// ASCII only: reports from builds whose AMI descriptions had a dash of typography in them.
 pub(crate) fn check_description_text(text: &str) -> Result<(), Refusal> {
+    if !text.is_ascii() {
+        return Err(Refusal::value(format!(
+            "Value ({text}) for parameter description is invalid. Character sets beyond ASCII are not supported."
+        )));
+    }
     if text.chars().count() > 255 {
         return Err(Refusal::value("Description cannot exceed 255 characters"));
     }

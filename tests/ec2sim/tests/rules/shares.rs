@@ -2,7 +2,7 @@
 
 use ec2sim::{Config, InstanceSeed, Permission, Request, VolumeSeed};
 
-use crate::world::{AWAY, HOME, World, copy, stop};
+use crate::world::{AWAY, HOME, World, copy, create, stop};
 
 const ORGANIZATION: &str = "arn:aws:organizations::123456789012:organization/o-abcdefghij";
 const UNIT: &str = "arn:aws:organizations::123456789012:ou/o-abcdefghij/ou-abcd-12345678";
@@ -102,6 +102,14 @@ fn the_description_is_changed_alone() {
         world.code(&modify(&image).with("Description.Value", "x".repeat(256))),
         "InvalidParameterValue"
     );
+    let (code, message) = world.refused(&modify(&image).with("Description.Value", "new – and old"));
+    assert_eq!(code, "InvalidParameterValue");
+    assert!(message.contains("Character sets beyond ASCII are not supported"), "{message}");
+    let stopped = world.stopped();
+    let created = create(&stopped, "other").with("Description", "new – and old");
+    assert_eq!(world.code(&created), "InvalidParameterValue");
+    let copied = world.away(&copy(&image, "golden").with("Description", "new – and old"));
+    assert_eq!(copied.code.as_deref(), Some("InvalidParameterValue"));
     assert_eq!(world.code(&look(&image, "blockDeviceMapping")), "AuthFailure");
     assert_eq!(world.code(&look(&image, "colour")), "InvalidParameterValue");
 }

@@ -119,4 +119,9 @@ impl<'a> Dice<'a> {
         };
         text.chars().take(most).collect()
     }
+
+    /// The same, without what a manifest may not have in a tag or a name.
+    pub(crate) fn line(&mut self, most: usize) -> String {
+        self.text(most).replace(|c: char| c.is_ascii_control(), "")
+    }
 }

@@ -87,7 +87,7 @@ pub(crate) fn spec(dice: &mut Dice<'_>) -> SavedTemplateSpec {
     let source = match dice.below(8) {
         0..5 => json!({"region": REGIONS[0], "instanceName": "quake"}),
         5 => json!({"region": REGIONS[0], "instanceID": instance_id(dice)}),
-        6 => json!({"region": REGIONS[0], "instanceName": format!("q{}", dice.text(255))}),
+        6 => json!({"region": REGIONS[0], "instanceName": format!("q{}", dice.line(255))}),
         _ => json!({"region": region(dice), "imageID": image_id(dice)}),
     };
     let home = source["region"].clone();
@@ -102,7 +102,7 @@ pub(crate) fn spec(dice: &mut Dice<'_>) -> SavedTemplateSpec {
     regions.retain(|name| home != **name);
     let names: Vec<Value> = regions.into_iter().map(|name| json!({"name": name})).collect();
     let tags: Vec<Value> = (0..dice.pick(&[0, 0, 1, 2, 29]))
-        .map(|number| json!({"key": format!("k{number}{}", dice.text(100)), "value": dice.text(256)}))
+        .map(|number| json!({"key": format!("k{number}{}", dice.line(100)), "value": dice.line(256)}))
         .collect();
     let mut spec = json!({
         "source": source, "regions": names, "tags": tags, "revision": dice.revision(),
@@ -119,7 +119,7 @@ pub(crate) fn spec(dice: &mut Dice<'_>) -> SavedTemplateSpec {
         },
     });
     if dice.once_in(4) {
-        spec["description"] = dice.text(255).into();
+        spec["description"] = dice.line(255).replace(|c: char| !c.is_ascii(), "?").into();
     }
     if dice.once_in(4) {
         spec["activeRevision"] = dice.revision().into();
