@@ -113,3 +113,59 @@ impl Ledger {
 
 /// How often the loop asks whether it is alone.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use saved_template_core::debt::Awaits;
+
+    use super::*;
+
+    fn record() -> Record {
+        let (instance, planned) =
+            ("i-0123456789abcdef0".parse().unwrap(), "2026-11-24T07:46:58Z".parse().unwrap());
+        Record::plan(
+            instance,
+            "0123456789abcdef".into(),
+            "0a1b2c3d".into(),
+            planned,
+            (600, 1800),
+            Awaits::Snapshots,
+            1,
+        )
+    }
+
+    /// A ledger whose Stop was sent so long ago that its process would be alone by now.
+    fn alone() -> Ledger {
+        let (ledger, record) = (Ledger::default(), record());
+        ledger.remember(&record);
+        ledger.take_custody(&record.capture);
+        ledger.state().custody.get_mut(&record.capture).unwrap().last_contact =
+            Instant::now().checked_sub(ALONE).unwrap();
+        ledger
+    }
+
+    #[test]
+    fn a_process_is_alone_with_its_stop_until_kubernetes_answers_or_the_image_is_asked_for() {
+        assert_eq!(alone().alone(), [record()]);
+        let answered = alone();
+        answered.contact(&record().capture, false);
+        assert_eq!(answered.alone(), []);
+        assert_eq!(answered.records(), [record()], "and is remembered all the same");
+        let aborted = alone();
+        aborted.aborted(&record());
+        assert_eq!(aborted.alone(), [], "once is enough");
+    }
+
+    #[test]
+    fn a_replica_that_does_not_lead_forgets_the_stops_and_records_and_keeps_the_starts() {
+        let ledger = alone();
+        let started = Started {
+            previous: saved_template_core::world::InstanceState::Stopped,
+            launch_time_before: None,
+        };
+        ledger.started(&record().capture, started);
+        ledger.doubt();
+        assert_eq!((ledger.alone(), ledger.records()), (Vec::new(), Vec::new()));
+        assert_eq!(ledger.start_of(&record().capture).0, Some(started), "its own act, not hearsay");
+    }
+}

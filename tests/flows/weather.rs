@@ -2,8 +2,10 @@
 use std::time::Duration;
 
 use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState, LogEntry};
-use saved_template_api::ConditionType;
+use kube::api::{Patch, PatchParams, PostParams};
+use saved_template_api::{ConditionType, SavedTemplate};
 use saved_template_tests::{Lab, control_plane, is, message, quick};
+use serde_json::json;
 
 use crate::{ALL, HOME, assert_saved_once, images, owes, quickstart, state, template, user, with};
 
@@ -335,4 +337,60 @@ async fn a_machine_that_is_restarted_while_ec2_is_asked_whether_it_may_be_stoppe
     lab.ready("restarted").await.unwrap();
     assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (2, 2));
     assert!(state(&lab, &id) == InstanceState::Running && !owes(&lab, &id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ec2_answered_is_written_down_although_the_spec_was_edited_while_it_was_asked() {
+    let hidden = Config { visibility_lag: 60_000, ..quick() };
+    let lab = Lab::on(control_plane().await.unwrap(), "weather-edited", hidden).await.unwrap();
+    let id = lab.machine("edited");
+    let slow = Effect::Delay { ms: 6_000, when: ec2sim::When::After };
+    lab.ec2.add_fault(Fault::new("CreateImage", slow).nth(1));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("edited", "edited")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
+        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
+    })
+    .await
+    .unwrap();
+    for description in ["one", "two", "three"] {
+        let edit = json!({"spec": {"description": description}});
+        lab.api().patch("edited", &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
+    }
+    let made = images(&lab, HOME)[0].id.clone();
+    // Describe does not show it for a minute: only the answer can have told.
+    lab.until("edited", Duration::from_secs(20), "the id is in the status", |object| {
+        let rows = object.status.iter().flat_map(|status| &status.regions);
+        rows.filter_map(|row| row.image_id.as_ref()).any(|id| id.as_str() == made)
+    })
+    .await
+    .unwrap();
+    lab.ready("edited").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_objects_of_a_region_that_hangs_do_not_keep_a_machine_of_another_waiting() {
+    const HUNG: &str = "us-east-2";
+    let lab = Lab::quick("weather-hangs").await.unwrap();
+    let id = lab.machine("elsewhere");
+    lab.ec2.add_fault(Fault::new("*", Effect::Swallow).region(HUNG));
+    let mut controller = lab.controller().unwrap();
+    for number in 0..40 {
+        let name = format!("hung-{number}");
+        let spec = json!({"source": {"region": HUNG, "instanceName": name}});
+        let object = SavedTemplate::new(&name, serde_json::from_value(spec).unwrap());
+        lab.api().create(&PostParams::default(), &object).await.unwrap();
+    }
+    // A region is known to hang when its sweep has not ended for half a minute.
+    let known = controller.process().wait(Duration::from_secs(45)).await;
+    assert!(known.is_err(), "the controller ended:\n{}", controller.output());
+    lab.apply(&template("elsewhere", "elsewhere")).await.unwrap();
+    lab.until("elsewhere", Duration::from_secs(60), "saved among those that wait", |object| {
+        is(object, "Ready", "True", None)
+    })
+    .await
+    .unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+    assert!(down(&lab, &id) <= 20_000, "down for {} ms", down(&lab, &id));
 }
