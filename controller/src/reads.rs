@@ -23,45 +23,72 @@ pub(crate) struct Asked {
     pub(crate) snapshots: bool,
 }
 
-/// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption).
-pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> Result<Vec<Instance>, Refusal> {
+/// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption). Whatever could
+/// be read is given back, and why the rest could not.
+pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> (Vec<Instance>, Option<Refusal>) {
     let refusal = match cloud.instances(Instances::TagKey(debt_key.to_owned())).await {
-        Ok(instances) => return Ok(instances),
+        Ok(instances) => return (instances, None),
         Err(refusal) => refusal,
     };
     if matches!(refusal.class, Class::Throttle | Class::Denied) {
-        return Err(refusal);
+        return (Vec::new(), Some(refusal));
     }
-    let mut found = Vec::new();
-    for id in cloud.tagged(debt_key).await.map_err(|_| refusal)? {
-        match cloud.instances(Instances::Ids(vec![id.clone()])).await {
+    let Ok(tagged) = cloud.tagged(debt_key).await else {
+        return (Vec::new(), Some(refusal));
+    };
+    let (mut found, mut failed) = (Vec::new(), None);
+    for id in tagged {
+        match cloud.instances(Instances::One(id.clone())).await {
             Ok(instances) => found.extend(instances),
             Err(error) => {
                 tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read");
+                failed = Some(error);
             }
         }
     }
-    Ok(found)
+    (found, failed)
 }
+
+/// Names that EC2 would not look for, each with its refusal.
+pub(crate) type Refused = BTreeMap<String, Refusal>;
 
 /// The machines that somebody else asked for: by id where the restart loop's query did not show them, and by name.
 pub(crate) async fn others<C: Cloud>(
     cloud: &C,
     asked: &Asked,
     owing: &[Instance],
-) -> Result<Vec<Instance>, Refusal> {
+) -> Result<(Vec<Instance>, Refused), Refusal> {
     let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
     let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
     let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
     let by_id =
         async { if ids.is_empty() { Ok(Vec::new()) } else { cloud.instances(Instances::Ids(ids)).await } };
-    let by_name = async {
-        let names: Vec<String> = asked.names.iter().cloned().collect();
-        if names.is_empty() { Ok(Vec::new()) } else { cloud.instances(Instances::Names(names)).await }
-    };
-    let (mut found, named) = tokio::try_join!(by_id, by_name)?;
+    let (mut found, (named, refused)) = tokio::try_join!(by_id, named(cloud, &asked.names))?;
     found.extend(named);
-    Ok(found)
+    Ok((found, refused))
+}
+
+/// The machines of these names. One name that EC2 refuses is no reason to look for none of them.
+async fn named<C: Cloud>(cloud: &C, names: &BTreeSet<String>) -> Result<(Vec<Instance>, Refused), Refusal> {
+    if names.is_empty() {
+        return Ok((Vec::new(), Refused::new()));
+    }
+    match cloud.instances(Instances::Names(names.iter().cloned().collect())).await {
+        Ok(found) => return Ok((found, Refused::new())),
+        Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
+        Err(_) => {}
+    }
+    let (mut found, mut refused) = (Vec::new(), Refused::new());
+    for name in names {
+        match cloud.instances(Instances::Names(vec![name.clone()])).await {
+            Ok(instances) => found.extend(instances),
+            Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
+            Err(refusal) => {
+                refused.insert(name.clone(), refusal);
+            }
+        }
+    }
+    Ok((found, refused))
 }
 
 /// The images of this installation, whoever has a name that somebody asked for, and known ones that lost their tags.

@@ -50,6 +50,8 @@ pub(crate) struct Regions<C> {
 /// How often the account is asked for its regions: at first, and once they are known.
 const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_hours(1);
+/// A region of each partition that nobody has to opt in to ("AWS Regions", AWS General Reference).
+const PARTITIONS: [&str; 4] = ["us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"];
 /// Wakes in flight; one that is lost is made up for by the object's own next look.
 const WAKES: usize = 4096;
 
@@ -114,13 +116,14 @@ impl<C: Cloud> Regions<C> {
         is_off.then(|| Refusal::new("DescribeRegions", NOT_ENABLED, text()))
     }
 
-    /// Starts the loops of the regions named by the flag, else of all that the account has enabled.
-    pub(crate) async fn open(&self, named: &[Region]) {
+    /// Starts the loops of the regions named by the flag, else of all that the account has enabled. Until EC2 tells
+    /// which these are, the `configured` one is what there is.
+    pub(crate) async fn open(&self, named: &[Region], configured: Option<&Region>) {
         for region in named {
             self.desk(region);
         }
         while !self.stop.is_cancelled() {
-            let pause = match self.ask().await {
+            let pause = match self.ask(named, configured).await {
                 Ok(enabled) => {
                     for region in enabled.iter().filter(|_| named.is_empty()) {
                         self.desk(region);
@@ -129,7 +132,13 @@ impl<C: Cloud> Regions<C> {
                     AGAIN
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the account's regions cannot be read");
+                    tracing::error!(
+                        %error,
+                        "the account's regions cannot be read, so that machines are given back in --regions and in the configured region only"
+                    );
+                    if let Some(region) = configured.filter(|_| named.is_empty()) {
+                        self.desk(region);
+                    }
                     RETRY
                 }
             };
@@ -137,15 +146,27 @@ impl<C: Cloud> Regions<C> {
         }
     }
 
-    /// Any region can say which ones there are.
-    async fn ask(&self) -> anyhow::Result<BTreeSet<Region>> {
-        let (cloud, _) = (self.connect)(&Region::parse("us-east-1")?);
-        let known = cloud.regions().await?;
-        Ok(known
-            .into_iter()
-            .filter(|(_, opt_in)| *opt_in == OptIn::Enabled)
-            .map(|(region, _)| region)
-            .collect())
+    /// Any region of the partition can say which ones there are, if its use is allowed.
+    async fn ask(&self, named: &[Region], configured: Option<&Region>) -> anyhow::Result<BTreeSet<Region>> {
+        let anywhere = PARTITIONS.into_iter().filter_map(|name| Region::parse(name).ok());
+        let open: Vec<Region> =
+            self.desks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        let mut asked = BTreeSet::new();
+        let mut refused = None;
+        for region in named.iter().chain(configured).cloned().chain(open).chain(anywhere) {
+            if !asked.insert(region.clone()) {
+                continue;
+            }
+            let (cloud, _) = (self.connect)(&region);
+            match cloud.regions().await {
+                Ok(known) => {
+                    let enabled = known.into_iter().filter(|(_, opt_in)| *opt_in == OptIn::Enabled);
+                    return Ok(enabled.map(|(region, _)| region).collect());
+                }
+                Err(refusal) => refused = refused.or(Some(refusal)),
+            }
+        }
+        Err(refused.map_or_else(|| anyhow::anyhow!("no region to ask"), Into::into))
     }
 
     /// Waits for the loops to finish what they began.

@@ -27,9 +27,13 @@ use crate::{
 
 /// R8: a replica without the lease starts a machine this much later.
 const STANDBY: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
+/// What a sweep says of absence is at most this old when a write that rests on it leaves.
+const SWEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
 /// After a start was accepted, EC2 is given this long to show it.
 const ACCEPTED: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(60);
+/// A sweep of this age would be too old before a write that rests on it has left.
+const OLD: Duration = Duration::from_secs(10);
 /// A loop that ticks every second and has not for this long was stopped, and others may have led meanwhile.
 const SLEPT: Duration = Duration::from_secs(10);
 
@@ -159,14 +163,27 @@ impl<C: Cloud> Restart<C> {
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {
         let place = debt.place();
-        let Debt { record, copy, instance } = debt;
-        let capture = record.capture.clone();
         let Some(now) = self.survey.cloud.now() else {
+            tracing::error!(instance = %place.0, "EC2's replies have no Date: whether the machine is due cannot be told");
             return Done { place, sent: None };
         };
-        let evidence = Evidence::of(&sweep.view, &record.instance);
-        let announced = Announced { at: sweep.view.began, instant: sweep.began() };
-        match judge(&record, copy, instance.as_ref(), evidence, now) {
+        let evidence = Evidence::of(&sweep.view, &debt.record.instance);
+        let judged = |debt: &Debt, now| judge(&debt.record, debt.copy, debt.instance.as_ref(), evidence, now);
+        let mut verdict = judged(&debt, now);
+        let mut debt = debt;
+        let mut announced = Announced { at: sweep.view.began, instant: sweep.began() };
+        if !matches!(verdict, Verdict::Wait | Verdict::Ignore) && sweep.began().elapsed() > OLD {
+            announced = Announced { at: now, instant: Instant::now() };
+            let Some(again) = self.again(debt).await else {
+                return Done { place, sent: None };
+            };
+            debt = again;
+            // What was looked for in vain was looked for when the sweep began.
+            verdict = judged(&debt, now.min(later(sweep.view.began, SWEPT)));
+        }
+        let Debt { record, copy, instance } = debt;
+        let capture = record.capture.clone();
+        match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
             Verdict::Void => self.survey.ledger.forget(&capture),
             Verdict::Unclear { code } => {
@@ -193,6 +210,20 @@ impl<C: Cloud> Restart<C> {
             Verdict::Rewrite => self.rewrite(&record, announced).await,
         }
         Done { place, sent: Some(Instant::now()) }
+    }
+
+    /// The machine as it is now, where a sweep took so long that nothing may rest on it any more. None if its record is
+    /// another one by now, or if it cannot be read.
+    async fn again(&self, debt: Debt) -> Option<Debt> {
+        let id = &debt.record.instance;
+        let found = self.survey.cloud.instances(Instances::One(id.clone())).await;
+        let found = found
+            .inspect_err(|refusal| tracing::warn!(instance = %id, %refusal, "cannot be read again"))
+            .ok()?;
+        let instance = found.into_iter().find(|instance| instance.id == *id);
+        let value = instance.as_ref().and_then(|instance| instance.tags.get(self.survey.debt_key()));
+        let is_there = value.is_some_and(|value| *value == debt.record.to_string());
+        (is_there == (debt.copy == Copy::Tag)).then_some(Debt { instance, ..debt })
     }
 
     /// The pause between tries, and the standby's courtesy.

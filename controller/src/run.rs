@@ -49,11 +49,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         move |operation, outcome| metrics.called(operation, outcome)
     };
     let fleet = Fleet::connect(Arc::new(observer)).await;
+    let configured = fleet.region();
     let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
     let regions = Regions::new(Box::new(connect), &args, metrics.clone(), leading.clone(), stop.clone());
     let opening = {
         let (regions, args) = (Arc::clone(&regions), args.clone());
-        async move { regions.open(&args.regions).await }
+        async move { regions.open(&args.regions, configured.as_ref()).await }
     };
     let opening = tokio::spawn(opening);
 

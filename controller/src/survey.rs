@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ledger::Ledger,
     prints,
-    reads::{self, Asked},
+    reads::{self, Asked, Refused},
 };
 
 /// An object, by namespace and name.
@@ -40,6 +40,7 @@ pub(crate) struct Sweep {
     pub(crate) machines: Vec<Instance>,
     began: Instant,
     asked: Asked,
+    refused: Refused,
 }
 
 impl Sweep {
@@ -176,7 +177,8 @@ impl<C: Cloud> Survey<C> {
             loop {
                 let sweep = sweeps.borrow_and_update().clone();
                 if let Some(sweep) = sweep.filter(|sweep| is_young(sweep) && sweep.covers(interest)) {
-                    return Some(Arc::clone(&sweep.view));
+                    let refused = interest.names.iter().find_map(|name| sweep.refused.get(name));
+                    return Some(refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone())));
                 }
                 self.poke.notify_one();
                 sweeps.changed().await.ok()?;
@@ -184,7 +186,7 @@ impl<C: Cloud> Survey<C> {
         };
         let unread =
             || Refusal::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.region()));
-        tokio::time::timeout(patience, next).await.ok().flatten().ok_or_else(unread)
+        tokio::time::timeout(patience, next).await.ok().flatten().unwrap_or_else(|| Err(unread()))
     }
 
     /// Whether a sweep does not end: whoever waits for it keeps others from being looked at.
@@ -242,13 +244,10 @@ impl<C: Cloud> Survey<C> {
         let began = Instant::now();
         let at = self.cloud.now();
         let mut asked = self.asked();
-        let (owing, failed) = match reads::owing(&self.cloud, &self.debt_key).await {
-            Ok(owing) => (owing, None),
-            Err(refusal) => (Vec::new(), Some(refusal)),
-        };
-        let (others, failed) = match reads::others(&self.cloud, &asked, &owing).await {
+        let (owing, failed) = reads::owing(&self.cloud, &self.debt_key).await;
+        let ((others, refused), failed) = match reads::others(&self.cloud, &asked, &owing).await {
             Ok(others) => (others, failed),
-            Err(refusal) => (Vec::new(), failed.or(Some(refusal))),
+            Err(refusal) => (Default::default(), failed.or(Some(refusal))),
         };
         let machines = reads::merge(&owing, others);
         let instances = failed.map_or_else(|| Ok(machines.clone()), Err);
@@ -265,7 +264,7 @@ impl<C: Cloud> Survey<C> {
         let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };
         let (sightings, absences) = self.account(&asked, began_at, &seen);
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
-        Sweep { view: Arc::new(view), machines, began, asked }
+        Sweep { view: Arc::new(view), machines, began, asked, refused }
     }
 
     /// EC2's time when `began` was, once a first reply has told it.

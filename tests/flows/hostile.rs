@@ -1,9 +1,10 @@
 //! One poisoned object among good ones: it is told about, and holds up nobody.
 use std::time::Duration;
 
-use ec2sim::{ACCOUNT, Config, InstanceState};
+use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState};
 use kube::api::{Patch, PatchParams};
-use saved_template_tests::{Lab, control_plane, is, quick};
+use saved_template_api::ConditionType;
+use saved_template_tests::{Lab, control_plane, is, message, quick};
 use serde_json::{Value, json};
 
 use crate::{HOME, images, owes, state, template, user};
@@ -82,6 +83,27 @@ async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
         "it ended:\n{}",
         controller.output()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_ec2_will_not_look_for_is_told_about_and_blinds_no_other() {
+    let lab = Lab::quick("unspeakable").await.unwrap();
+    let id = lab.machine("other");
+    let refuse =
+        Effect::Refuse { code: "InvalidParameterValue".into(), message: "not that".into(), status: None };
+    lab.ec2.add_fault(Fault::new("DescribeInstances", refuse).param("Filter.*.Value.*", "unspeakable"));
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("bad", "unspeakable")).await.unwrap();
+    lab.apply(&template("good", "other")).await.unwrap();
+    lab.ready("good").await.unwrap();
+    assert_eq!(state(&lab, &id), InstanceState::Running, "{}", lab.evidence());
+    let told = lab
+        .until("bad", Duration::from_secs(60), "told about", |object| {
+            message(object, ConditionType::Ready).is_ok_and(|text| text.contains("not that"))
+        })
+        .await
+        .unwrap();
+    assert!(is(&told, "Ready", "False", None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use cluster::{Cluster, Options};
 use ec2sim::{Config, Effect, Fault, InstanceState, When};
-use saved_template_tests::{Lab, quick};
+use saved_template_tests::{Controller, Lab, quick};
 
 use crate::{HOME, assert_saved_once, owes, state, template};
 
@@ -73,6 +73,30 @@ async fn a_controller_that_starts_while_the_api_server_is_away_pays_an_open_debt
     cluster.start_apiserver().await.unwrap();
     lab.ready("orphan").await.unwrap();
     assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_may_not_ask_for_the_regions_pays_the_debts_of_its_own_while_the_api_server_is_away()
+ {
+    let cluster = own_control_plane().await;
+    let lab = Lab::on(&cluster, "outage-regions", quick()).await.unwrap();
+    let id = lab.machine("locked");
+    let mut first = lab.controller().unwrap();
+    let pid = i32::try_from(first.pid()).unwrap();
+    lab.ec2.add_fault(Fault::new("CreateImage", Effect::Kill { pid, when: When::After }).nth(1));
+    lab.apply(&template("locked", "locked")).await.unwrap();
+    first.process().wait(Duration::from_secs(90)).await.unwrap();
+    cluster.stop_apiserver();
+    assert!(owes(&lab, &id));
+    let denied = Effect::Refuse { code: "UnauthorizedOperation".into(), message: "no".into(), status: None };
+    lab.ec2.add_fault(Fault::new("DescribeRegions", denied));
+    let args = ["--cluster-name=lab", "--http-address=127.0.0.1:0", "--namespace", &lab.namespace];
+    let log = cluster.dir().join("outage-regions.log");
+    let mut second = Controller::start(lab.kubeconfig(), &lab.ec2.url(), &args, &log).unwrap();
+    back(&lab, &id).await;
+    assert!(second.output().contains("the account's regions cannot be read"), "{}", second.output());
+    second.process().kill();
+    cluster.start_apiserver().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

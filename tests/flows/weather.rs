@@ -340,6 +340,63 @@ async fn a_machine_that_is_restarted_while_ec2_is_asked_whether_it_may_be_stoppe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s67_in_a_disruption_of_another_zone_a_machine_is_found_by_its_id_and_comes_back() {
+    let lab = Lab::quick("weather-zone").await.unwrap();
+    let id = lab.machine("healthy");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("healthy", "healthy")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
+        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
+    })
+    .await
+    .unwrap();
+    let disturbed = Effect::Refuse { code: "Unavailable".into(), message: "no".into(), status: Some(503) };
+    lab.ec2.add_fault(Fault::new("DescribeInstances", disturbed).without("InstanceId.*"));
+    reaches(&lab, &id, InstanceState::Running).await;
+    assert!(down(&lab, &id) <= 60_000, "down for {} ms", down(&lab, &id));
+    lab.ec2.sim().clear_faults();
+    lab.ready("healthy").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_comes_back_although_every_sweep_of_its_region_takes_longer_than_a_write_may_be_old() {
+    let lab = Lab::quick("weather-sweeps").await.unwrap();
+    let id = lab.machine("patient");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("patient", "patient")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
+        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
+    })
+    .await
+    .unwrap();
+    lab.ec2.add_fault(Fault::new("DescribeImages", Effect::Swallow).caller(saved_template_tests::OUR_CALLS));
+    lab.until_ec2(Duration::from_secs(120), "it runs again", |sim| {
+        sim.place(ACCOUNT, HOME).unwrap().instances[&id].state == InstanceState::Running
+    })
+    .await
+    .unwrap();
+    lab.ec2.sim().clear_faults();
+    lab.ready("patient").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_was_carried_out_behind_an_unknown_server_error_is_paid_back() {
+    let lab = Lab::quick("weather-gateway").await.unwrap();
+    let id = lab.machine("gateway");
+    for operation in ["StopInstances", "CreateImage"] {
+        let hidden = Effect::ApplyAndRefuse { code: "GatewayTimeout".into(), status: Some(504) };
+        lab.ec2.add_fault(Fault::new(operation, hidden).nth(1));
+    }
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("gateway", "gateway")).await.unwrap();
+    lab.ready("gateway").await.unwrap();
+    assert_saved_once(&lab, &id, &[HOME]);
+    assert_eq!(state(&lab, &id), InstanceState::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_ec2_answered_is_written_down_although_the_spec_was_edited_while_it_was_asked() {
     let hidden = Config { visibility_lag: 60_000, ..quick() };
     let lab = Lab::on(control_plane().await.unwrap(), "weather-edited", hidden).await.unwrap();

@@ -22,6 +22,7 @@ impl Controller {
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("AWS_ENDPOINT_URL_EC2", endpoint)
+            .env("AWS_REGION", "us-west-2")
             .env("AWS_ACCESS_KEY_ID", ec2sim::ACCOUNT)
             .env("AWS_SECRET_ACCESS_KEY", "simulated")
             .env("AWS_EC2_METADATA_DISABLED", "true")

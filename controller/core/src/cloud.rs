@@ -19,6 +19,9 @@ pub enum Instances {
     TagKey(String),
     /// These ids, as a filter: an id that is gone does not fail the call.
     Ids(Vec<InstanceId>),
+    /// This one, by a parameter: during a disruption of a zone EC2 answers only calls that name instances of other zones
+    /// (`DescribeInstances`).
+    One(InstanceId),
     /// Those whose `Name` tag is one of these.
     Names(Vec<String>),
 }

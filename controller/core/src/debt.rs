@@ -184,7 +184,9 @@ fn judge_stopped(
         Whose::Somebody => return Verdict::Remove(Settled::StoppedBySomebody),
         Whose::Unclear(code) => return Verdict::Unclear { code },
         Whose::FailedStart => Some((Due::StartFailed, None)),
-        Whose::Ours => due(record, evidence, now),
+        // Who stopped it, or since when it ran, may be missing in one reply: what is not told is waited for until `d`.
+        Whose::Ours if is_told(instance) || now >= record.start_by => due(record, evidence, now),
+        Whose::Ours => None,
     };
     match (copy, start) {
         (Copy::Remembered, _) => Verdict::Rewrite,
@@ -214,17 +216,24 @@ const STOPS_OF_OTHERS: &[&str] =
 fn whose_stop(record: &Record, instance: &Instance) -> Whose {
     let code = instance.state_reason.as_deref().unwrap_or_default();
     if FAILED_STARTS.contains(&code) {
-        Whose::FailedStart
-    } else if code == "Client.UserInitiatedShutdown" {
-        let started_since = instance.launch_time.is_none_or(|launch| launch > record.planned);
-        let window = after(record.planned, -2)..=last_arrival(record);
-        let in_window = instance.transition_time.is_none_or(|time| window.contains(&time));
-        if in_window && !started_since { Whose::Ours } else { Whose::Somebody }
-    } else if STOPS_OF_OTHERS.contains(&code) || code.starts_with("Server.Spot") {
-        Whose::Somebody
-    } else {
-        Whose::Unclear(code.to_owned())
+        return Whose::FailedStart;
     }
+    if STOPS_OF_OTHERS.contains(&code) || code.starts_with("Server.Spot") {
+        return Whose::Somebody;
+    }
+    let started_since = instance.launch_time.is_some_and(|launch| launch > record.planned);
+    let window = after(record.planned, -2)..=last_arrival(record);
+    let in_window = instance.transition_time.is_none_or(|time| window.contains(&time));
+    match code {
+        // A reply without the reason says nothing against the record.
+        "Client.UserInitiatedShutdown" | "" if in_window && !started_since => Whose::Ours,
+        "Client.UserInitiatedShutdown" => Whose::Somebody,
+        _ => Whose::Unclear(code.to_owned()),
+    }
+}
+
+fn is_told(instance: &Instance) -> bool {
+    instance.launch_time.is_some() && instance.state_reason.as_deref().is_some_and(|code| !code.is_empty())
 }
 
 fn capture_failed(record: &Record, evidence: Evidence<'_>) -> bool {

@@ -54,7 +54,6 @@ const ENCODED: &str = " Encoded authorization failure message";
 const THROTTLE: &[&str] = &[
     "RequestLimitExceeded",
     "Throttling",
-    "Client.Throttling",
     "ThrottlingException",
     "EC2ThrottledException",
     "SnapshotCreationPerVolumeRateExceeded",
@@ -100,6 +99,7 @@ const DENIED: &[&str] = &[
 impl Class {
     /// What an error code means; `message` only where EC2 overloads the code.
     pub fn of(code: &str, message: &str) -> Self {
+        let code = code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code);
         let one_of = |codes: &[&str]| codes.contains(&code);
         if one_of(THROTTLE) {
             Self::Throttle
@@ -131,6 +131,30 @@ impl Refusal {
         // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
         let (code, message) = (cut(code.into(), 128), cut(message.to_owned(), MOST_OF_A_MESSAGE));
         Self { operation, class: Class::of(&code, &message), code, message }
+    }
+
+    /// The same, of a reply with this HTTP status: a server error whose code does not say that nothing was done may have
+    /// come after it was.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        let says_so = matches!(self.class, Class::Throttle | Class::Wait | Class::Capacity);
+        let class = if status >= 500 && !says_so { Class::Unknown } else { self.class };
+        Self { class, ..self }
+    }
+
+    /// What EC2 answered, for [`Class::of`] to read back: a code that is not known must not come back as a refusal.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        let Self { code, message, class, .. } = self;
+        if *class == Class::Late {
+            format!("IncorrectState: {message}")
+        } else if code.is_empty() {
+            format!("RequestTimeout: {message}")
+        } else if *class == Class::Unknown && Class::of(code, message) != Class::Unknown {
+            format!("RequestTimeout: {code}: {message}")
+        } else {
+            format!("{code}: {message}")
+        }
     }
 
     /// A call that our own interceptor held back.
@@ -182,9 +206,41 @@ mod tests {
             ("InvalidInstanceID.NotFound", "", Class::NotFound),
             ("OperationNotPermitted", "may not be stopped", Class::Caller),
             ("SomethingNew", "", Class::Caller),
+            ("Client.UnauthorizedOperation", "", Class::Denied),
+            ("Server.InternalError", "", Class::Unknown),
+            ("Server.InsufficientInstanceCapacity", "", Class::Capacity),
         ];
         for (code, message, class) in rows {
             assert_eq!(Class::of(code, message), class, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn a_server_error_says_that_nothing_was_done_only_by_a_code_that_says_so_and_is_read_back_like_that() {
+        for (status, code, class) in [
+            (500, "InternalServerError", Class::Unknown),
+            (502, "BadGateway", Class::Unknown),
+            (504, "GatewayTimeout", Class::Unknown),
+            (500, "Server.InternalError", Class::Unknown),
+            (503, "UnauthorizedOperation", Class::Unknown),
+            (503, "RequestLimitExceeded", Class::Throttle),
+            (500, "InsufficientInstanceCapacity", Class::Capacity),
+            (400, "SomethingNew", Class::Caller),
+            (404, "InvalidInstanceID.NotFound", Class::NotFound),
+        ] {
+            let refusal = Refusal::new("StopInstances", code, "no").with_status(status);
+            assert_eq!(refusal.class, class, "{status} {code}");
+            let answer = refusal.answer();
+            let (code, message) = answer.split_once(": ").unwrap();
+            assert_eq!(Class::of(code, message), class, "{answer}");
+        }
+        for (refusal, answer) in [
+            (Refusal::new("StopInstances", "", "reset"), "RequestTimeout: reset"),
+            (Refusal::new("StopInstances", "InternalError", "x"), "InternalError: x"),
+            (Refusal::new("StopInstances", "Odd", "x").with_status(502), "RequestTimeout: Odd: x"),
+            (Refusal { message: "held".into(), ..Refusal::late("StopInstances") }, "IncorrectState: held"),
+        ] {
+            assert_eq!(refusal.answer(), answer);
         }
     }
 

@@ -32,7 +32,12 @@ pub fn settle(
     let mut status = before.clone();
     match outcome {
         Outcome::Done => cleared(&mut status, step),
-        Outcome::Stopped { previous: InstanceState::Running } => return None,
+        // Only a machine that was on its way down already was taken down by somebody else.
+        Outcome::Stopped {
+            previous: InstanceState::Running | InstanceState::Pending | InstanceState::Unknown,
+        } => {
+            return None;
+        }
         // A hard stop finds the machine on its way down.
         Outcome::Stopped { .. } if matches!(step, Step::Stop { force: true, .. }) => {
             answer(&mut status, ACCEPTED);
@@ -87,9 +92,7 @@ const BUSY: Duration = Duration::from_mins(1);
 const TAKEN: Duration = Duration::from_mins(5);
 
 fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
-    let code = if refusal.code.is_empty() { "RequestTimeout" } else { &refusal.code };
-    let code = if refusal.class == Class::Late { "IncorrectState" } else { code };
-    answer(status, &format!("{code}: {}", refusal.message));
+    answer(status, &refusal.answer());
     match step {
         Step::CopyImage { .. } => {}
         Step::TagImages { .. }
@@ -193,9 +196,18 @@ mod tests {
     #[test]
     fn a_reply_that_teaches_nothing_costs_no_write() {
         let stop = Step::Stop { record: record(), force: false };
-        let done = Outcome::Stopped { previous: InstanceState::Running };
-        assert_eq!(settle(&announced(&stop), &stop, &done, at(10)), None);
+        for previous in [InstanceState::Running, InstanceState::Pending, InstanceState::Unknown] {
+            assert_eq!(settle(&announced(&stop), &stop, &Outcome::Stopped { previous }, at(10)), None);
+        }
         assert_eq!(settle(&announced(&stop), &stop, &Outcome::Done, at(10)), None);
+    }
+
+    #[test]
+    fn a_server_error_of_an_unknown_code_is_no_refusal() {
+        let stop = Step::Stop { record: record(), force: false };
+        let refusal = Refusal::new("StopInstances", "GatewayTimeout", "no").with_status(504);
+        let status = settle(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
+        assert_eq!(status.announced.unwrap().settled.unwrap(), "RequestTimeout: GatewayTimeout: no");
     }
 
     #[test]

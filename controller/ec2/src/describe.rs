@@ -16,7 +16,7 @@ use aws_sdk_ec2::{
 use saved_template_api::ids::{InstanceId, Region, VolumeId};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
-    refusal::Refusal,
+    refusal::{Class, Refusal},
     world::{Image, Instance, OptIn, Snapshot, Volume},
 };
 
@@ -47,6 +47,7 @@ impl Line {
     pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
         let mut instances = Vec::new();
         for filter in match which {
+            Instances::One(id) => return self.instance(&id).await,
             Instances::TagKey(key) => filters("tag-key", [literal(&key)]),
             Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
             Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
@@ -58,6 +59,16 @@ impl Line {
             }
         }
         Ok(instances)
+    }
+
+    /// One instance, without a page size: EC2 refuses it beside ids.
+    async fn instance(&self, id: &InstanceId) -> Result<Vec<Instance>, Refusal> {
+        let call = self.client.describe_instances().instance_ids(id.as_str()).include_managed_resources(true);
+        match self.read("DescribeInstances", call.send()).await {
+            Ok(page) => Ok(page.reservations().iter().flat_map(convert::instances).collect()),
+            Err(refusal) if refusal.class == Class::NotFound => Ok(Vec::new()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {

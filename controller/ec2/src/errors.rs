@@ -12,7 +12,8 @@ where
 {
     match error {
         SdkError::ServiceError(reply) => match reply.err().code() {
-            Some(code) => Refusal::new(operation, code, reply.err().message().unwrap_or_default()),
+            Some(code) => Refusal::new(operation, code, reply.err().message().unwrap_or_default())
+                .with_status(reply.raw().status().as_u16()),
             None => Refusal::new(operation, "", chain(reply.err())),
         },
         SdkError::ConstructionFailure(_) => unsent(operation, chain(error)),

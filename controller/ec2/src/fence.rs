@@ -113,5 +113,7 @@ fn is_refusal(response: &HttpResponse) -> bool {
     let body = String::from_utf8_lossy(body);
     let code =
         body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
-    !response.status().is_success() && code.is_some_and(|code| Class::of(code, "") != Class::Unknown)
+    let status = response.status();
+    let refuses = |code| Refusal::new("", code, "").with_status(status.as_u16()).class != Class::Unknown;
+    !status.is_success() && code.is_some_and(refuses)
 }

@@ -77,6 +77,11 @@ impl Fleet {
         Self { config, observer, clocks: Mutex::default(), clients: Mutex::default() }
     }
 
+    /// The region that the configuration names.
+    pub fn region(&self) -> Option<Region> {
+        self.config.region().and_then(|region| region.as_ref().parse().ok())
+    }
+
     /// EC2 in one region, for one use.
     pub fn ec2(&self, region: &Region, purpose: Use) -> Ec2 {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);

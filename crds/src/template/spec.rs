@@ -1,7 +1,7 @@
 //! What the author of a `SavedTemplate` wants.
 
 use crate::{
-    ids::{AccountId, ImageId, InstanceId, Region},
+    ids::{ImageId, InstanceId, Region},
     template::status::SavedTemplateStatus,
 };
 use kube::{CustomResource, KubeSchema};
@@ -9,8 +9,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-/// Seconds after which the machine is started, where neither the object nor its class says.
-pub const DEFAULT_MAX_DOWNTIME_SECONDS: i32 = 1800;
+mod capture;
+mod lifecycle;
+mod publish;
+mod sharing;
+
+pub use capture::{
+    CaptureMode, CaptureSpec, DEFAULT_MAX_DOWNTIME_SECONDS, InstanceStore, OnStopTimeout, RestartWhen,
+    StopSpec,
+};
+pub use lifecycle::{DeregistrationProtection, InUse, Lifecycle, Retention};
+pub use publish::{LaunchTemplate, Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
+pub use sharing::{Sharing, SnapshotAccess, Visibility};
 
 /// Desired state of one template: which machine, which revision, which regions, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -223,7 +233,15 @@ const fn one() -> i32 {
     validation = Rule::new("!has(self.imageOwnership) || has(self.imageID)")
         .message("spec.source.imageOwnership says what to do with an existing image: set imageID or remove it"),
     validation = Rule::new(r"!has(self.instanceName) || !self.instanceName.matches('[\\x00-\\x1F\\x7F]')")
-        .message("spec.source.instanceName has a control character: remove it")
+        .message("spec.source.instanceName has a control character: remove it"),
+    validation = Rule::new(
+        "!has(self.instanceName) || \
+         size(self.instanceName.replace('*', '**').replace('?', '??').replace('\\\\', '\\\\\\\\')) <= 255"
+    )
+    .message(
+        "spec.source.instanceName: EC2 looks for at most 255 characters, where *, ? and \\ count twice; \
+         name the machine by instanceID"
+    )
 )]
 pub struct Source {
     /// Home region: where the machine is, and where its image is made. Fixed once a capture has begun.
@@ -268,189 +286,6 @@ pub enum ImageOwnership {
     Reference,
     /// Managed like an image that we made.
     Own,
-}
-
-/// How the machine is saved.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct CaptureSpec {
-    /// What happens to a running machine. Absent means the class's default, else `Stop`. A machine that was stopped
-    /// is saved as it is and stays stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<CaptureMode>,
-
-    /// When a machine that was stopped is started again.
-    #[serde(default)]
-    pub restart_when: RestartWhen,
-
-    /// Seconds after which the machine is started, whatever `restartWhen` says. Absent means the class's default,
-    /// else 1800.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 300, max = 86400))]
-    pub max_downtime_seconds: Option<i32>,
-
-    /// How often one revision may stop or reboot the machine. Raising it, or `revision`, tries again.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 10))]
-    pub max_disruptions: i32,
-
-    /// How the machine is stopped.
-    #[serde(default)]
-    pub stop: StopSpec,
-
-    /// What a stop may do to data on instance-store volumes, which it erases.
-    #[serde(default)]
-    pub instance_store: InstanceStore,
-
-    /// Devices to leave out of the image. The root device cannot be left out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 40), inner(length(min = 1, max = 32), regex(pattern = "^[A-Za-z0-9/]+$")))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub exclude_device_names: Vec<String>,
-}
-
-impl Default for CaptureSpec {
-    fn default() -> Self {
-        Self {
-            mode: None,
-            restart_when: RestartWhen::default(),
-            max_downtime_seconds: None,
-            max_disruptions: one(),
-            stop: StopSpec::default(),
-            instance_store: InstanceStore::default(),
-            exclude_device_names: Vec::new(),
-        }
-    }
-}
-
-impl CaptureSpec {
-    /// The mode that holds where no class says otherwise.
-    pub fn mode_or_default(&self) -> CaptureMode {
-        self.mode.unwrap_or_default()
-    }
-
-    /// The limit that holds where no class says otherwise.
-    pub fn max_downtime_seconds_or_default(&self) -> i32 {
-        self.max_downtime_seconds.unwrap_or(DEFAULT_MAX_DOWNTIME_SECONDS)
-    }
-}
-
-/// What happens to a running machine while it is saved.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum CaptureMode {
-    /// Stopped, saved with its volumes at rest, and started again.
-    #[default]
-    Stop,
-    /// Rebooted by EC2 while it takes the image.
-    Reboot,
-    /// Left running: the image is like a disk after a power cut.
-    NoReboot,
-}
-
-/// What a stopped machine waits for before it is started again.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum RestartWhen {
-    /// Every snapshot has begun: from then on the volumes may change.
-    #[default]
-    SnapshotsStarted,
-    /// EC2 says that the image is available.
-    ImageAvailable,
-}
-
-/// How the machine is stopped.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct StopSpec {
-    /// Seconds that the machine has to stop. More than `maxDowntimeSeconds` − 240 counts as that.
-    #[serde(default = "default_stop_timeout")]
-    #[schemars(range(min = 60, max = 3600))]
-    pub timeout_seconds: i32,
-
-    /// What happens to a machine that has not stopped by then.
-    #[serde(default)]
-    pub on_timeout: OnStopTimeout,
-}
-
-const fn default_stop_timeout() -> i32 {
-    600
-}
-
-impl Default for StopSpec {
-    fn default() -> Self {
-        Self { timeout_seconds: default_stop_timeout(), on_timeout: OnStopTimeout::default() }
-    }
-}
-
-/// What happens to a machine that does not stop in time.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum OnStopTimeout {
-    /// The save is given up and the machine started.
-    #[default]
-    Abort,
-    /// The machine is stopped the hard way; the image does not count as `Stopped`.
-    Force,
-}
-
-/// What a stop may do to data on instance-store volumes.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum InstanceStore {
-    /// A machine that has such volumes is not stopped.
-    #[default]
-    Refuse,
-    /// Their data may be lost.
-    Discard,
 }
 
 /// Encryption of the images, beginning in the home region.
@@ -530,176 +365,6 @@ pub enum RemovedRegionPolicy {
     Delete,
 }
 
-/// Who may launch the images.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Sharing {
-    /// Whether everybody may launch them.
-    #[serde(default)]
-    pub visibility: Visibility,
-
-    /// AWS accounts that may launch them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub accounts: Vec<AccountId>,
-
-    /// Organizations whose accounts may launch them.
-    #[serde(rename = "organizationARNs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 20),
-        inner(
-            length(max = 128),
-            regex(pattern = r"^arn:aws(-[a-z]+)*:organizations::\d{12}:organization/o-[a-z0-9]{10,32}$")
-        )
-    )]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub organization_arns: Vec<String>,
-
-    /// Organizational units whose accounts may launch them.
-    #[serde(rename = "organizationalUnitARNs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 20),
-        inner(
-            length(max = 192),
-            regex(
-                pattern = r"^arn:aws(-[a-z]+)*:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}$"
-            )
-        )
-    )]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub organizational_unit_arns: Vec<String>,
-
-    /// Whether they may read the snapshots too, which copying an image needs.
-    #[serde(default)]
-    pub snapshot_access: SnapshotAccess,
-}
-
-/// Whether everybody may launch the images.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum Visibility {
-    /// Only the owner and those listed.
-    #[default]
-    Private,
-    /// Everybody.
-    Public,
-}
-
-/// Who may read the snapshots of an image.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum SnapshotAccess {
-    /// Nobody else.
-    #[default]
-    None,
-    /// The accounts that may launch the image.
-    SameAccounts,
-}
-
-/// Where the id of the image is made known.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Publish {
-    /// SSM parameters of type `aws:ec2:image`, of the same name in home and in each region.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub ssm_parameters: Vec<SsmParameter>,
-
-    /// A `ConfigMap` in this namespace with one key `<region>.<architecture>` for each image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map: Option<PublishedConfigMap>,
-
-    /// Launch templates that get a new default version with our image.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 40))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["region".into(), "launchTemplateID".into()]))]
-    pub launch_templates: Vec<LaunchTemplate>,
-
-    /// What happens to what is no longer wanted here.
-    #[serde(default)]
-    pub removal_policy: RemovalPolicy,
-}
-
-/// One SSM parameter.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct SsmParameter {
-    /// Name of the parameter, such as `/golden/seismic-ml`.
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9_./-]+$"))]
-    pub name: String,
-}
-
-/// A `ConfigMap` that holds the ids.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct PublishedConfigMap {
-    /// Name of the `ConfigMap`.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-}
-
-/// One launch template.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct LaunchTemplate {
-    /// Region of the launch template.
-    pub region: Region,
-
-    /// Id of the launch template.
-    #[serde(rename = "launchTemplateID")]
-    #[schemars(length(max = 20), regex(pattern = "^lt-([0-9a-f]{8}|[0-9a-f]{17})$"))]
-    pub launch_template_id: String,
-}
-
-/// What happens to something published that is no longer wanted.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum RemovalPolicy {
-    /// It stays as it is.
-    #[default]
-    Retain,
-    /// It is deleted if it is ours.
-    Delete,
-}
-
 /// One tag.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
@@ -717,102 +382,6 @@ pub struct Tag {
     /// Value of the tag.
     #[schemars(length(max = 256))]
     pub value: String,
-}
-
-/// What EC2 itself does with the images over time.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Lifecycle {
-    /// Days after which EC2 calls an image deprecated. The active revision never is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 3650))]
-    pub deprecate_after_days: Option<i32>,
-
-    /// Whether EC2 refuses to deregister the images.
-    #[serde(default)]
-    pub deregistration_protection: DeregistrationProtection,
-}
-
-/// Whether EC2 refuses to deregister the images.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum DeregistrationProtection {
-    /// It does not.
-    #[default]
-    None,
-    /// It does, until the protection is taken off.
-    Enabled,
-    /// It does, and for another 24 hours after the protection is taken off.
-    EnabledWithCooldown,
-}
-
-/// Which older revisions are kept.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!has(self.keepLast) || self.keepAtLeast <= self.keepLast")
-        .message("spec.retention.keepAtLeast must not be greater than spec.retention.keepLast")
-)]
-pub struct Retention {
-    /// Revisions to keep; an older one goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub keep_last: Option<i32>,
-
-    /// Days after which a revision goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 3650))]
-    pub max_age_days: Option<i32>,
-
-    /// Available revisions that stay, however old.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub keep_at_least: i32,
-
-    /// What holds for a revision that machines still run on.
-    #[serde(default)]
-    pub in_use: InUse,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { keep_last: None, max_age_days: None, keep_at_least: one(), in_use: InUse::default() }
-    }
-}
-
-/// What holds for a revision that machines still run on.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum InUse {
-    /// It stays.
-    #[default]
-    Keep,
-    /// It goes like any other.
-    Ignore,
 }
 
 /// What happens to the images when the object is deleted.

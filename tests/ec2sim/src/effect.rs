@@ -33,6 +33,9 @@ pub enum Effect {
     ApplyAndRefuse {
         /// EC2's code.
         code: String,
+        /// The HTTP status; absent: the code's own.
+        #[serde(default)]
+        status: Option<u16>,
     },
     /// The connection stays open and nobody ever answers, without effect.
     Swallow,

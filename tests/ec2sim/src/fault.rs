@@ -27,6 +27,9 @@ pub struct Fault {
     /// A parameter: its name with wildcards (`InstanceId.*`), and a part of its value.
     #[serde(default)]
     pub param: Option<Param>,
+    /// A parameter, with wildcards, that the picked calls lack.
+    #[serde(default)]
+    pub without: Option<String>,
     /// Which of the picked calls is the first to be hit, from 1; absent: the first.
     #[serde(default)]
     pub nth: Option<u32>,
@@ -62,6 +65,7 @@ impl Fault {
             region: None,
             caller: None,
             param: None,
+            without: None,
             nth: None,
             times: None,
             for_ms: None,
@@ -112,6 +116,13 @@ impl Fault {
         self
     }
 
+    /// The same, for calls that lack a parameter.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.without = Some(name.to_owned());
+        self
+    }
+
     /// The same, for dry runs.
     #[must_use]
     pub fn dry_runs(mut self) -> Self {
@@ -128,6 +139,10 @@ impl Fault {
                 .caller
                 .as_ref()
                 .is_none_or(|wanted| request.agent.contains(wanted.as_str()) || request.access_key == *wanted)
+            && self
+                .without
+                .as_ref()
+                .is_none_or(|absent| !request.params.iter().any(|(name, _)| matches(absent, name)))
             && self.param.as_ref().is_none_or(|wanted| {
                 request
                     .params

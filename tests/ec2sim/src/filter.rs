@@ -8,6 +8,8 @@ use crate::{
 
 /// Field-verified: "The maximum number of filter values specified on a single call is 200".
 const VALUES: usize = 200;
+/// "Filter strings can be up to 255 characters in length" (`Using_Filtering`).
+const LENGTH: usize = 255;
 
 #[derive(Debug)]
 pub(crate) struct Filters(Vec<Filter>);
@@ -31,6 +33,11 @@ impl Filters {
             let values = list(&group, "Value");
             if values.is_empty() {
                 return Err(Refusal::value(format!("The filter '{name}' has no values")));
+            }
+            if values.iter().any(|value| value.chars().count() > LENGTH) {
+                return Err(Refusal::value(format!(
+                    "A value of the filter '{name}' has more than {LENGTH} characters"
+                )));
             }
             count += values.len();
             filters.push(Filter { name, values });

@@ -221,8 +221,8 @@ impl Sim {
         };
         self.note(now, account, region, request, outcome, &reply.ids);
         for effect in &admission.effects {
-            if let Effect::ApplyAndRefuse { code } = effect {
-                reply.status = status(code);
+            if let Effect::ApplyAndRefuse { code, status: answered } = effect {
+                reply.status = answered.unwrap_or_else(|| status(code));
                 reply.body = xml::refusal(&request_id, code, "Injected by a fault rule.");
                 reply.code = Some(code.clone());
             }

@@ -339,6 +339,29 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
 }
 
 #[test]
+fn what_one_reply_does_not_tell_ends_no_debt_and_is_waited_for_until_d() {
+    let user = Some("Client.UserInitiatedShutdown");
+    let untold = |code: Option<&str>, launch: Option<i64>| Instance {
+        state_reason: code.map(Into::into),
+        launch_time: launch.map(at),
+        ..stopped_at(Some(at(20)))
+    };
+    for (code, launch) in [(None, Some(-9000)), (Some(""), Some(-9000)), (user, None), (None, None)] {
+        let instance = untold(code, launch);
+        assert_eq!(judged(&instance, &[], &barrier(), 1799), Verdict::Wait, "{code:?} {launch:?}");
+        assert_eq!(due_for(&judged(&instance, &[], &barrier(), 1800)), Some(Due::Deadline));
+    }
+    let unclear = Verdict::Unclear { code: String::new() };
+    assert_eq!(
+        judged(&untold(None, Some(1)), &[], &barrier(), 2000),
+        unclear,
+        "it ran since, nobody says why it stopped"
+    );
+    let early = Instance { transition_time: Some(at(-3)), ..untold(None, Some(-9000)) };
+    assert_eq!(judged(&early, &[], &barrier(), 2000), unclear);
+}
+
+#[test]
 fn a_start_that_failed_is_owed_at_once_and_for_ever() {
     for reason in FAILED_STARTS {
         let fell_back = Instance {

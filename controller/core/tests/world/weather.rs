@@ -45,7 +45,7 @@ fn s20_a_server_error_before_or_after_the_effect_of_any_change_makes_nothing_twi
         ["CreateTags", "StopInstances", "CreateImage", "StartInstances", "DeleteTags", "CopyImage"]
     {
         for code in ["InternalError", "ServiceUnavailable"] {
-            let after = Fault::new(operation, Effect::ApplyAndRefuse { code: code.into() });
+            let after = Fault::new(operation, Effect::ApplyAndRefuse { code: code.into(), status: None });
             for fault in [refuse(operation, code), after] {
                 for times in [1, 2] {
                     let mut lab = Lab::new(COPIES);

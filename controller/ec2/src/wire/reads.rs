@@ -72,6 +72,20 @@ async fn ids_go_two_hundred_to_a_call_and_none_make_no_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_instance_is_named_and_not_searched_for_since_a_search_fails_in_a_disruption_of_a_zone() {
+    let gone = Answer::refused(400, "InvalidInstanceID.NotFound", "gone");
+    let denied = Answer::refused(403, "UnauthorizedOperation", "no");
+    let wire = Wire::new([Answer::ok(INSTANCE), gone, denied]);
+    let ec2 = wire.ec2();
+    assert_eq!(ec2.instances(Instances::One(instance())).await.unwrap().len(), 1);
+    assert_eq!(ec2.instances(Instances::One(instance())).await, Ok(Vec::new()));
+    assert_eq!(ec2.instances(Instances::One(instance())).await.unwrap_err().class, Class::Denied);
+    let sent = &wire.sent()[0];
+    assert_eq!(sent["InstanceId.1"], instance().as_str());
+    assert!(!sent.contains_key("MaxResults") && fields(sent, "Filter").is_empty(), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_star_in_a_name_is_a_star() {
     let wire = Wire::new([Answer::ok("")]);
     wire.ec2().instances(Instances::Names(vec!["we*b?\\".into()])).await.unwrap();

@@ -139,7 +139,15 @@ async fn a_forced_stop_and_a_gentle_one_are_two_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
-    let broken = || [Answer::refused(500, "InternalError", "x"), Answer::Lost, Answer::Hangs];
+    let broken = || {
+        [
+            Answer::refused(500, "InternalError", "x"),
+            Answer::refused(504, "GatewayTimeout", "a code that nobody knows"),
+            Answer::refused(502, "Server.BadGateway", "x"),
+            Answer::Lost,
+            Answer::Hangs,
+        ]
+    };
     for answer in broken() {
         let wire = Wire::new([answer]);
         assert_eq!(

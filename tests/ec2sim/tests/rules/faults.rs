@@ -55,7 +55,7 @@ fn a_rule_is_in_force_for_as_long_as_was_said() {
 fn a_server_error_may_hide_an_effect() {
     let mut world = World::new();
     let id = world.machine();
-    let effect = Effect::ApplyAndRefuse { code: "InternalError".to_owned() };
+    let effect = Effect::ApplyAndRefuse { code: "InternalError".to_owned(), status: None };
     world.sim.add_fault(Fault::new("StopInstances", effect).nth(1));
     let reply = world.call(&stop(&id));
     assert_eq!((reply.status, reply.text("Code")), (500, Some("InternalError")));
