@@ -222,8 +222,13 @@ impl<C: Cloud> Restart<C> {
             .ok()?;
         let instance = found.into_iter().find(|instance| instance.id == *id);
         let value = instance.as_ref().and_then(|instance| instance.tags.get(self.survey.debt_key()));
-        let is_there = value.is_some_and(|value| *value == debt.record.to_string());
-        (is_there == (debt.copy == Copy::Tag)).then_some(Debt { instance, ..debt })
+        let there =
+            value.and_then(|value| value.parse::<Record>().ok()).filter(|there| there.instance == *id);
+        let is_as_it_was = match debt.copy {
+            Copy::Tag => there.is_some_and(|there| there == debt.record),
+            Copy::Remembered => there.is_none(),
+        };
+        is_as_it_was.then_some(Debt { instance, ..debt })
     }
 
     /// The pause between tries, and the standby's courtesy.
