@@ -116,10 +116,10 @@ impl<C: Cloud> Regions<C> {
         is_off.then(|| Refusal::new("DescribeRegions", NOT_ENABLED, text()))
     }
 
-    /// Starts the loops of the regions named by the flag, else of all that the account has enabled. Until EC2 tells
-    /// which these are, the `configured` one is what there is.
+    /// Starts the loops of the regions named by the flag, else of all that the account has enabled. The `configured` one
+    /// waits for nobody to tell which these are: a machine of it may be due.
     pub(crate) async fn open(&self, named: &[Region], configured: Option<&Region>) {
-        for region in named {
+        for region in named.iter().chain(configured.filter(|_| named.is_empty())) {
             self.desk(region);
         }
         while !self.stop.is_cancelled() {
@@ -136,9 +136,6 @@ impl<C: Cloud> Regions<C> {
                         %error,
                         "the account's regions cannot be read, so that machines are given back in --regions and in the configured region only"
                     );
-                    if let Some(region) = configured.filter(|_| named.is_empty()) {
-                        self.desk(region);
-                    }
                     RETRY
                 }
             };

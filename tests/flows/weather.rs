@@ -36,6 +36,14 @@ fn refused(lab: &Lab<'_>, code: &str) -> Vec<LogEntry> {
     sim.log().iter().filter(is_it).cloned().collect()
 }
 
+async fn image_asked_for(lab: &Lab<'_>) {
+    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
+        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s19_while_every_call_is_refused_for_its_number_nobody_storms_and_then_the_machine_is_saved_once() {
     let lab = Lab::quick("weather-throttle").await.unwrap();
@@ -345,11 +353,7 @@ async fn s67_in_a_disruption_of_another_zone_a_machine_is_found_by_its_id_and_co
     let id = lab.machine("healthy");
     let _controller = lab.controller().unwrap();
     lab.apply(&template("healthy", "healthy")).await.unwrap();
-    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
-        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
-    })
-    .await
-    .unwrap();
+    image_asked_for(&lab).await;
     let disturbed = Effect::Refuse { code: "Unavailable".into(), message: "no".into(), status: Some(503) };
     lab.ec2.add_fault(Fault::new("DescribeInstances", disturbed).without("InstanceId.*"));
     reaches(&lab, &id, InstanceState::Running).await;
@@ -365,11 +369,7 @@ async fn a_machine_comes_back_although_every_sweep_of_its_region_takes_longer_th
     let id = lab.machine("patient");
     let _controller = lab.controller().unwrap();
     lab.apply(&template("patient", "patient")).await.unwrap();
-    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
-        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
-    })
-    .await
-    .unwrap();
+    image_asked_for(&lab).await;
     lab.ec2.add_fault(Fault::new("DescribeImages", Effect::Swallow).caller(saved_template_tests::OUR_CALLS));
     lab.until_ec2(Duration::from_secs(120), "it runs again", |sim| {
         sim.place(ACCOUNT, HOME).unwrap().instances[&id].state == InstanceState::Running
@@ -405,11 +405,7 @@ async fn what_ec2_answered_is_written_down_although_the_spec_was_edited_while_it
     lab.ec2.add_fault(Fault::new("CreateImage", slow).nth(1));
     let _controller = lab.controller().unwrap();
     lab.apply(&template("edited", "edited")).await.unwrap();
-    lab.until_ec2(Duration::from_secs(60), "its image is asked for", |sim| {
-        sim.log().iter().any(|entry| entry.action == "CreateImage" && !entry.dry_run)
-    })
-    .await
-    .unwrap();
+    image_asked_for(&lab).await;
     for description in ["one", "two", "three"] {
         let edit = json!({"spec": {"description": description}});
         lab.api().patch("edited", &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();

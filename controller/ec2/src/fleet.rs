@@ -77,7 +77,7 @@ impl Fleet {
         Self { config, observer, clocks: Mutex::default(), clients: Mutex::default() }
     }
 
-    /// The region that the configuration names.
+    /// The region that the configuration names; after [`Fleet::connect`], us-east-1 where it names none.
     pub fn region(&self) -> Option<Region> {
         self.config.region().and_then(|region| region.as_ref().parse().ok())
     }
