@@ -33,10 +33,16 @@ pub(crate) async fn act<C: Cloud>(
         }
         Step::Stop { record, force } => {
             ledger.remember(record);
+            let unsent = ledger.is_unsent(&record.capture);
             ledger.take_custody(&record.capture);
             match home.cloud.stop(&record.instance, *force, announced).await {
                 Ok(previous) => Outcome::Stopped { previous },
-                Err(refusal) => Outcome::Refused(refusal),
+                Err(refusal) => {
+                    if unsent && refusal.is_definite() {
+                        ledger.planned(&record.capture);
+                    }
+                    Outcome::Refused(refusal)
+                }
             }
         }
         Step::CreateImage(request) => image(home.cloud.create_image(request, announced).await),
@@ -109,10 +115,13 @@ async fn tag<C: Cloud>(
     done(home.cloud.tag(id, tags, announced).await)
 }
 
-/// Only the record of this capture may be overwritten, and that of the plan which this one replaces.
+/// Only the record of this capture may be overwritten, and what this one replaces: the plan before, or a value that nobody
+/// can be owed by.
 fn is_anothers(value: &str, record: &Record, replaces: Option<&str>) -> bool {
     let there = value.parse::<Record>().ok();
-    !there.is_some_and(|there| there.capture == record.capture || Some(there.capture.as_str()) == replaces)
+    let is_planned_anew = there
+        .is_some_and(|there| there.capture == record.capture || Some(there.capture.as_str()) == replaces);
+    !is_planned_anew && replaces != Some(value)
 }
 
 /// A change of what is there in one region: the next sweep shows it.

@@ -48,16 +48,17 @@ pub struct Args {
     #[arg(long, env = "SAVEDTEMPLATE_CLUSTER_NAME", value_parser = cluster_name)]
     pub cluster_name: String,
 
-    /// Cluster name whose images become those of this installation: that cluster must be gone.
-    #[arg(long, env = "SAVEDTEMPLATE_ADOPT_FROM", value_parser = cluster_name)]
-    pub adopt_from: Option<String>,
+    /// Cluster names whose images become those of this installation (comma-separated): those clusters must be gone. To be
+    /// kept as long as such images are used.
+    #[arg(long, env = "SAVEDTEMPLATE_ADOPT_FROM", value_delimiter = ',', value_parser = cluster_name)]
+    pub adopt_from: Vec<String>,
 
     /// Uid of the kube-system namespace of a cluster of the same name whose images become those of this one: that
     /// cluster must be gone.
     #[arg(long, env = "SAVEDTEMPLATE_TAKE_OVER")]
     pub take_over: Option<String>,
 
-    /// Regions whose machines are given back (comma-separated). Default: every region enabled for the account.
+    /// Regions whose machines are saved and given back (comma-separated). Default: every region enabled for the account.
     #[arg(long, env = "SAVEDTEMPLATE_REGIONS", value_delimiter = ',', value_parser = region)]
     pub regions: Vec<Region>,
 

@@ -1,7 +1,7 @@
 //! What this process knows of debts beyond what EC2 shows: stops that it announced, starts that it made, and how
 //! long it has been without Kubernetes. Lost with the process; then the tag and the status tell.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ struct State {
     started: BTreeMap<String, Started>,
     refused: BTreeMap<String, Refusal>,
     custody: BTreeMap<String, Custody>,
+    planned: BTreeSet<String>,
 }
 
 /// The debts of one region as this process remembers them, by capture.
@@ -50,10 +51,22 @@ impl Ledger {
         self.state().records.values().cloned().collect()
     }
 
+    /// This process wrote the plan of a capture: as long as it leads, no Stop can be under way under it unless it sends one.
+    pub(crate) fn planned(&self, capture: &str) {
+        self.state().planned.insert(capture.to_owned());
+    }
+
+    /// Whether this process planned the capture, has led ever since, and has sent no Stop that EC2 may have taken.
+    pub(crate) fn is_unsent(&self, capture: &str) -> bool {
+        self.state().planned.contains(capture)
+    }
+
     /// This process sent the Stop: it answers for the machine until CreateImage is announced.
     pub(crate) fn take_custody(&self, capture: &str) {
         let custody = Custody { last_contact: Instant::now(), over: false };
-        self.state().custody.insert(capture.to_owned(), custody);
+        let mut state = self.state();
+        state.custody.insert(capture.to_owned(), custody);
+        state.planned.remove(capture);
     }
 
     /// Kubernetes answered about the object of the capture.
@@ -70,6 +83,7 @@ impl Ledger {
         let mut state = self.state();
         state.records.clear();
         state.custody.clear();
+        state.planned.clear();
         state.refused.clear();
     }
 
@@ -107,7 +121,9 @@ impl Ledger {
     /// The capture is over and written down: nothing of it is asked for any more.
     pub(crate) fn close(&self, capture: &str) {
         self.forget(capture);
-        self.state().started.remove(capture);
+        let mut state = self.state();
+        state.started.remove(capture);
+        state.planned.remove(capture);
     }
 }
 

@@ -6,7 +6,7 @@ use saved_template_api::names::tag;
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
     debt::Record,
-    decide::{Decision, Question, Subject, decide, needs_world},
+    decide::{Decision, Question, Subject, decide, is_supported, needs_world},
     interest,
     world::{Permits, Probe, World},
 };
@@ -33,9 +33,11 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
         }
     }
     let home = ctx.regions.desk(&subject.spec.source.region);
-    recall(&subject, &home);
     let mut world =
         if needs_world(&subject) { read(subject, &key, ctx, &home).await } else { World::unread() };
+    recall(subject, &world, &home);
+    world.covered = ctx.regions.covers(&subject.spec.source.region);
+    world.unsent = subject.status.capture.as_ref().is_some_and(|one| home.survey.ledger.is_unsent(&one.id));
     loop {
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
         match decide(subject, &world, now) {
@@ -54,17 +56,23 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
     }
 }
 
-/// R7: what the status says of the debt, this process remembers too.
-fn recall<C: Cloud>(subject: &Subject<'_>, home: &Desk<C>) {
+/// R7: what the status says of the debt, this process remembers too, if anything in the spec or in EC2 says the same. A
+/// status that knows of no Stop may be older than what this process has sent.
+fn recall<C: Cloud>(subject: Subject<'_>, world: &World, home: &Desk<C>) {
     let Some(capture) = &subject.status.capture else {
         return;
     };
     let ledger = &home.survey.ledger;
     let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-    match record.filter(|_| capture.stop_requested_time.is_some()) {
-        Some(record) => ledger.remember(&record),
-        None if capture.completion_time.is_some() => ledger.close(&capture.id),
-        None => ledger.forget(&capture.id),
+    match record {
+        Some(record) if capture.stop_requested_time.is_some() => {
+            if is_supported(subject, world, &record) {
+                ledger.remember(&record);
+            }
+        }
+        Some(_) if capture.reason.is_none() => {}
+        _ if capture.completion_time.is_some() => ledger.close(&capture.id),
+        _ => ledger.forget(&capture.id),
     }
 }
 

@@ -5,7 +5,7 @@ use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Actio
 use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
     cloud::Cloud,
-    decide::{Decision, Finalizer, Subject},
+    decide::{Decision, Finalizer, Subject, plans},
     settle::settle,
 };
 
@@ -51,6 +51,9 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
     contact(&object, &status, ctx);
+    if let Some(capture) = plans(&before, &status) {
+        ctx.regions.desk(&object.spec.source.region).survey.ledger.planned(capture);
+    }
     if is_over(&status) && !is_over(&before) {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
     }

@@ -35,7 +35,9 @@ pub(crate) type Connect<C> = Box<dyn Fn(&Region) -> (C, C) + Send + Sync>;
 pub(crate) struct Regions<C> {
     connect: Connect<C>,
     cluster: String,
-    adopt_from: Option<String>,
+    adopt_from: Vec<String>,
+    /// `--regions`.
+    named: Vec<Region>,
     drift: Duration,
     metrics: Metrics,
     pub(crate) wake: broadcast::Sender<Key>,
@@ -67,6 +69,7 @@ impl<C: Cloud> Regions<C> {
             connect,
             cluster: args.cluster_name.clone(),
             adopt_from: args.adopt_from.clone(),
+            named: args.regions.clone(),
             drift: args.drift(),
             metrics,
             wake: broadcast::Sender::new(WAKES),
@@ -84,7 +87,7 @@ impl<C: Cloud> Regions<C> {
         let desk = desks.entry(region.clone()).or_insert_with(|| {
             let (sweeping, writing) = (self.connect)(region);
             let (wake, leading) = (self.wake.clone(), self.leading.clone());
-            let from = self.adopt_from.as_deref();
+            let from = &self.adopt_from;
             let survey = Arc::new(Survey::new(sweeping, &self.cluster, from, self.drift, wake, leading));
             let reading = Arc::clone(&survey);
             let stop = self.stop.clone();
@@ -97,6 +100,11 @@ impl<C: Cloud> Regions<C> {
 
     pub(crate) fn all(&self) -> Vec<Arc<Desk<C>>> {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Whether a process that knows nothing sweeps a region, and so gives its machines back.
+    pub(crate) fn covers(&self, region: &Region) -> bool {
+        self.named.is_empty() || self.named.contains(region)
     }
 
     /// Nothing is read for an object that is gone.

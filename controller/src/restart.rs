@@ -12,9 +12,11 @@ use jiff::Timestamp;
 use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
-    debt::{Copy, Due, Evidence, Record, Settled, Verdict, judge, later},
+    debt::{
+        Copy, Debt, Due, Evidence, Record, Settled, Told, Verdict, found, judge, later, stopped_by_somebody,
+    },
     refusal::Refusal,
-    world::{Instance, Started},
+    world::{Instance, InstanceState, Started},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -58,21 +60,11 @@ struct Done {
     sent: Option<Instant>,
 }
 
-/// Where a record was read: a copied tag has the capture of the original, and must not stand in its way.
+/// Where a record was read, and its capture.
 type Place = (InstanceId, String);
 
-/// One record, where it was read, and the machine.
-struct Debt {
-    record: Record,
-    copy: Copy,
-    instance: Option<Instance>,
-}
-
-impl Debt {
-    fn place(&self) -> Place {
-        let id = self.instance.as_ref().map_or(&self.record.instance, |instance| &instance.id);
-        (id.clone(), self.record.capture.clone())
-    }
+fn place(debt: &Debt) -> Place {
+    (debt.place().clone(), debt.record.capture.clone())
 }
 
 impl<C: Cloud> Restart<C> {
@@ -116,9 +108,9 @@ impl<C: Cloud> Restart<C> {
             let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
             for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.machines)) {
                 // A view older than our last write about this record shows the world before it.
-                let stale = |sweep: &Sweep| acted.get(&debt.place()).is_some_and(|at| sweep.began() <= *at);
+                let stale = |sweep: &Sweep| acted.get(&place(&debt)).is_some_and(|at| sweep.began() <= *at);
                 if let Some(sweep) = sweep.as_ref().filter(|sweep| !stale(sweep))
-                    && busy.insert(debt.place())
+                    && busy.insert(place(&debt))
                 {
                     paying.spawn(Arc::clone(&self).pay(debt, Arc::clone(sweep)));
                 }
@@ -129,40 +121,28 @@ impl<C: Cloud> Restart<C> {
         while paying.join_next().await.is_some() {}
     }
 
-    /// Every record: those on machines, and those that this process remembers.
+    /// Every record: those on machines, and those that this process remembers. What is not paid is told.
     fn debts(&self, instances: &[Instance]) -> Vec<Debt> {
-        let mut debts = Vec::new();
-        let mut tagged = BTreeSet::new();
-        for instance in instances {
-            let Some(value) = instance.tags.get(self.survey.debt_key()) else {
-                continue;
-            };
-            match value.parse::<Record>() {
-                Ok(record) => {
-                    // What is no record of this machine does not stand for the one that it had.
-                    if record.instance == instance.id {
-                        tagged.insert(instance.id.clone());
-                    }
-                    debts.push(Debt { record, copy: Copy::Tag, instance: Some(instance.clone()) });
-                }
-                Err(error) => {
+        let (debts, told) = found(instances, self.survey.debt_key(), &self.survey.ledger.records());
+        let on_machines = debts.iter().filter(|debt| debt.copy != Copy::Remembered).count();
+        self.metrics.owed(self.survey.cloud.region().as_str(), on_machines);
+        for told in told {
+            match told {
+                Told::Unreadable { instance, value } => {
                     self.metrics.restart("unreadable");
-                    tracing::error!(instance = %instance.id, value, %error, "a restart record cannot be read");
+                    tracing::error!(%instance, value, "a restart record that cannot be read, and is not paid");
                 }
-            }
-        }
-        self.metrics.owed(self.survey.cloud.region().as_str(), debts.len());
-        for record in self.survey.ledger.records() {
-            if !tagged.contains(&record.instance) {
-                let instance = instances.iter().find(|instance| instance.id == record.instance).cloned();
-                debts.push(Debt { record, copy: Copy::Remembered, instance });
+                Told::Overruled { instance, value } => {
+                    self.metrics.restart("overruled");
+                    tracing::error!(%instance, value, "a restart record that is not the one under which the machine was stopped");
+                }
             }
         }
         debts
     }
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {
-        let place = debt.place();
+        let place = place(&debt);
         let Some(now) = self.survey.cloud.now() else {
             tracing::error!(instance = %place.0, "EC2's replies have no Date: whether the machine is due cannot be told");
             return Done { place, sent: None };
@@ -207,7 +187,24 @@ impl<C: Cloud> Restart<C> {
                 return Done { place, sent: None };
             }
             Verdict::Remove(why) => self.remove(&record, why, announced).await,
-            Verdict::Rewrite => self.rewrite(&record, announced).await,
+            Verdict::Rewrite { due } => {
+                // The policy may allow the start only while the record is on the machine.
+                self.rewrite(&record, announced).await;
+                if let Some((due, since)) = due.filter(|(_, since)| self.may_start(&capture, *since, now)) {
+                    self.start(&record, instance.as_ref(), due, announced).await;
+                }
+            }
+            Verdict::Implausible => {
+                let message = format!(
+                    "{} carries a restart record that cannot be honest by its times: it is not started; if it should run, start it by hand",
+                    record.instance
+                );
+                self.survey
+                    .ledger
+                    .refused(&capture, Refusal::new("StartInstances", "ImplausibleRecord", message));
+                self.metrics.restart("implausible");
+                return Done { place, sent: None };
+            }
         }
         Done { place, sent: Some(Instant::now()) }
     }
@@ -221,14 +218,9 @@ impl<C: Cloud> Restart<C> {
             .inspect_err(|refusal| tracing::warn!(instance = %id, %refusal, "cannot be read again"))
             .ok()?;
         let instance = found.into_iter().find(|instance| instance.id == *id);
-        let value = instance.as_ref().and_then(|instance| instance.tags.get(self.survey.debt_key()));
-        let there =
-            value.and_then(|value| value.parse::<Record>().ok()).filter(|there| there.instance == *id);
-        let is_as_it_was = match debt.copy {
-            Copy::Tag => there.is_some_and(|there| there == debt.record),
-            Copy::Remembered => there.is_none(),
-        };
-        is_as_it_was.then_some(Debt { instance, ..debt })
+        let remembered = if debt.copy == Copy::Tag { Vec::new() } else { vec![debt.record.clone()] };
+        let (debts, _) = found(instance.as_slice(), self.survey.debt_key(), &remembered);
+        debts.into_iter().find(|there| there.record == debt.record && there.copy == debt.copy)
     }
 
     /// The pause between tries, and the standby's courtesy.
@@ -330,8 +322,16 @@ impl<C: Cloud> Restart<C> {
         let found = found.map_err(|refusal| refusal.to_string())?;
         let instance = found.iter().find(|instance| instance.id == record.instance);
         let value = instance.and_then(|instance| instance.tags.get(self.survey.debt_key()));
+        // Nobody else's can be on a machine that we stopped and that has not run since.
+        let is_held = instance.is_some_and(|instance| {
+            matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
+                && !stopped_by_somebody(record, instance)
+        });
         match value.map(|value| value.parse::<Record>()) {
-            Some(Ok(there)) if there.capture == record.capture => Ok(there),
+            Some(Ok(there)) if there.capture == record.capture && there.start_by == record.start_by => {
+                Ok(there)
+            }
+            Some(Ok(_)) if is_held => Ok(record.clone()),
             Some(Ok(there)) => Err(format!("the machine carries the record of capture {}", there.capture)),
             Some(Err(_)) | None => Ok(record.clone()),
         }

@@ -77,7 +77,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         regions: Arc::clone(&regions),
         metrics,
         cluster: args.cluster_name.clone(),
-        heritage: Heritage { holder: args.take_over.clone(), cluster: args.adopt_from.clone() },
+        heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
         claims,
         holder: OnceCell::new(),
         deadline: Duration::from_secs(args.reconcile_seconds),

@@ -103,7 +103,7 @@ impl<C: Cloud> Survey<C> {
     pub(crate) fn new(
         cloud: C,
         cluster: &str,
-        heritage: Option<&str>,
+        heritage: &[String],
         drift: Duration,
         wake: broadcast::Sender<Key>,
         leading: watch::Receiver<bool>,
@@ -111,7 +111,7 @@ impl<C: Cloud> Survey<C> {
         Self {
             cloud,
             ledger: Ledger::default(),
-            owners: std::iter::once(cluster).chain(heritage).map(str::to_owned).collect(),
+            owners: std::iter::once(cluster.to_owned()).chain(heritage.iter().cloned()).collect(),
             debt_key: names::debt_key(cluster),
             drift,
             state: Mutex::default(),
@@ -288,9 +288,17 @@ impl<C: Cloud> Survey<C> {
         let Seen { instances, images, snapshots, owing } = *seen;
         let mut state = self.state();
         if let Ok(instances) = instances {
-            let values = owing.iter().filter_map(|instance| {
+            let ours = owing.iter().filter_map(|instance| {
                 Some((instance.id.clone(), instance.tags.get(&self.debt_key)?.clone()))
             });
+            // Those of other installations, on machines that are read: how long they have stood still.
+            let others = instances.iter().flat_map(|instance| {
+                let is_others =
+                    |key: &String| key.starts_with(names::tag::DEBT_PREFIX) && *key != self.debt_key;
+                let foreign = instance.tags.iter().filter(move |(key, _)| is_others(key));
+                foreign.map(|(_, value)| (instance.id.clone(), value.clone()))
+            });
+            let values = ours.chain(others);
             let before = std::mem::take(&mut state.sightings);
             state.sightings = values
                 .map(|seen| {
@@ -388,6 +396,10 @@ impl<C: Cloud> Survey<C> {
     fn open_records<'v>(&'v self, sweep: &'v Sweep) -> impl Iterator<Item = Duration> + 'v {
         sweep.machines.iter().filter_map(|instance| {
             let record: Record = instance.tags.get(&self.debt_key)?.parse().ok()?;
+            let is_honest = self.cloud.now().is_none_or(|now| record.is_plausible(now));
+            if record.instance != instance.id || !is_honest {
+                return None;
+            }
             let waits_for_image = record.awaits == saved_template_core::debt::Awaits::Image;
             let imaged =
                 sweep.view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));

@@ -103,6 +103,7 @@ impl ConditionType {
                 R::NotChecked,
                 R::InstanceNotFound,
                 R::InstanceAmbiguous,
+                R::SourceChanged,
                 R::InstanceTerminated,
                 R::InstanceBusy,
                 R::InstanceNotSelected,
@@ -114,6 +115,7 @@ impl ConditionType {
                 R::InstanceStoreDataLoss,
                 R::StopProtected,
                 R::RegionNotEnabled,
+                R::RegionNotCovered,
                 R::RegionNotAllowed,
                 R::NameConflict,
                 R::RevisionTaken,
@@ -248,6 +250,8 @@ pub enum Reason {
     InstanceNotFound,
     /// More than one instance matches.
     InstanceAmbiguous,
+    /// The machine is another one than the template was saved from, or than anything but the status names.
+    SourceChanged,
     /// The machine is gone.
     InstanceTerminated,
     /// The machine is between two states, or somebody else works on it or on its volumes.
@@ -270,6 +274,8 @@ pub enum Reason {
     StopProtected,
     /// The account has not enabled a region.
     RegionNotEnabled,
+    /// The controller gives no machine back in the region of the source (`--regions`).
+    RegionNotCovered,
     /// The class does not allow a region.
     RegionNotAllowed,
     /// Somebody else's image has the name.

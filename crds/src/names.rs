@@ -85,6 +85,12 @@ impl Owner<'_> {
         format!("{}{}", tag::RECEIPT_PREFIX, self.digest(8))
     }
 
+    /// Whether a name is that of an image of this owner, of whatever template name: of this attempt at this revision.
+    pub fn named(&self, name: &str, revision: i32, attempt: i32) -> bool {
+        let prefix = name.strip_suffix(&self.image_name("", revision, attempt));
+        prefix.is_some_and(|template| !template.is_empty())
+    }
+
     fn digest(&self, digits: usize) -> String {
         hex_digest(&format!("{}/{}/{}", self.cluster, self.namespace, self.name), digits)
     }
@@ -93,6 +99,18 @@ impl Owner<'_> {
 /// Key of the restart debt on an instance: one for each installation.
 pub fn debt_key(cluster: &str) -> String {
     format!("{}{}", tag::DEBT_PREFIX, hex_digest(cluster, 8))
+}
+
+/// Whether a name is one that some installation gives to an image that it makes of a machine. Whoever tags an image can
+/// not change its name.
+pub fn is_image_name(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_digest = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut words = name.rsplit('-').peekable();
+    words.next_if(|word| word.strip_prefix('a').is_some_and(number));
+    let digest = words.next().is_some_and(is_digest);
+    let revision = words.next().and_then(|word| word.strip_prefix('r')).is_some_and(number);
+    digest && revision && words.next().is_some()
 }
 
 /// Value of the receipt: the revision that was begun, and the capture that it was begun with.
@@ -153,6 +171,33 @@ mod tests {
         assert_eq!(OWNER.image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783");
         assert_eq!(OWNER.image_name("seismic-ml", 3, 2), "seismic-ml-r3-4152581f1783-a2");
         assert_eq!(OWNER.staging_image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783-src");
+    }
+
+    #[test]
+    fn the_name_of_an_image_tells_its_owner_revision_and_attempt_and_no_other() {
+        for (name, revision, attempt, is) in [
+            ("seismic-ml-r3-4152581f1783", 3, 1, true),
+            ("other-r3-4152581f1783", 3, 1, true),
+            ("seismic-ml-r3-4152581f1783-a2", 3, 2, true),
+            ("seismic-ml-r3-4152581f1783-a2", 3, 1, false),
+            ("seismic-ml-r3-4152581f1783", 13, 1, false),
+            ("seismic-ml-r3-4152581f1784", 3, 1, false),
+            ("-r3-4152581f1783", 3, 1, false),
+            ("AwsBackup_i-0123456789abcdef0", 3, 1, false),
+        ] {
+            assert_eq!(OWNER.named(name, revision, attempt), is, "{name} {revision} {attempt}");
+            assert!(!is || is_image_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "-r3-4152581f1783",
+            "x-r3-4152581f178",
+            "x-r-4152581f1783",
+            "x-3-4152581f1783",
+            "x-r3-4152581f1783-a",
+        ] {
+            assert!(!is_image_name(name), "{name}");
+        }
     }
 
     #[test]

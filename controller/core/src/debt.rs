@@ -2,15 +2,20 @@
 //!
 //! The record and its rules R0–R8 are those of the capture protocol; each rule is named where it stands.
 //! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
+mod found;
 mod record;
 
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::ids::InstanceId;
 
-use record::after;
+pub use found::{Debt, Told, found};
+pub(crate) use record::after;
 pub use record::{Awaits, Record, Unreadable, later, stop_timeout};
 
-use crate::world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View};
+use crate::{
+    own::Volumes,
+    world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View},
+};
 
 /// A signed request lives 15 minutes; one more for clocks.
 const STOP_MAY_ARRIVE: SignedDuration = SignedDuration::from_mins(16);
@@ -59,22 +64,24 @@ impl<'a> Evidence<'a> {
     }
 
     /// The snapshots of the record's capture.
-    pub(crate) fn snapshots_of(self, record: &Record) -> impl Iterator<Item = &'a Snapshot> {
+    fn snapshots_of(self, record: &Record, volumes: Volumes<'_>) -> impl Iterator<Item = &'a Snapshot> {
         let images = self.images.unwrap_or_default();
-        self.snapshots.unwrap_or_default().iter().filter(move |shot| record.holds(shot, images))
+        self.snapshots.unwrap_or_default().iter().filter(move |shot| record.holds(shot, images, volumes))
     }
 
-    fn barrier(self, record: &Record) -> Option<Timestamp> {
-        record.barrier(self.snapshots?, self.images.unwrap_or_default())
+    fn barrier(self, record: &Record, volumes: Volumes<'_>) -> Option<Timestamp> {
+        record.barrier(self.snapshots?, self.images.unwrap_or_default(), volumes)
     }
 }
 
 /// Where a copy of the record was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copy {
-    /// The tag is on the instance with this exact value.
+    /// The tag is on the instance with this exact value, and nothing else tells of it.
     Tag,
-    /// The tag is gone; the status, or this process, remembers that a Stop was announced under it.
+    /// The same, and the status, or this process, remembers that a Stop was announced under it.
+    Both,
+    /// Remembered, and not on the instance: its tag is gone, or another value is in its place.
     Remembered,
 }
 
@@ -122,8 +129,11 @@ pub enum Verdict {
     },
     /// `DeleteTags` by value.
     Remove(Settled),
-    /// The machine is owed but its tag is gone: `CreateTags` first.
-    Rewrite,
+    /// The machine is owed but its tag is gone: `CreateTags`; where it is due, `StartInstances` right after.
+    Rewrite {
+        /// Why it is due, if it is, and since when.
+        due: Option<(Due, Option<Timestamp>)>,
+    },
     /// The instance will never run again: nothing to send, nothing owed.
     Void,
     /// A copied tag: not about this instance.
@@ -133,6 +143,8 @@ pub enum Verdict {
         /// `StateReason.Code`.
         code: String,
     },
+    /// So old, or so far ahead, that no honest record can be: hold it, start nothing, tell.
+    Implausible,
 }
 
 /// Judges one record about one instance (R0, R3, R4, R5, R7).
@@ -150,22 +162,24 @@ pub fn judge(
         return Verdict::Ignore;
     }
     let started_since = instance.launch_time.is_some_and(|launch| launch > record.planned);
+    let is_believed = copy != Copy::Tag || record.is_plausible(now);
     match instance.state {
         InstanceState::ShuttingDown | InstanceState::Terminated => Verdict::Void,
-        _ if record.awaits == Awaits::Nothing => judge_claim(record, evidence, now),
+        _ if record.awaits == Awaits::Nothing => judge_claim(record, instance, evidence, now),
         InstanceState::Running if started_since => Verdict::Remove(Settled::Paid),
         InstanceState::Running if now > last_arrival(record) => Verdict::Remove(Settled::Unused),
         InstanceState::Running
         | InstanceState::Pending
         | InstanceState::Stopping
         | InstanceState::Unknown => Verdict::Wait,
+        InstanceState::Stopped if !is_believed => Verdict::Implausible,
         InstanceState::Stopped => judge_stopped(record, copy, instance, evidence, now),
     }
 }
 
-fn judge_claim(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
-    let imaged = evidence.barrier(record).is_some();
-    let failed = capture_failed(record, evidence);
+fn judge_claim(record: &Record, instance: &Instance, evidence: Evidence<'_>, now: Timestamp) -> Verdict {
+    let imaged = evidence.barrier(record, Volumes::Of(instance)).is_some();
+    let failed = capture_failed(record, instance, evidence);
     if imaged || failed || now >= later(record.image_by, IMAGE_MARGIN) {
         Verdict::Remove(Settled::ClaimOver)
     } else {
@@ -185,13 +199,13 @@ fn judge_stopped(
         Whose::Unclear(code) => return Verdict::Unclear { code },
         Whose::FailedStart => Some((Due::StartFailed, None)),
         // Who stopped it, or since when it ran, may be missing in one reply: what is not told is waited for until `d`.
-        Whose::Ours if is_told(instance) || now >= record.start_by => due(record, evidence, now),
+        Whose::Ours if is_told(instance) || now >= record.start_by => due(record, instance, evidence, now),
         Whose::Ours => None,
     };
     match (copy, start) {
-        (Copy::Remembered, _) => Verdict::Rewrite,
-        (Copy::Tag, Some((due, since))) => Verdict::Start { due, since },
-        (Copy::Tag, None) => Verdict::Wait,
+        (Copy::Remembered, due) => Verdict::Rewrite { due },
+        (Copy::Tag | Copy::Both, Some((due, since))) => Verdict::Start { due, since },
+        (Copy::Tag | Copy::Both, None) => Verdict::Wait,
     }
 }
 
@@ -236,23 +250,29 @@ fn is_told(instance: &Instance) -> bool {
     instance.launch_time.is_some() && instance.state_reason.as_deref().is_some_and(|code| !code.is_empty())
 }
 
-fn capture_failed(record: &Record, evidence: Evidence<'_>) -> bool {
+fn capture_failed(record: &Record, instance: &Instance, evidence: Evidence<'_>) -> bool {
     let gone = |image: &Image| matches!(image.state, ImageState::Failed | ImageState::Deregistered);
     let broken = |snapshot: &Snapshot| snapshot.state == SnapshotState::Error;
     evidence.images.unwrap_or_default().iter().any(|image| record.made(image) && gone(image))
-        || evidence.snapshots_of(record).any(broken)
+        || evidence.snapshots_of(record, Volumes::Of(instance)).any(broken)
 }
 
 /// R4: whether a machine that we stopped is due, and since when.
-fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, Option<Timestamp>)> {
+fn due(
+    record: &Record,
+    instance: &Instance,
+    evidence: Evidence<'_>,
+    now: Timestamp,
+) -> Option<(Due, Option<Timestamp>)> {
+    let volumes = Volumes::Of(instance);
     if now >= record.start_by {
         return Some((Due::Deadline, Some(record.start_by)));
     }
-    if capture_failed(record, evidence) {
+    if capture_failed(record, instance, evidence) {
         return Some((Due::CaptureFailed, None));
     }
     // A second later than the last snapshot, so that the launch is provably after it: EC2 gives launch times in seconds.
-    let barrier = evidence.barrier(record).filter(|last| now > *last);
+    let barrier = evidence.barrier(record, volumes).filter(|last| now > *last);
     if let Some(since) = barrier.filter(|_| record.awaits == Awaits::Snapshots) {
         return Some((Due::SnapshotsStarted, Some(since)));
     }
@@ -261,7 +281,7 @@ fn due(record: &Record, evidence: Evidence<'_>, now: Timestamp) -> Option<(Due, 
         return Some((Due::ImageAvailable, None));
     }
     // Snapshots that are still to come are waited for; an image that is gone never comes, though its snapshots stay.
-    let snapshots_to_come = barrier.is_none() && evidence.snapshots_of(record).next().is_some();
+    let snapshots_to_come = barrier.is_none() && evidence.snapshots_of(record, volumes).next().is_some();
     let in_sight = snapshots_to_come || images.iter().any(|image| record.made(image));
     let given_up = later(record.image_by, IMAGE_MARGIN);
     (!in_sight && now >= given_up).then_some((Due::NothingInSight, Some(given_up)))

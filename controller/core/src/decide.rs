@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, ids::InstanceId, spec::DeletionPolicy};
 
 use crate::{
-    conditions, fold, needs, notes,
+    conditions,
+    debt::Record,
+    fold, needs, notes,
     notes::Note,
     scene::Scene,
     step::{ImageRequest, Step},
@@ -42,13 +44,13 @@ pub struct Subject<'a> {
 pub struct Heritage {
     /// `--take-over`: the uid of the `kube-system` namespace whose images become ours.
     pub holder: Option<String>,
-    /// `--adopt-from`: the cluster name whose images become ours.
-    pub cluster: Option<String>,
+    /// `--adopt-from`: the cluster names whose images become ours.
+    pub clusters: Vec<String>,
 }
 
 impl Heritage {
     /// Nothing was handed over.
-    pub const NONE: &'static Self = &Self { holder: None, cluster: None };
+    pub const NONE: &'static Self = &Self { holder: None, clusters: Vec::new() };
 }
 
 /// Something that only a call about this one machine can answer.
@@ -102,6 +104,18 @@ pub fn needs_world(subject: &Subject<'_>) -> bool {
     let owes = subject.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
     let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
     !subject.deleting || (subject.finalizer && (owes || deletes))
+}
+
+/// Whether anything but the status says that a record's machine is this object's.
+pub fn is_supported(subject: Subject<'_>, world: &World, record: &Record) -> bool {
+    Scene::new(subject, world, record.planned).is_supported(record)
+}
+
+/// The capture that a decision plans, if the status that it rests on has another one.
+pub fn plans<'d>(before: &SavedTemplateStatus, decision: &'d SavedTemplateStatus) -> Option<&'d str> {
+    let new = decision.capture.as_ref().filter(|capture| capture.completion_time.is_none())?;
+    let is_known = before.capture.as_ref().is_some_and(|old| old.id == new.id);
+    (!is_known).then_some(new.id.as_str())
 }
 
 /// Chooses the first unmet need, or asks for what it lacks to do so.

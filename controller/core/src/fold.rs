@@ -19,6 +19,7 @@ pub(crate) use images::{MOST_ROWS, NOT_SHOWN};
 
 use crate::{
     debt::{Awaits, Record},
+    own::Volumes,
     scene::{Scene, seconds_between},
     world::{Attachment, Instance, InstanceState, Snapshot},
 };
@@ -26,6 +27,7 @@ use crate::{
 /// Folds the world into the status.
 pub(crate) fn observe(scene: &mut Scene<'_>) {
     heal::heal(scene);
+    heal::foreign(scene);
     if let Some(instance) = scene.instance() {
         source(scene, instance);
         follow(scene);
@@ -78,7 +80,8 @@ pub(crate) fn architecture(named: Option<&String>) -> String {
     cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
 }
 
-/// An abort that was written to the machine while Kubernetes was silent is the truth of the record.
+/// An abort that was written to the machine while Kubernetes was silent is the truth of the record: its `m`, and nothing
+/// else of it, for the rest is ours and anybody may have written the tag.
 fn follow(scene: &mut Scene<'_>) {
     let on_machine = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let (Some(tagged), Some(record)) = (on_machine, scene.record()) else {
@@ -89,30 +92,30 @@ fn follow(scene: &mut Scene<'_>) {
         && tagged.stop_by == record.stop_by
         && tagged.image_by < record.image_by
     {
-        capture.debt = Some(tagged.to_string());
+        capture.debt = Some(Record { image_by: tagged.image_by, ..record }.to_string());
     }
 }
 
-/// What a status restored from a backup has forgotten: the machine was stopped under the record, its image asked for.
-/// Within the minute that a Stop may leave in, a machine that does not run was stopped by somebody else.
+/// What a status that is older than the world has forgotten (a restored etcd, a lost member): the machine was stopped under
+/// the record, its image asked for. What EC2 shows wins (R3), unless this process knows that no Stop was sent.
 fn remember(scene: &mut Scene<'_>, instance: &Instance) {
     let Some(record) = scene.record() else { return };
     let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let covered = tagged.is_some_and(|tagged| tagged.capture == record.capture);
     let stopped = match instance.state {
         InstanceState::Stopping | InstanceState::Stopped => {
-            !crate::debt::stopped_by_somebody(&record, instance)
+            !scene.world.unsent && !crate::debt::stopped_by_somebody(&record, instance)
         }
         InstanceState::Running | InstanceState::Pending => {
-            instance.launch_time.is_some_and(|launch| launch > record.planned)
+            scene.now > record.stop_by && instance.launch_time.is_some_and(|launch| launch > record.planned)
         }
         InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Unknown => false,
     };
     let images = scene.images().unwrap_or_default();
-    let made = images.iter().find(|image| scene.owns(&image.tags) && record.made(image));
+    let made = images.iter().find(|image| scene.is_of_capture(image, &record));
     let asked = made.map(|image| image.created.unwrap_or(scene.now));
     let claims = scene.is_claim();
-    let was_stopped = !claims && (asked.is_some() || (covered && stopped && scene.now > record.stop_by));
+    let was_stopped = !claims && (asked.is_some() || (covered && stopped));
     let Some(capture) = scene.status.capture.as_mut() else { return };
     if capture.completion_time.is_some() || capture.reason.is_some() {
         return;
@@ -164,12 +167,13 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
         return false;
     };
     let (shots, images) = (scene.snapshots().unwrap_or_default(), scene.images().unwrap_or_default());
+    let volumes = Volumes::Expected(&capture.expected_volumes);
     let at_rest = |shot: &Snapshot| shot.started.is_some_and(|at| at >= stopped.0 && at < launched);
     !record.is_forced()
         && started.previous == InstanceState::Stopped
         && started.launch_time_before == Some(planned_launch.0)
-        && record.barrier(shots, images).is_some()
-        && shots.iter().filter(|shot| record.holds(shot, images)).all(at_rest)
+        && record.barrier(shots, images, volumes).is_some()
+        && shots.iter().filter(|shot| record.holds(shot, images, volumes)).all(at_rest)
         && same_volumes(capture, instance)
         && !multi_attach(scene)
 }
@@ -200,8 +204,11 @@ pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool
 /// The instant from which the machine may run again: every volume has its snapshot.
 fn barrier(scene: &mut Scene<'_>) {
     let images = scene.images().unwrap_or_default();
-    let reached =
-        scene.record().zip(scene.snapshots()).and_then(|(record, shots)| record.barrier(shots, images));
+    let volumes = scene.expected_volumes();
+    let reached = scene
+        .record()
+        .zip(scene.snapshots())
+        .and_then(|(record, shots)| record.barrier(shots, images, Volumes::Expected(&volumes)));
     let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
     let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
     // That a stopped machine stayed stopped is shown by a read that began after the last snapshot.

@@ -102,6 +102,9 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Questi
         return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
     }
     adopt::fold(scene);
+    if let Some(unmet) = record::unsupported(scene) {
+        return Ok(Some(unmet));
+    }
     if let Some(unmet) = record::need(scene)? {
         return Ok(Some(unmet));
     }

@@ -1,18 +1,33 @@
-//! Whose is it? Before anything is adopted, changed or deleted, the owner tags and EC2's own fields must agree (§8).
+//! Whose is it? Before anything is served, copied, adopted, changed or deleted, the owner tags and EC2's own fields must
+//! agree (§8). Nothing else compares tags: who may write tags must not be able to say what is ours.
+mod capture;
+
+use std::collections::BTreeSet;
+
 use saved_template_api::{
-    ids::{ImageId, InstanceId, Region},
+    ids::{ImageId, InstanceId, Region, VolumeId},
     names::{Owner, tag},
+    status::SavedTemplateStatus,
 };
 
+pub use capture::Volumes;
+use capture::{copied_for, created_for};
+
 use crate::{
+    debt::Record,
     decide::Subject,
     scene::Scene,
-    world::{Image, ImageState, Snapshot, Tags},
+    world::{Image, ImageState, Instance, Snapshot, Tags},
 };
+
+/// The largest revision that the schema takes; a tag may hold any number.
+const MOST_REVISION: i32 = 1_000_000;
+/// Nobody makes so many attempts at one revision: a larger number was written by somebody else.
+const MOST_ATTEMPTS: i32 = 1000;
 
 /// The revision that the tags name.
 pub(crate) fn revision_of(tags: &Tags) -> Option<i32> {
-    tags.get(tag::REVISION)?.parse().ok().filter(|revision| *revision > 0)
+    tags.get(tag::REVISION)?.parse().ok().filter(|revision| (1..=MOST_REVISION).contains(revision))
 }
 
 /// The attempt that the tags name.
@@ -37,74 +52,134 @@ fn is(tags: &Tags, key: &str, value: &str) -> bool {
 /// What makes an image or a snapshot that of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Estate {
-    /// Our cluster name, and that of the cluster whose heir we are.
+    /// Our cluster name, and those of the clusters whose heir we are.
     clusters: Vec<String>,
     namespace: String,
     name: String,
     template_name: String,
     home: Region,
+    /// The images that the status names: what EC2 wrote about them on a snapshot makes it ours.
+    images: BTreeSet<ImageId>,
+    /// The capture of the status, and the volumes that it expects.
+    capture: Option<(String, Vec<VolumeId>)>,
+}
+
+/// Every image that a status names.
+fn named_by(status: &SavedTemplateStatus) -> impl Iterator<Item = &ImageId> {
+    let rows = status.regions.iter().filter_map(|row| row.image_id.as_ref());
+    let served = status.images.iter().map(|image| &image.image_id);
+    let older = status.revisions.iter().flat_map(|revision| &revision.images);
+    rows.chain(served).chain(older.map(|image| &image.image_id))
 }
 
 impl Estate {
     /// The estate of an object.
     pub fn of(subject: &Subject<'_>) -> Self {
-        let heritage = subject.heritage.cluster.iter().cloned();
+        let heritage = subject.heritage.clusters.iter().cloned();
+        let status = subject.status;
+        // What was asked to go last may be named by nothing else any more.
+        let last = status.announced.iter().filter_map(|announced| announced.request.parse().ok());
         Self {
             clusters: std::iter::once(subject.cluster.to_owned()).chain(heritage).collect(),
             namespace: subject.namespace.to_owned(),
             name: subject.name.to_owned(),
             template_name: subject.spec.template_name.as_deref().unwrap_or(subject.name).to_owned(),
             home: subject.spec.source.region.clone(),
+            images: named_by(status).cloned().chain(last).collect(),
+            capture: status
+                .capture
+                .as_ref()
+                .map(|capture| (capture.id.clone(), capture.expected_volumes.clone())),
         }
     }
 
-    /// Whether the owner tags say that it is of this object.
-    pub(crate) fn owns(&self, tags: &Tags) -> bool {
+    fn owner<'o>(&'o self, cluster: &'o str) -> Owner<'o> {
+        Owner { cluster, namespace: &self.namespace, name: &self.name }
+    }
+
+    /// Whether the owner tags say that it is of this object. Alone they prove nothing.
+    fn owns(&self, tags: &Tags) -> bool {
         tags.get(tag::CLUSTER).is_some_and(|cluster| self.clusters.contains(cluster))
             && is(tags, tag::NAMESPACE, &self.namespace)
             && is(tags, tag::NAME, &self.name)
     }
 
-    /// The name that an image with these tags must have.
+    /// The name that an image with these tags must have. What was inherited keeps the name that its first owner gave it,
+    /// if that is one of those whose heir we are.
     fn computed_name(&self, tags: &Tags) -> Option<String> {
-        // What was inherited keeps the name that its first owner gave it.
         let cluster = tags.get(tag::ADOPTED_FROM).or_else(|| tags.get(tag::CLUSTER))?;
-        let owner = Owner { cluster, namespace: &self.namespace, name: &self.name };
-        Some(owner.image_name(&self.template_name, revision_of(tags)?, attempt_of(tags)))
+        let known = self.clusters.contains(cluster);
+        known.then(|| {
+            self.owner(cluster).image_name(
+                &self.template_name,
+                revision_of(tags).unwrap_or(0),
+                attempt_of(tags),
+            )
+        })
     }
 
-    /// An image that `CreateImage` made for this object.
+    /// Whether the name is one that we, or those whose heirs we are, give to an image of this object and revision, or to
+    /// a copy of it. EC2 keeps the name; it cannot be written as a tag can.
+    fn is_name_of(&self, name: &str, revision: i32) -> bool {
+        let base = without_copy(name);
+        let prefix = format!("{}-r{revision}-", self.template_name);
+        let attempt =
+            base.strip_prefix(&prefix).and_then(|rest| rest.split_once("-a")).map(|(_, number)| number);
+        let attempt = attempt.map_or(Some(1), |number| number.parse().ok());
+        attempt.is_some_and(|attempt| {
+            self.clusters
+                .iter()
+                .any(|cluster| self.owner(cluster).image_name(&self.template_name, revision, attempt) == base)
+        })
+    }
+
+    /// An image that `CreateImage` made for this object, of whatever state.
     fn is_home_image(&self, image: &Image) -> bool {
         let source = image.source_instance.as_ref().map(InstanceId::as_str);
         self.owns(&image.tags)
             && is(&image.tags, tag::ROLE, "home")
             && is(&image.tags, tag::REGION, self.home.as_str())
             && source.is_some_and(|source| is(&image.tags, tag::SOURCE_INSTANCE, source))
+            && revision_of(&image.tags).is_some()
             && self.computed_name(&image.tags).is_some_and(|name| image.name == name)
     }
 
-    /// An image that `CopyImage` made for this object in this region.
+    /// An image that `CopyImage` made for this object in this region, of whatever state.
     fn is_copied_image(&self, image: &Image, region: &Region) -> bool {
         self.owns(&image.tags)
             && is(&image.tags, tag::ROLE, "copy")
             && is(&image.tags, tag::REGION, region.as_str())
             && image.source_image.is_some()
             && image.source_region.as_ref() == Some(&self.home)
-            && self.computed_name(&image.tags).is_some_and(|name| image.name.starts_with(&name))
+            && revision_of(&image.tags).is_some()
+            && self.computed_name(&image.tags).is_some_and(|name| without_copy(&image.name) == name)
+    }
+
+    fn is_made(&self, image: &Image, region: &Region) -> bool {
+        if *region == self.home { self.is_home_image(image) } else { self.is_copied_image(image, region) }
     }
 
     fn is_image(&self, image: &Image, region: &Region) -> bool {
-        let made = if *region == self.home {
-            self.is_home_image(image)
-        } else {
-            self.is_copied_image(image, region)
-        };
-        made && image.state != ImageState::Deregistered
+        self.is_made(image, region) && image.state != ImageState::Deregistered
     }
 
+    /// A snapshot is ours only by what EC2 wrote: one of our images maps it, or it was taken for an image that is ours or
+    /// that the status names; or it is of the capture that the status knows, and of one of its volumes.
     fn is_snapshot(&self, shot: &Snapshot, images: &[&Image]) -> bool {
         let mapped = || images.iter().any(|image| image.snapshots.contains(&shot.id));
-        self.owns(&shot.tags) && (is_described(shot) || mapped())
+        let made_for = created_for(shot).map(|(_, image)| image).or_else(|| copied_for(shot));
+        let described = || {
+            made_for.is_some_and(|id| {
+                images.iter().any(|image| image.id.as_str() == id)
+                    || self.images.iter().any(|image| image.as_str() == id)
+            })
+        };
+        let expected = || {
+            self.capture.as_ref().is_some_and(|(capture, volumes)| {
+                is(&shot.tags, tag::CAPTURE, capture) && volumes.contains(&shot.volume)
+            })
+        };
+        self.owns(&shot.tags) && (mapped() || described() || expected())
     }
 
     /// Whether anything of it is left in a region, but for what stays for good.
@@ -113,21 +188,52 @@ impl Estate {
         let shots = snapshots.iter().filter(|shot| self.is_snapshot(shot, &ours)).map(|shot| &shot.tags);
         shots.chain(ours.iter().map(|image| &image.tags)).any(|tags| !is_retained(tags))
     }
+
+    /// Snapshots with the owner tags that nothing of EC2's shows to be ours: they are left.
+    pub(crate) fn unproven(&self, region: &Region, images: &[Image], snapshots: &[Snapshot]) -> usize {
+        let ours: Vec<&Image> = images.iter().filter(|image| self.is_image(image, region)).collect();
+        snapshots.iter().filter(|shot| self.owns(&shot.tags) && !self.is_snapshot(shot, &ours)).count()
+    }
 }
 
-/// EC2 writes what a snapshot was made for; the tags name the same machine.
-fn is_described(shot: &Snapshot) -> bool {
-    let instance = shot.tags.get(tag::SOURCE_INSTANCE).map(String::as_str).unwrap_or_default();
-    let made = format!("Created by CreateImage({instance}) for ami-");
-    shot.description.starts_with(&made) || shot.description.starts_with("Copied for DestinationAmi ami-")
+/// The name of a copy without what tells its second and later attempts apart.
+fn without_copy(name: &str) -> &str {
+    match name.rsplit_once("-c") {
+        Some((base, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            base
+        }
+        Some(_) | None => name,
+    }
 }
 
 impl<'a> Scene<'a> {
+    /// The image of the capture of the record, by its tags, its name and EC2's own fields.
+    pub(crate) fn is_of_capture(&self, image: &Image, record: &Record) -> bool {
+        let account = self.account();
+        self.estate.owns(&image.tags)
+            && is(&image.tags, tag::ROLE, "home")
+            && is(&image.tags, tag::REGION, self.home().as_str())
+            && image.name == self.expected_name(self.home())
+            && record.made(image)
+            && (account.is_none() || image.owner.is_none() || image.owner.as_ref() == account)
+    }
+
+    /// An image that the status names, as EC2 shows it: of this object and revision by its name, whatever became of its
+    /// tags. A status, too, can be written by somebody else.
+    pub(crate) fn is_known(&self, image: &Image, revision: i32) -> bool {
+        self.estate.is_name_of(&image.name, revision)
+    }
+
     /// A copy of `source` that is ours.
     pub(crate) fn is_copy(&self, image: &Image, source: &ImageId, region: &Region) -> bool {
         self.estate.is_image(image, region)
             && image.source_image.as_ref() == Some(source)
             && revision_of(&image.tags) == Some(self.edition().0)
+    }
+
+    /// An image of this object, of whatever revision and state.
+    pub(crate) fn is_ours(&self, image: &Image, region: &Region) -> bool {
+        self.estate.is_made(image, region)
     }
 
     /// Our images in a region, of whatever revision; none if they could not be read.
@@ -141,5 +247,72 @@ impl<'a> Scene<'a> {
         let images = self.our_images(region)?;
         let snapshots = self.view_of(region)?.snapshots.as_deref().ok()?;
         Some(snapshots.iter().filter(|shot| self.estate.is_snapshot(shot, &images)).collect())
+    }
+
+    /// How many snapshots in a region have our tags, and are left since nothing of EC2's shows that they are ours.
+    pub(crate) fn unproven(&self, region: &Region) -> usize {
+        let Some(view) = self.view_of(region) else { return 0 };
+        let (Ok(images), Ok(snapshots)) = (&view.images, &view.snapshots) else { return 0 };
+        self.estate.unproven(region, images, snapshots)
+    }
+
+    /// §6: the largest attempt at a revision in the tags of anything that can be ours.
+    pub(crate) fn attempts_at(&self, revision: i32) -> i32 {
+        let images = self.images().unwrap_or_default().iter();
+        let images =
+            images.filter(|image| self.estate.is_name_of(&image.name, revision)).map(|image| &image.tags);
+        let shots = self.snapshots().unwrap_or_default().iter();
+        let shots = shots.filter(|shot| created_for(shot).is_some()).map(|shot| &shot.tags);
+        images
+            .chain(shots)
+            .filter(|tags| self.estate.owns(tags) && revision_of(tags) == Some(revision))
+            .map(attempt_of)
+            .filter(|attempt| *attempt <= MOST_ATTEMPTS)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Another cluster's image of a template of this namespace and name: its name holds a digest of that cluster.
+    pub(crate) fn is_namesakes(&self, image: &Image) -> bool {
+        let Some((cluster, revision)) = image.tags.get(tag::CLUSTER).zip(revision_of(&image.tags)) else {
+            return false;
+        };
+        !self.estate.clusters.contains(cluster)
+            && is(&image.tags, tag::NAMESPACE, self.subject.namespace)
+            && is(&image.tags, tag::NAME, self.subject.name)
+            && self.estate.owner(cluster).named(without_copy(&image.name), revision, attempt_of(&image.tags))
+    }
+
+    /// Whether something was another cluster's, whose heir this installation is.
+    pub(crate) fn is_inherited(&self, tags: &Tags) -> bool {
+        tags.get(tag::CLUSTER).is_some_and(|cluster| self.subject.heritage.clusters.contains(cluster))
+    }
+
+    /// Whether something that we own is ours to change: no twin of this cluster holds it.
+    pub(crate) fn holds(&self, tags: &Tags) -> bool {
+        let heritage = self.subject.heritage.holder.as_ref();
+        let holder = tags.get(tag::HOLDER);
+        holder.is_none_or(|holder| holder == self.subject.holder || Some(holder) == heritage)
+            || self.is_inherited(tags)
+    }
+
+    /// Whether anything but the status says that the machine of a record is this object's: the spec, or what is on the
+    /// machine, or an image of it. Whoever can write the status must not be able to name any machine.
+    pub(crate) fn is_supported(&self, record: &Record) -> bool {
+        let spec = &self.subject.spec.source;
+        let is_declared = |instance: &Instance| {
+            instance.tags.get("Name").is_some_and(|name| Some(name) == spec.instance_name.as_ref())
+        };
+        let is_tagged = |instance: &Instance| {
+            let tagged = instance.tags.get(&self.debt_key()).and_then(|value| value.parse::<Record>().ok());
+            tagged.is_some_and(|tagged| tagged.capture == record.capture)
+                || instance.tags.contains_key(&self.owner().receipt_key())
+        };
+        let shown = || self.instances().iter().find(|instance| instance.id == record.instance);
+        let is_imaged =
+            || self.images().unwrap_or_default().iter().any(|image| self.is_of_capture(image, record));
+        spec.instance_id.as_ref() == Some(&record.instance)
+            || shown().is_some_and(|instance| is_declared(instance) || is_tagged(instance))
+            || is_imaged()
     }
 }

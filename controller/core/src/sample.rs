@@ -246,6 +246,8 @@ pub(crate) fn world(
         permits: Some(Permits { stop: Ok(()), start: Ok(()) }),
         started: Some(Started { previous: InstanceState::Stopped, launch_time_before: Some(at(-9000)) }),
         start_refused: None,
+        covered: true,
+        unsent: true,
     }
 }
 

@@ -5,13 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     SavedTemplateStatus,
-    ids::{AccountId, ImageId, InstanceId, Region},
+    ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
     names::{self, Owner, tag},
     spec::{CaptureMode, RestartWhen, StopSpec},
     status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
+    cloud::FRESH,
     debt::{self, Awaits, Record},
     decide::Subject,
     needs::stop::PREVIOUS_STATE,
@@ -80,6 +81,24 @@ impl<'a> Scene<'a> {
     pub(crate) fn was_stopped(&self) -> bool {
         let original = self.status.source.as_ref().and_then(|source| source.original_state.as_deref());
         self.capture().is_some() && original == Some(InstanceState::Stopped.as_str())
+    }
+
+    /// The machine that a declared name stands for since the first capture: whoever may tag can give the name to another
+    /// one. Naming another source in the manifest is another matter.
+    pub(crate) fn pinned(&self) -> Option<InstanceId> {
+        let declared = names::source_digest(&self.subject.spec.source);
+        let planned = self.status.capture.as_ref().and_then(|capture| capture.source_digest.as_ref());
+        if planned.is_some_and(|planned| *planned != declared) {
+            return None;
+        }
+        let captured = self.status.revisions.iter().find_map(|entry| entry.source_instance_id.clone());
+        let last = self.status.capture.as_ref().and(self.status.source.as_ref());
+        captured.or_else(|| last.and_then(|source| source.instance_id.clone()))
+    }
+
+    /// The volumes that the capture expects.
+    pub(crate) fn expected_volumes(&self) -> Vec<VolumeId> {
+        self.capture().map(|capture| capture.expected_volumes.clone()).unwrap_or_default()
     }
 
     /// The record of the capture: the debt while it is open, else what identified it.
@@ -186,6 +205,15 @@ impl<'a> Scene<'a> {
         times.map(|time| time.0).fold(absence.since, Timestamp::max)
     }
 
+    /// Whether no Stop can be under way under the record although the status announces none: it may have forgotten one.
+    /// Such a Stop left within [`FRESH`] of its announcement, and shows in what was read after that.
+    pub(crate) fn is_known_unstopped(&self, record: &Record) -> bool {
+        let latest = debt::later(record.stop_by, SignedDuration::try_from(FRESH).unwrap_or_default());
+        record.awaits == Awaits::Nothing
+            || self.world.unsent
+            || self.view().is_some_and(|view| view.began > latest)
+    }
+
     /// The announcement, if it is of this step.
     pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
         self.status.announced.as_ref().filter(|announced| announced.step == step)
@@ -204,6 +232,8 @@ impl<'a> Scene<'a> {
         let same = |last: &Announced| last.step == step.name() && last.request == request && !over(last);
         let number = match &self.status.announced {
             Some(last) if same(last) => last.number.saturating_add(1),
+            // The status may have forgotten that one was sent: what EC2 answers proves nothing then.
+            Some(_) | None if matches!(step, Step::Stop { force: false, .. }) && !self.world.unsent => 2,
             Some(_) | None => 1,
         };
         let region = step.region().cloned();
@@ -268,31 +298,6 @@ impl<'a> Scene<'a> {
         ];
         let users = self.subject.spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
         users.chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value))).collect()
-    }
-
-    /// Whether the owner tags of something say that it is of this object.
-    pub(crate) fn owns(&self, tags: &Tags) -> bool {
-        self.estate.owns(tags)
-    }
-
-    /// Whether tags name this object, in whatever cluster.
-    pub(crate) fn names_this(&self, tags: &Tags) -> bool {
-        let is = |key, value| tags.get(key).is_some_and(|found| found == value);
-        is(tag::NAMESPACE, self.subject.namespace) && is(tag::NAME, self.subject.name)
-    }
-
-    /// Whether something was another cluster's, whose heir this installation is.
-    pub(crate) fn is_inherited(&self, tags: &Tags) -> bool {
-        let from = self.subject.heritage.cluster.as_ref();
-        from.is_some() && tags.get(tag::CLUSTER) == from
-    }
-
-    /// Whether something that we own is ours to change: no twin of this cluster holds it.
-    pub(crate) fn holds(&self, tags: &Tags) -> bool {
-        let heritage = self.subject.heritage.holder.as_ref();
-        let holder = tags.get(tag::HOLDER);
-        holder.is_none_or(|holder| holder == self.subject.holder || Some(holder) == heritage)
-            || self.is_inherited(tags)
     }
 
     /// The view of a region, if it could be read.

@@ -312,6 +312,10 @@ pub struct World {
     pub started: Option<Started>,
     /// Why the restart loop could not start the machine when it last tried.
     pub start_refused: Option<Refusal>,
+    /// Whether a process that knows nothing sweeps the region of the source, and so gives its machines back.
+    pub covered: bool,
+    /// This process planned the open capture and has led ever since, and it sent no Stop: nobody else can have.
+    pub unsent: bool,
 }
 
 impl World {
@@ -326,6 +330,8 @@ impl World {
             claim: None,
             started: None,
             start_refused: None,
+            covered: true,
+            unsent: false,
         }
     }
 }

@@ -89,6 +89,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::InstanceNotFound => {
             "Correct `spec.source`: `aws ec2 describe-instances --region REGION --filters Name=tag:Name,Values=NAME`"
         }
+        R::SourceChanged => "If the other machine is meant, set `spec.source.instanceID` to it.",
         R::InstanceAmbiguous => "Set `spec.source.instanceID` to one of those in the message.",
         R::InstanceTerminated => "Name a machine that exists in `spec.source`.",
         R::InstanceBusy => "Wait: it is asked again. If it stays, the message says who works on the machine.",
@@ -107,6 +108,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
             "`aws ec2 modify-instance-attribute --region REGION --instance-id ID --no-disable-api-stop`"
         }
         R::RegionNotEnabled => "`aws account enable-region --region-name REGION`, or take the region out.",
+        R::RegionNotCovered => "Start the controller with `--regions` that name it, or without.",
         R::RegionNotAllowed => "Take the region out, or use a class that allows it.",
         R::NameConflict => {
             "Choose another `spec.templateName`, or `aws ec2 deregister-image --region REGION --image-id ID`"

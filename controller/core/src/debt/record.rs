@@ -1,13 +1,25 @@
 //! The record itself: its times, its text, and what belongs to it.
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::{ids::InstanceId, names};
-
-use crate::world::{Image, Snapshot, SnapshotState};
+use saved_template_api::ids::InstanceId;
 
 /// After the plan, Stop may leave for this long.
 const STOP_WITHIN: i64 = 60;
+/// The hard stop leaves within this of the plan: the longest `stop.timeoutSeconds`, and what it takes to get there.
+const FORCED_WITHIN: i64 = 75 * 60;
+/// The hard stop needs this long before `d`.
+const FORCED_BEFORE: i64 = 180;
+/// `m` is this long before `d` at least.
+const IMAGE_BEFORE: i64 = 60;
+/// The longest `maxDowntimeSeconds`.
+const LONGEST_DOWNTIME: i64 = 86_400;
+/// Clocks of one region do not differ by more.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+/// How long after `d` a record that nobody remembers is believed.
+const TOO_OLD: SignedDuration = SignedDuration::from_hours(72);
+/// EC2 attaches no more volumes to one instance ("Amazon EBS volume limits for EC2 instances").
+const MOST_VOLUMES: usize = 128;
 
 /// What ends the wait of a stopped machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,13 +71,13 @@ pub struct Unreadable;
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a restart record of a version that this controller knows")
+        f.write_str("not a restart record that this version of the controller can have written")
     }
 }
 
 impl std::error::Error for Unreadable {}
 
-pub(super) fn after(time: Timestamp, seconds: i64) -> Timestamp {
+pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
     time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
@@ -107,57 +119,43 @@ impl Record {
     /// The record that ends the capture at `now`: the machine is given back a minute later.
     #[must_use]
     pub fn aborted(&self, now: Timestamp) -> Self {
-        Self { image_by: self.image_by.min(now), ..self.clone() }
+        Self { image_by: self.image_by.min(now.max(self.planned)), ..self.clone() }
     }
 
     /// The record under which a machine that does not stop is stopped the hard way (R6): new `s` and `m`.
     #[must_use]
     pub fn forced(&self, now: Timestamp) -> Self {
-        let image_by = after(now, 240).min(after(self.start_by, -60));
+        let image_by = after(now, 240).min(after(self.start_by, -IMAGE_BEFORE));
         Self { stop_by: after(now, STOP_WITHIN), image_by, ..self.clone() }
+    }
+
+    /// R6: whether the hard stop may still be planned at `now`: three minutes remain to `d`.
+    pub fn may_force(&self, now: Timestamp) -> bool {
+        after(now, FORCED_BEFORE) <= self.start_by && self.forced(now).is_possible()
+    }
+
+    /// Whether [`Self::plan`], [`Self::forced`] and [`Self::aborted`] can have made it: anybody who may tag the instance
+    /// can have written anything.
+    fn is_possible(&self) -> bool {
+        let (t, s, m, d) = (self.planned, self.stop_by, self.image_by, self.start_by);
+        t < s
+            && s <= after(t, FORCED_WITHIN)
+            && t <= m
+            && m <= after(d, -IMAGE_BEFORE)
+            && s < d
+            && d <= after(t, LONGEST_DOWNTIME)
+            && (1..=MOST_VOLUMES).contains(&self.volumes)
+    }
+
+    /// Whether it may be honest at `now`. While any replica lives no debt gets three days old, and none is planned ahead;
+    /// a tag can have been written by anybody.
+    pub fn is_plausible(&self, now: Timestamp) -> bool {
+        self.planned <= later(now, AHEAD) && now <= later(self.start_by, TOO_OLD)
     }
 
     /// Whether the hard stop was planned: only then is `s` later than a minute after `t`.
     pub fn is_forced(&self) -> bool {
         self.stop_by > after(self.planned, STOP_WITHIN)
-    }
-
-    /// Whether the tags of a snapshot make it one of this capture; where it has none, what EC2 wrote on it: backup tools
-    /// make images of the same machine.
-    pub fn holds(&self, snapshot: &Snapshot, images: &[Image]) -> bool {
-        if let Some(capture) = snapshot.tags.get(names::tag::CAPTURE) {
-            return *capture == self.capture;
-        }
-        let made_for = format!("Created by CreateImage({}) for ", self.instance);
-        let image = snapshot.description.strip_prefix(&made_for).and_then(|rest| rest.split(' ').next());
-        snapshot.started.is_some_and(|started| started >= self.planned)
-            && images.iter().any(|ours| Some(ours.id.as_str()) == image && self.may_have_made(ours))
-    }
-
-    /// Whether an image that was found by tag or name is that of this capture, or may have lost its tags.
-    fn may_have_made(&self, image: &Image) -> bool {
-        self.made(image) || !image.tags.contains_key(names::tag::CAPTURE)
-    }
-
-    /// Whether an image is that of this capture.
-    pub fn made(&self, image: &Image) -> bool {
-        image.tags.get(names::tag::CAPTURE).is_some_and(|capture| *capture == self.capture)
-            && image.source_instance.as_ref().is_none_or(|source| *source == self.instance)
-    }
-
-    /// The barrier: `n` distinct volumes have a snapshot of this capture, taken since the plan.
-    /// Answers when the last of them was started.
-    pub fn barrier(&self, snapshots: &[Snapshot], images: &[Image]) -> Option<Timestamp> {
-        let mut volumes = BTreeSet::new();
-        let mut last = self.planned;
-        for snapshot in snapshots.iter().filter(|snapshot| self.holds(snapshot, images)) {
-            let taken = matches!(snapshot.state, SnapshotState::Pending | SnapshotState::Completed);
-            if let Some(started) = snapshot.started.filter(|started| taken && *started >= self.planned) {
-                volumes.insert(&snapshot.volume);
-                last = last.max(started);
-            }
-        }
-        (volumes.len() >= self.volumes).then_some(last)
     }
 }
 
@@ -214,6 +212,6 @@ impl FromStr for Record {
             },
             volumes: word("n=")?.parse().map_err(|_| Unreadable)?,
         };
-        words.next().is_none().then_some(record).ok_or(Unreadable)
+        (words.next().is_none() && record.is_possible()).then_some(record).ok_or(Unreadable)
     }
 }

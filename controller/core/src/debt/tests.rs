@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::own::Volumes;
 use crate::sample::{CAPTURE, EARLIER_CAPTURE, at, image, record, running, snapshot, stopped_at};
 
 fn judged(instance: &Instance, images: &[Image], snapshots: &[Snapshot], now: i64) -> Verdict {
@@ -76,14 +77,108 @@ fn a_hard_stop_has_a_minute_to_leave_and_its_image_four_but_for_the_last_minute_
 }
 
 #[test]
-fn an_image_is_that_of_a_capture_by_its_tag_and_the_machine_that_ec2_names() {
-    let of = |capture: &str, source: Option<&str>| {
-        let source_instance = source.map(|id| id.parse().unwrap());
-        record().made(&Image { source_instance, ..image(capture, ImageState::Pending) })
+fn an_image_is_that_of_a_capture_by_its_tag_and_by_all_that_ec2_says_of_it() {
+    let pending = || image(CAPTURE, ImageState::Pending);
+    let available = || image(CAPTURE, ImageState::Available);
+    let other = || Some("i-0fedcba9876543210".parse().unwrap());
+    for (what, image, is) in [
+        ("the machine's", pending(), true),
+        ("not told yet of which machine", Image { source_instance: None, ..pending() }, true),
+        (
+            "never told, as one that was registered or copied",
+            Image { source_instance: None, ..available() },
+            false,
+        ),
+        ("another machine's", Image { source_instance: other(), ..pending() }, false),
+        ("of an earlier capture", image(EARLIER_CAPTURE, ImageState::Pending), false),
+        (
+            "made before the plan, as last year's backup",
+            Image { created: Some(at(-3)), ..available() },
+            false,
+        ),
+        ("made in the second of the plan", Image { created: Some(at(0)), ..available() }, true),
+        ("not told when", Image { created: None, ..pending() }, true),
+        ("of a name that we give to none", Image { name: "AwsBackup_i-1".into(), ..pending() }, false),
+        ("a copy", Image { source_image: Some(available().id), source_instance: None, ..pending() }, false),
+    ] {
+        assert_eq!(record().made(&image), is, "{what}");
+    }
+}
+
+#[test]
+fn a_snapshot_with_the_tag_of_the_capture_counts_only_if_ec2_says_nothing_else_of_it() {
+    let ours = image(CAPTURE, ImageState::Pending);
+    let foreign =
+        Image { id: "ami-0fffffffffffffff0".parse().unwrap(), ..image(EARLIER_CAPTURE, ImageState::Pending) };
+    let tagged = |description: &str| Snapshot {
+        description: description.into(),
+        ..snapshot(1, CAPTURE, at(33), TAKEN)
     };
-    assert!(of(CAPTURE, Some("i-0123456789abcdef0")) && of(CAPTURE, None));
-    assert!(!of(CAPTURE, Some("i-0fedcba9876543210")));
-    assert!(!of(EARLIER_CAPTURE, Some("i-0123456789abcdef0")) && !of(EARLIER_CAPTURE, None));
+    let made_for = |image: &str| format!("Created by CreateImage(i-0123456789abcdef0) for {image}");
+    let (its, theirs) = (made_for(ours.id.as_str()), made_for(foreign.id.as_str()));
+    let of_backup = |key: &str| {
+        let mut shot = tagged("Created for policy: policy-1");
+        shot.tags.insert(key.into(), "x".into());
+        shot
+    };
+    let of_other_volume = Snapshot { volume: "vol-00000000000000009".parse().unwrap(), ..tagged("") };
+    for (what, shot, images, holds) in [
+        ("of our image", tagged(&its), vec![ours.clone()], true),
+        ("of our image, which is not shown yet", tagged(&its), vec![], true),
+        ("of an image that is not ours", tagged(&theirs), vec![foreign.clone()], false),
+        ("of an image that is not shown, and ours is", tagged(&theirs), vec![ours.clone()], false),
+        ("of a machine that is not ours", tagged("Created by CreateImage(i-9) for ami-9"), vec![], false),
+        ("without a word from EC2", tagged(""), vec![], true),
+        ("of a volume that is not the machine's", of_other_volume, vec![], false),
+        ("of Data Lifecycle Manager", of_backup("aws:dlm:lifecycle-policy-id"), vec![], false),
+        ("of AWS Backup", of_backup("aws:backup:source-resource"), vec![], false),
+        ("begun before the plan", Snapshot { started: Some(at(-1)), ..tagged(&its) }, vec![ours], false),
+    ] {
+        assert_eq!(record().holds(&shot, &images, Volumes::Of(&running())), holds, "{what}");
+    }
+}
+
+#[test]
+fn what_no_plan_can_have_written_is_no_record() {
+    let text = |change: &dyn Fn(&mut Record)| {
+        let mut record = record();
+        change(&mut record);
+        record.to_string()
+    };
+    let far = || Timestamp::from_second(253_000_000_000).unwrap();
+    for (what, text) in [
+        ("s before t", text(&|record| record.stop_by = at(-1))),
+        ("s in the year 9987", text(&|record| record.stop_by = far())),
+        ("m before t", text(&|record| record.image_by = at(-1))),
+        ("m in the last minute", text(&|record| record.image_by = at(1741))),
+        ("m and d in the year 9987", text(&|record| (record.image_by, record.start_by) = (far(), far()))),
+        ("d in 1970", text(&|record| record.start_by = Timestamp::from_second(1).unwrap())),
+        ("d more than a day away", text(&|record| record.start_by = at(86_401))),
+        ("no volume", text(&|record| record.volumes = 0)),
+        ("more volumes than EC2 attaches", text(&|record| record.volumes = 129)),
+    ] {
+        assert_eq!(text.parse::<Record>(), Err(Unreadable), "{what}");
+    }
+    for (what, record) in [
+        ("given up in the first second", record().aborted(at(0))),
+        ("given up by a clock that went back", record().aborted(at(-30))),
+        ("stopped the hard way", record().forced(at(1500))),
+        ("the most volumes", Record { volumes: 128, ..record() }),
+    ] {
+        assert_eq!(record.to_string().parse(), Ok(record), "{what}");
+    }
+}
+
+#[test]
+fn a_record_that_nobody_remembers_is_told_and_not_paid_three_days_after_its_limit() {
+    let machine = stopped_at(Some(at(20)));
+    let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
+    let judged = |copy, now| judge(&record(), copy, Some(&machine), evidence, at(now));
+    let old = 1800 + 72 * 3600;
+    assert_eq!(due_for(&judged(Copy::Tag, old)), Some(Due::Deadline));
+    assert_eq!(judged(Copy::Tag, old + 1), Verdict::Implausible);
+    assert_eq!(due_for(&judged(Copy::Both, old + 1)), Some(Due::Deadline), "what is remembered is owed");
+    assert_eq!(judged(Copy::Tag, -3601), Verdict::Implausible, "nobody plans an hour ahead");
 }
 
 #[test]
@@ -142,13 +237,14 @@ proptest! {
             Verdict::Remove(Settled::StoppedBySomebody) => prop_assert_eq!(state, InstanceState::Stopped),
             Verdict::Remove(Settled::ClaimOver) => prop_assert!(false, "not a claim"),
             Verdict::Void => prop_assert_eq!(state, InstanceState::Terminated),
-            Verdict::Rewrite => prop_assert!(false, "the tag is there"),
+            Verdict::Rewrite { .. } => prop_assert!(false, "the tag is there"),
+            Verdict::Implausible => prop_assert!(false, "its times are those of a plan"),
             Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => {}
         }
     }
 
     #[test]
-    fn a_machine_that_we_stopped_is_always_started_after_d(now in 1800..1_000_000_i64, snaps in 0..3_usize) {
+    fn a_machine_that_we_stopped_is_always_started_after_d(now in 1800..261_000_i64, snaps in 0..3_usize) {
         let shots = &barrier()[..snaps.min(2)];
         prop_assert_eq!(due_for(&judged(&stopped_at(Some(at(20))), &[], shots, now)), Some(Due::Deadline));
     }
@@ -214,7 +310,7 @@ fn a_failed_snapshot_is_no_part_of_the_barrier() {
         (SnapshotState::Unknown, false),
     ] {
         let shots = [snapshot(1, CAPTURE, at(33), TAKEN), snapshot(2, CAPTURE, at(35), state)];
-        assert_eq!(record().barrier(&shots, &[]).is_some(), holds, "{state:?}");
+        assert_eq!(record().barrier(&shots, &[], Volumes::Of(&running())).is_some(), holds, "{state:?}");
     }
 }
 
@@ -370,7 +466,9 @@ fn a_start_that_failed_is_owed_at_once_and_for_ever() {
             ..stopped_at(Some(at(45)))
         };
         assert_eq!(due_for(&judged(&fell_back, &[], &[], 50)), Some(Due::StartFailed), "{reason}");
-        assert_eq!(due_for(&judged(&fell_back, &[], &[], 500_000)), Some(Due::StartFailed), "{reason}");
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
+        let for_ever = judge(&record(), Copy::Both, Some(&fell_back), evidence, at(500_000));
+        assert_eq!(due_for(&for_ever), Some(Due::StartFailed), "{reason}");
     }
 }
 
@@ -423,8 +521,10 @@ fn a_machine_whose_tag_was_stripped_gets_it_back_before_anything_is_started() {
     let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
     let remembered =
         |instance: &Instance, now| judge(&record(), Copy::Remembered, Some(instance), evidence, at(now));
-    assert_eq!(remembered(&stopped_at(Some(at(20))), 30), Verdict::Rewrite);
-    assert_eq!(remembered(&stopped_at(Some(at(20))), 5000), Verdict::Rewrite);
+    let due = |due| Verdict::Rewrite { due };
+    assert_eq!(remembered(&stopped_at(Some(at(20))), 30), due(None));
+    let deadline = Some((Due::Deadline, Some(record().start_by)));
+    assert_eq!(remembered(&stopped_at(Some(at(20))), 5000), due(deadline), "and is started right after");
     assert_eq!(remembered(&stopped_at(Some(at(-30))), 30), Verdict::Remove(Settled::StoppedBySomebody));
 }
 
@@ -479,6 +579,6 @@ fn a_snapshot_without_our_tags_counts_only_if_ec2_made_it_for_an_image_of_this_c
         ("of an image that is not shown", untagged(&id, 33), vec![], false),
         ("of another machine", untagged("Created by CreateImage(i-1) for ami-1", 33), vec![ours], false),
     ] {
-        assert_eq!(record().holds(&shot, &images), holds, "{what}");
+        assert_eq!(record().holds(&shot, &images, Volumes::Of(&running())), holds, "{what}");
     }
 }

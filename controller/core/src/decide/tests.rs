@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use saved_template_api::{
     ConditionType,
     condition::{MAX_MESSAGE_BYTES, find},
-    names,
+    names::{self, tag},
     spec::{CaptureMode, OnStopTimeout},
     status::{Announced, Consistency, RegionState},
 };
@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     debt::{Awaits, Record},
     sample::{
-        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved,
         snapshot, spec, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, STOP, TAG, UNTAG},
@@ -320,9 +320,11 @@ fn a_first_stop_that_found_the_machine_stopped_is_taken_back_and_a_repeated_one_
 #[test]
 fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not_forgotten() {
     let machine = tagged(stopped_at(Some(at(12))));
-    let decision = decided(&plain(), &planned(), &world(at(400), vec![machine.clone()], vec![], vec![]), 400);
+    let by_a_fresh_process =
+        |seconds| World { unsent: false, ..world(at(seconds), vec![machine.clone()], vec![], vec![]) };
+    let decision = decided(&plain(), &planned(), &by_a_fresh_process(400), 400);
     assert!(matches!(decision.step, Some(Step::CreateImage(_))), "the save goes on");
-    let late = decided(&plain(), &planned(), &world(at(2000), vec![machine], vec![], vec![]), 2000);
+    let late = decided(&plain(), &planned(), &by_a_fresh_process(2000), 2000);
     assert_eq!(late.step, None, "the restart loop has it");
     assert!(late.status.capture.unwrap().debt.is_some());
 }
@@ -558,12 +560,15 @@ fn an_image_is_ours_only_if_its_tags_and_ec2s_own_fields_agree() {
 
 /// What a deletion with policy `Delete` does first.
 fn deletes(images: Vec<Image>, snapshots: Vec<Snapshot>) -> Option<Step> {
+    deletes_of(&SavedTemplateStatus::default(), images, snapshots)
+}
+
+fn deletes_of(status: &SavedTemplateStatus, images: Vec<Image>, snapshots: Vec<Snapshot>) -> Option<Step> {
     let spec = spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "deletionPolicy": "Delete"}"#,
     );
-    let status = SavedTemplateStatus::default();
-    let subject = Subject { deleting: true, ..subject(&spec, &status) };
-    decide(subject, &world(at(100), vec![running()], images, snapshots), at(100)).unwrap().step
+    let subject = Subject { deleting: true, ..subject(&spec, status) };
+    decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000)).unwrap().step
 }
 
 #[test]
@@ -572,12 +577,43 @@ fn a_deletion_takes_nothing_that_only_looks_like_ours() {
     for image in forgeries() {
         assert_eq!(deletes(vec![image.clone()], vec![]), None, "{image:?}");
     }
+    // Its image is gone: the status knows it, or the capture and its volumes.
     let shot = Snapshot { tags: left().tags, ..snapshot(1, CAPTURE, at(33), SnapshotState::Completed) };
-    assert!(matches!(deletes(vec![], vec![shot.clone()]), Some(Step::DeleteSnapshot { .. })));
-    let by_hand = Snapshot { description: "before the upgrade".into(), ..shot.clone() };
-    let another_objects = Snapshot { tags: forgeries().remove(2).tags, ..shot };
-    for foreign in [by_hand, another_objects] {
-        assert_eq!(deletes(vec![], vec![foreign.clone()]), None, "{foreign:?}");
+    let undescribed = Snapshot { description: String::new(), ..shot.clone() };
+    for ours in [shot.clone(), undescribed.clone()] {
+        let step = deletes_of(&saved(), vec![], vec![ours.clone()]);
+        assert!(matches!(step, Some(Step::DeleteSnapshot { .. })), "{step:?} {ours:?}");
+    }
+    let of = |description: &str| Snapshot { description: description.into(), ..undescribed.clone() };
+    let with = |change: &dyn Fn(&mut Snapshot)| {
+        let mut shot = of("Created by CreateImage(i-0123456789abcdef0) for ami-00000000000000009");
+        shot.tags.insert(tag::CAPTURE.into(), "f".repeat(16));
+        change(&mut shot);
+        shot
+    };
+    for (what, status, foreign) in [
+        ("a kept backup of the same machine", saved(), with(&|_| {})),
+        (
+            "a copied backup",
+            saved(),
+            with(&|shot| {
+                shot.description =
+                    "Copied for DestinationAmi ami-00000000000000009 from SourceAmi ami-1".into();
+            }),
+        ),
+        ("made by hand", saved(), with(&|shot| shot.description = "before the upgrade".into())),
+        (
+            "of the capture, and of another volume",
+            saved(),
+            with(&|shot| {
+                shot.tags.insert(tag::CAPTURE.into(), CAPTURE.into());
+                shot.volume = "vol-00000000000000009".parse().unwrap();
+            }),
+        ),
+        ("another object's", saved(), Snapshot { tags: forgeries().remove(2).tags, ..shot.clone() }),
+        ("of a status that was lost", SavedTemplateStatus::default(), shot),
+    ] {
+        assert_eq!(deletes_of(&status, vec![], vec![foreign]), None, "{what}");
     }
 }
 

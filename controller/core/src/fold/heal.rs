@@ -2,7 +2,11 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use saved_template_api::Reason;
+use saved_template_api::{
+    Reason,
+    ids::{ImageId, Region},
+    status::RegionStatus,
+};
 
 use crate::{
     debt::{Record, later},
@@ -12,6 +16,34 @@ use crate::{
 
 /// No time that is written lies further ahead than the longest pause between two tries.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// Images that the status names and that are not this object's by their names: they are forgotten, and so neither
+/// served nor copied, tagged or deleted.
+pub(super) fn foreign(scene: &mut Scene<'_>) {
+    let is_foreign = |scene: &Scene<'_>, id: &ImageId, region: &Region, revision: i32| {
+        let view = scene.view_of(region).and_then(|view| view.images.as_deref().ok());
+        let shown = view.unwrap_or_default().iter().find(|image| image.id == *id);
+        shown.is_some_and(|image| !scene.is_known(image, revision))
+    };
+    let work = scene.revision();
+    let mut status = std::mem::take(&mut scene.status);
+    for row in &mut status.regions {
+        let revision = row.revision.unwrap_or(work);
+        if row.image_id.as_ref().is_some_and(|id| is_foreign(scene, id, &row.region, revision)) {
+            *row = RegionStatus {
+                revision: row.revision,
+                attempts: row.attempts,
+                ..RegionStatus::waiting(row.region.clone(), row.architecture.clone(), row.role)
+            };
+        }
+    }
+    status.images.retain(|image| !is_foreign(scene, &image.image_id, &image.region, image.revision));
+    for entry in &mut status.revisions {
+        let revision = entry.revision;
+        entry.images.retain(|image| !is_foreign(scene, &image.image_id, &image.region, revision));
+    }
+    scene.status = status;
+}
 
 /// Times far ahead are taken for now, a capture that owes is not over, and one whose record cannot be read is.
 pub(super) fn heal(scene: &mut Scene<'_>) {

@@ -12,7 +12,7 @@ use saved_template_api::{
 use crate::{
     debt::later,
     needs::record::passed,
-    own::revision_of,
+    own::Volumes,
     refusal::NOT_ENABLED,
     scene::{Scene, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
@@ -100,23 +100,27 @@ pub(super) fn home(scene: &mut Scene<'_>) {
     let Some(images) = scene.images() else { return };
     let known = scene.home_row().and_then(|row| row.image_id.clone());
     let record = scene.record();
-    let account = scene.account();
-    let mine = |image: &Image| account.is_none() || image.owner.is_none() || image.owner.as_ref() == account;
-    let of_capture = |image: &&Image| {
-        record.as_ref().is_some_and(|record| scene.owns(&image.tags) && record.made(image) && mine(image))
-    };
+    let of_capture =
+        |image: &&Image| record.as_ref().is_some_and(|record| scene.is_of_capture(image, record));
     let found = match &known {
         Some(id) => images.iter().find(|image| image.id == *id),
         None => images.iter().find(of_capture),
     };
     let shots = scene.snapshots();
-    let held = |shot: &&Snapshot| record.as_ref().is_some_and(|record| record.holds(shot, images));
+    let volumes = scene.expected_volumes();
+    let held = |shot: &&Snapshot| {
+        record.as_ref().is_some_and(|record| record.holds(shot, images, Volumes::Expected(&volumes)))
+    };
     let held: Vec<_> = shots.unwrap_or_default().iter().filter(held).collect();
     let progress = found.map(|image| progress(image, held.iter().copied()));
     let region = scene.home().clone();
     if found.is_none() && known.is_some() {
         lost(scene, &region);
     }
+    let launched = record
+        .as_ref()
+        .and_then(|record| Some((record, scene.instance()?.launch_time?)))
+        .and_then(|(record, launch)| (launch > record.planned).then_some(launch));
     let revision = scene.revision();
     let (Some(image), Some(row)) = (found, scene.row_mut(&region)) else {
         return;
@@ -124,9 +128,13 @@ pub(super) fn home(scene: &mut Scene<'_>) {
     row.revision = row.revision.or(Some(revision).filter(|revision| *revision > 0));
     show(row, image, progress);
     let open = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
+    // Those of the barrier may have been others: what the image maps must itself have begun before the machine ran.
+    let in_time =
+        |shot: &Snapshot| shot.started.is_some_and(|at| launched.is_none_or(|launched| at < launched));
     let claimed = open.filter(|capture| capture.consistency != Consistency::Unknown);
     if let Some(capture) = claimed.filter(|_| image.state == ImageState::Available && shots.is_some()) {
-        let of_the_barrier = image.snapshots.iter().all(|id| held.iter().any(|shot| shot.id == *id));
+        let of_the_barrier =
+            image.snapshots.iter().all(|id| held.iter().any(|shot| shot.id == *id && in_time(shot)));
         if image.snapshots.len() != capture.expected_volumes.len() || !of_the_barrier {
             capture.consistency = Consistency::Unknown;
         }
@@ -149,13 +157,10 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
             known.as_ref().map_or_else(ours, |id| image.id == *id)
         })
         .min_by_key(|image| image.created);
-    let view = scene.view_of(region);
-    let shots = view.and_then(|view| view.snapshots.as_deref().ok()).unwrap_or_default();
+    let shots = scene.our_snapshots(region).unwrap_or_default();
     let progress = found.map(|image| {
-        let ours = shots
-            .iter()
-            .filter(|shot| scene.owns(&shot.tags) && shot.description.contains(image.id.as_str()));
-        progress(image, ours)
+        let its = shots.iter().filter(|shot| shot.description.contains(image.id.as_str()));
+        progress(image, its.copied())
     });
     let revision = scene.home_row().and_then(|row| row.revision);
     let now = scene.now;
@@ -165,7 +170,7 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
     let (Some(image), Some(row)) = (found, scene.row_mut(region)) else {
         return;
     };
-    row.revision = revision_of(&image.tags).or(revision);
+    row.revision = revision;
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
         let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(30));

@@ -36,7 +36,8 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
         images.sort_by_key(|image| (Reverse(attempt_of(&image.tags)), image.created));
         for image in images {
             let usable = matches!(image.state, ImageState::Available | ImageState::Disabled)
-                && !is_of_failed_attempt(&image.tags);
+                && !is_of_failed_attempt(&image.tags)
+                && (region == *scene.home() || is_copy_of(image, &all));
             if let Some(revision) = revision_of(&image.tags).filter(|_| usable) {
                 let new = || RevisionStatus {
                     consistency: Consistency::Adopted,
@@ -47,15 +48,16 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
         }
     }
     for entry in all.values_mut() {
-        entry.images.retain(|image| !is_gone(scene, &image.image_id, &image.region));
+        entry.images.retain(|image| is_named(scene, image));
         entry.state = judged(scene, entry);
     }
     if let Some(entry) = working(scene) {
         let known = all.remove(&entry.revision);
         all.insert(entry.revision, merged(entry, known));
     }
-    // A revision that left nothing is kept only as long as the status says that it was once begun.
-    let newest = all.keys().copied().next_back().unwrap_or(0);
+    // A revision that left nothing is kept only as long as the status says that it was once begun. What only an image
+    // tells raises nothing beyond what is wanted: anybody may have made it, and no larger revision could ever be captured.
+    let newest = all.keys().copied().next_back().unwrap_or(0).min(scene.subject.spec.revision);
     let active = scene.status.active_revision;
     let rest: Vec<RevisionStatus> = all.into_values().rev().collect();
     let (mine, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| Some(entry.revision) == active);
@@ -64,6 +66,17 @@ pub(super) fn revisions(scene: &mut Scene<'_>) {
     if newest > 0 {
         scene.status.latest_revision = Some(newest.max(scene.status.latest_revision.unwrap_or(0)));
     }
+}
+
+/// Whether a copy is one of the home image of its revision.
+fn is_copy_of(image: &Image, all: &BTreeMap<i32, RevisionStatus>) -> bool {
+    let entry = revision_of(&image.tags).and_then(|revision| all.get(&revision));
+    entry.is_some_and(|entry| {
+        entry
+            .images
+            .iter()
+            .any(|known| Some(&known.image_id) == image.source_image.as_ref() || known.image_id == image.id)
+    })
 }
 
 fn seen(entry: &mut RevisionStatus, image: &Image, region: &Region, scene: &Scene<'_>) {
@@ -174,6 +187,13 @@ fn state_of(scene: &Scene<'_>, id: &ImageId, region: &Region) -> Option<ImageSta
 
 fn created(scene: &Scene<'_>, id: Option<&ImageId>, region: &Region) -> Option<Time> {
     found(scene, id?, region)?.created.map(Time)
+}
+
+/// Whether a revision still names an image: until it is gone, and where it is to be taken away, until all of it is: what
+/// EC2 wrote about it on a snapshot shows whose that is.
+fn is_named(scene: &Scene<'_>, image: &RevisionImage) -> bool {
+    let leaves = scene.subject.deleting || !scene.wanted().contains(&image.region);
+    leaves || !is_gone(scene, &image.image_id, &image.region)
 }
 
 fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool {

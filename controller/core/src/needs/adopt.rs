@@ -65,11 +65,14 @@ pub(crate) fn fold(scene: &mut Scene<'_>) {
     crate::fold::images(scene);
 }
 
+/// Whether it was made of the source that is declared: by its tag, and by the machine that EC2 names. A declared name
+/// stands for the machine of the first capture.
 fn is_declared_source(scene: &Scene<'_>, image: &Image) -> bool {
-    image
-        .tags
-        .get(tag::SOURCE)
-        .is_some_and(|source| *source == names::source_digest(&scene.subject.spec.source))
+    let spec = &scene.subject.spec.source;
+    let declared = spec.instance_id.clone().or_else(|| scene.pinned());
+    let is_machine = declared.is_none_or(|declared| image.source_instance.as_ref() == Some(&declared));
+    let digest = names::source_digest(spec);
+    is_machine && image.tags.get(tag::SOURCE).is_some_and(|source| *source == digest)
 }
 
 /// An image of this revision exists that is not this object's to take.

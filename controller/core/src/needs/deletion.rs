@@ -47,6 +47,9 @@ fn is_overdue(scene: &Scene<'_>) -> bool {
 }
 
 fn pay_first(scene: &mut Scene<'_>) -> Unmet {
+    if let Some(unmet) = record::unsupported(scene) {
+        return Unmet { ready: Reason::Deleting, invalid: None, ..unmet };
+    }
     let unmet = record::give_up(scene, "Deleted", "the object was deleted before the image was asked for");
     let step = unmet.and_then(|unmet| unmet.step);
     let message = "the machine is given back before the object goes";
@@ -117,8 +120,23 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
     match receipt(scene) {
         Some(step) if removal::pause_left_of(scene, &step).is_none() => act(scene, step),
         Some(_) => Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON),
-        None => gone("nothing is left in any region"),
+        None => gone(&left(scene)),
     }
+}
+
+/// What the deletion leaves, and why.
+fn left(scene: &Scene<'_>) -> String {
+    let regions = scene.regions_ever();
+    let unproven =
+        regions.iter().map(|region| (region, scene.unproven(region))).filter(|(_, count)| *count > 0);
+    let places: Vec<String> = unproven.map(|(region, count)| format!("{count} in {region}")).collect();
+    if places.is_empty() {
+        return "nothing is left in any region".to_owned();
+    }
+    format!(
+        "snapshots with the tags of this template are left, since nothing that EC2 says shows that they are its own: {}",
+        places.join(", ")
+    )
 }
 
 pub(crate) fn retain(scene: &Scene<'_>) -> String {

@@ -119,7 +119,7 @@ pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance
 fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Unmet {
     let excluded = scene.capture().map(|capture| capture.exclude_device_names.clone()).unwrap_or_default();
     let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
-    if instance.attachments.iter().any(|volume| !volume.attached) {
+    if volumes.is_empty() || instance.attachments.iter().any(|volume| !volume.attached) {
         return Unmet::waiting(Reason::Capturing, "a volume is being attached or detached", SOON);
     }
     let rewritten = Record { volumes: volumes.len(), ..record.clone() };
@@ -161,10 +161,8 @@ fn code_word(code: &str) -> &'static str {
 /// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.
 fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     let name = scene.expected_name(scene.home());
-    let foreign: Option<&Image> = scene
-        .images()?
-        .iter()
-        .find(|image| image.name == name && !(record.made(image) && scene.owns(&image.tags)));
+    let foreign: Option<&Image> =
+        scene.images()?.iter().find(|image| image.name == name && !scene.is_of_capture(image, record));
     if let Some(id) = foreign.map(|image| image.id.clone()) {
         let text =
             format!("the name {name} is taken by {id}: choose another spec.templateName, or deregister {id}");

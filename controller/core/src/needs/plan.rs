@@ -128,7 +128,9 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
         Some(last) => last.attempts.saturating_add(1).max(seen),
         None => seen,
     };
-    Ok(Some(write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), None)))
+    // What stands under our key and nobody can be owed by makes room.
+    let stale = instance.tags.get(&scene.debt_key()).cloned();
+    Ok(Some(write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), stale)))
 }
 
 /// Everything that can be checked is good, and nothing is done.
@@ -155,15 +157,7 @@ pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Inst
 
 /// §6: the largest attempt in the tags of anything of this revision.
 pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
-    let images = scene.images().unwrap_or_default().iter().map(|image| &image.tags);
-    let snapshots = scene.snapshots().unwrap_or_default().iter().map(|shot| &shot.tags);
-    let revision = scene.subject.spec.revision.to_string();
-    let of_revision = |tags: &&crate::world::Tags| {
-        scene.owns(tags) && tags.get(names::tag::REVISION).is_some_and(|tag| *tag == revision)
-    };
-    let attempt =
-        |tags: &crate::world::Tags| tags.get(names::tag::ATTEMPT).and_then(|tag| tag.parse::<i32>().ok());
-    images.chain(snapshots).filter(of_revision).filter_map(attempt).max().unwrap_or(0).clamp(0, 9999)
+    scene.attempts_at(scene.subject.spec.revision)
 }
 
 fn write(

@@ -10,7 +10,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::stop_timeout,
+    debt::{Record, stop_timeout},
     decide::Question,
     fold,
     needs::{LATER, Unmet, Waits, image, plan, record},
@@ -61,6 +61,13 @@ fn test(check: &str, good: bool, reason: Reason, message: impl FnOnce() -> Strin
 
 /// The machine, if it may be stopped; else what stands in the way. Asks for the probe once Describe calls passed.
 pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Unmet>, Question> {
+    if !scene.world.covered {
+        let message = format!(
+            "no machine is given back in {0} when Kubernetes is gone: start the controller with --regions that name {0}, or without",
+            scene.home()
+        );
+        return Ok(Err(Unmet::invalid(Reason::RegionNotCovered, message)));
+    }
     let instance = match find(scene) {
         Ok(instance) => instance,
         Err(unmet) => return Ok(Err(unmet)),
@@ -106,7 +113,20 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
         }
         (None, None) => (Vec::new(), "instance".to_owned()),
     };
+    let pinned = scene.pinned().filter(|_| source.instance_id.is_none());
+    let of_before = matches.iter().copied().find(|instance| Some(&instance.id) == pinned.as_ref());
+    let matches = of_before.map_or(matches, |instance| vec![instance]);
     match matches.as_slice() {
+        [instance] if pinned.as_ref().is_some_and(|pinned| *pinned != instance.id) => {
+            let message = format!(
+                "the tag Name={name} is on {new} now, and this template was saved from {old}: if {new} is meant, set \
+                 spec.source.instanceID to it",
+                name = source.instance_name.as_deref().unwrap_or_default(),
+                new = instance.id,
+                old = pinned.map(|id| id.to_string()).unwrap_or_default()
+            );
+            Err(Unmet::invalid(Reason::SourceChanged, message))
+        }
         [instance] if instance.state.is_gone() => {
             let message =
                 format!("{} is {}: name a machine that exists", instance.id, instance.state.as_str());
@@ -147,11 +167,10 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
             ..Unmet::waiting(Reason::Preflight, message, LATER)
         })
     };
-    if instance.tags.contains_key(&scene.debt_key()) {
-        return waits(format!(
-            "{} carries a restart record of this installation, which is paid first",
-            instance.id
-        ));
+    if let Some(value) =
+        instance.tags.get(&scene.debt_key()).filter(|_| record::stale(scene, instance).is_none())
+    {
+        return waits(format!("{} carries {}", instance.id, ours(scene, instance, value)));
     }
     if let Some(key) = record::foreign_record(scene, instance) {
         return waits(format!(
@@ -176,6 +195,28 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
         );
         Unmet::stalled(Reason::ImageMissing, message)
     })
+}
+
+/// What a record of this installation on the machine is, and what becomes of it.
+fn ours(scene: &Scene<'_>, instance: &Instance, value: &str) -> String {
+    let remove = || {
+        format!(
+            "to take it off: aws ec2 delete-tags --region {} --resources {} --tags Key={}",
+            scene.home(),
+            instance.id,
+            scene.debt_key()
+        )
+    };
+    match value.parse::<Record>() {
+        Ok(record) if record.instance == instance.id && record.is_plausible(scene.now) => {
+            "a restart record of this installation, which is paid first".to_owned()
+        }
+        Ok(record) if record.instance == instance.id => {
+            format!("a restart record that cannot be honest by its times, and is not paid; {}", remove())
+        }
+        Ok(_) => format!("a restart record of another machine, which is not paid; {}", remove()),
+        Err(error) => format!("what is {error}, and is not paid; {}", remove()),
+    }
 }
 
 /// What Describe calls tell.
@@ -330,9 +371,16 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
     ];
     let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
+    let stale = record::stale(scene, instance).map(|key| {
+        let text = format!(
+            "it has carried a restart record under {key} for a day that nobody can be owed by: it is ignored"
+        );
+        noted("RestartRecord", CheckResult::Warning, text)
+    });
+    let holds = holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).chain(stale);
     let patience = fold::is_patient(scene).then(fold::patience);
     let patience = patience.map(|row| noted(&row.check, row.result, row.message.unwrap_or_default()));
-    holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).chain(patience).collect()
+    holds.chain(patience).collect()
 }
 
 fn state(instance: &Instance) -> Finding {
@@ -366,7 +414,7 @@ fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
             findings.push(in_region(finding, region));
             continue;
         };
-        if let Some(taken) = images.iter().find(|image| image.name == name && !scene.owns(&image.tags)) {
+        if let Some(taken) = images.iter().find(|image| image.name == name && !scene.is_ours(image, region)) {
             let text = format!(
                 "the name {name} is taken by {} in {region}: choose another spec.templateName, or deregister it",
                 taken.id

@@ -14,7 +14,7 @@ use crate::{
     debt::{Awaits, Record},
     decide::Question,
     fold::fail,
-    needs::{SOON, Unmet, image, plan, support},
+    needs::{LATER, SOON, Unmet, image, plan, support},
     refusal::{Class, Refusal},
     scene::{Scene, seconds_between},
     step::{RETAG, Step, TAG, UNTAG},
@@ -25,9 +25,13 @@ use crate::{
 pub(crate) const SEEN_FOR: i64 = 5;
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
 const IAM_LAG: i64 = 45;
+/// Why nothing is withdrawn yet.
+const UNKNOWN: &str = "making sure that no stop is on its way to the machine";
 const PAUSE: Duration = Duration::from_secs(20);
 /// A record of another installation on a running machine is dead this long after its `d`.
 const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(15);
+/// What is no honest record, on a machine that runs, is ignored once it has been seen unchanged for so long.
+const STOOD_STILL: SignedDuration = SignedDuration::from_hours(24);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
     let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned() else {
@@ -43,6 +47,18 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         (None, None) if capture.image_requested_time.is_some() => Ok(None),
         (None, None) => planned(scene, &capture, &record).map(Some),
     }
+}
+
+/// The status alone names the machine: nothing is done about it.
+pub(crate) fn unsupported(scene: &Scene<'_>) -> Option<Unmet> {
+    let record = scene.open_capture()?.debt.as_ref()?.parse::<Record>().ok()?;
+    let message = format!(
+        "the status says that {id} is owed a start, and neither spec.source nor a tag or image in EC2 says that it is this \
+         template's: nothing is done about it. If it is, set spec.source.instanceID to {id}",
+        id = record.instance
+    );
+    let unmet = Unmet::invalid(Reason::SourceChanged, message);
+    (!scene.is_supported(&record)).then(|| Unmet { look_again: LATER, ..unmet })
 }
 
 /// The image that the machine waits for is gone: somebody deregistered it.
@@ -67,6 +83,9 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     };
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.now > record.stop_by && as_planned {
+        if !scene.is_known_unstopped(record) {
+            return Ok(waiting(UNKNOWN));
+        }
         if plan::is_of_another_spec(scene, capture) {
             let message =
                 "the spec was changed before anything was asked for under the plan: it is planned anew";
@@ -76,11 +95,14 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
     }
     match scene.tagged_value() {
         Some(value) if value == text => {}
+        Some(value) if as_planned && is_stale(scene, instance, value) => {
+            return Ok(tag(scene, record, Some(value.to_owned())));
+        }
         Some(_) => {
             let message = "another restart record of this installation is on the machine: it is paid first";
             return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
         }
-        None if as_planned => return Ok(tag(scene, record)),
+        None if as_planned => return Ok(tag(scene, record, None)),
         None => {}
     }
     if let Some(key) = foreign_record(scene, instance) {
@@ -125,7 +147,7 @@ pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     Unmet::acting(scene, Reason::Capturing, message, Step::Stop { record: record.clone(), force: false })
 }
 
-fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unmet {
     let refused = scene.announced(TAG).and_then(|announced| announced.settled.clone());
     if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
         let text = format!("CreateTags on {}: {code}: {message}", record.instance);
@@ -152,7 +174,7 @@ fn tag(scene: &mut Scene<'_>, record: &Record) -> Unmet {
             SOON,
         );
     }
-    let step = Step::Tag { record: record.clone(), receipt: Some(receipt(scene, record)), replaces: None };
+    let step = Step::Tag { record: record.clone(), receipt: Some(receipt(scene, record)), replaces };
     Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
 }
 
@@ -167,11 +189,28 @@ pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<S
     let ours = scene.debt_key();
     let live = |value: &str| {
         let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, scene.now));
-        instance.state != InstanceState::Running || !over
+        instance.state != InstanceState::Running || !(over || is_stale(scene, instance, value))
     };
     let mut foreign =
         instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours);
     foreign.find(|(_, value)| live(value)).map(|(key, _)| key.clone())
+}
+
+/// The key of a record on the machine that nobody can be owed by: it runs, and the value is no record of it that can be
+/// honest, and has stood still for a day.
+pub(crate) fn stale(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
+    let records = instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX));
+    let mut stale = records.filter(|(_, value)| is_stale(scene, instance, value));
+    stale.next().map(|(key, _)| cut(key.clone(), 64))
+}
+
+fn is_stale(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
+    let is_honest = value
+        .parse::<Record>()
+        .is_ok_and(|record| record.instance == instance.id && record.is_plausible(scene.now));
+    let seen = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), value.to_owned())));
+    let stood_still = seen.is_some_and(|seen| seen.last.duration_since(seen.first) >= STOOD_STILL);
+    instance.state == InstanceState::Running && !is_honest && stood_still
 }
 
 fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {
@@ -211,17 +250,20 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
     let refused = answer.as_ref().is_some_and(|(_, refusal)| refusal.class != Class::Unknown);
     // While the outcome of an earlier try is unknown, a refusal of a later one proves nothing.
     let for_certain = answer.is_some_and(|(number, refusal)| number == 1 && refusal.is_definite());
-    let was_stopped = scene.was_stopped();
+    let (was_stopped, is_known_unstopped) = (scene.was_stopped(), scene.is_known_unstopped(&record));
     let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
     let capture = scene.status.capture.as_mut()?;
     if capture.image_requested_time.is_some() && (has_image || !refused) {
         return None;
     }
+    let stopped = capture.stop_requested_time.is_some();
+    if !stopped && !is_known_unstopped {
+        return Some(Unmet::waiting(Reason::Capturing, format!("{message}; {UNKNOWN}"), SOON));
+    }
     if capture.reason.is_none() {
         capture.reason = Some(reason.to_owned());
         capture.message = Some(cut(message.to_owned(), 512));
     }
-    let stopped = capture.stop_requested_time.is_some();
     if for_certain
         && !was_stopped
         && !stopped

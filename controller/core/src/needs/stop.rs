@@ -58,11 +58,6 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 /// What `settled` says where EC2 took the hard stop: one is enough.
 pub(crate) const ACCEPTED: &str = "accepted";
 
-/// R6: the hard stop leaves only while three minutes remain to `d`.
-fn may_force(scene: &Scene<'_>, record: &Record) -> bool {
-    debt::later(scene.now, SignedDuration::from_mins(3)) <= record.start_by
-}
-
 /// The record allows the hard stop: sent once the restart loop has found it on the machine again.
 fn force(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     let message = format!("{} is being stopped the hard way", record.instance);
@@ -162,7 +157,7 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
     // T is in the record: m = t + T + 180.
     let timeout = seconds_between(record.planned, record.image_by).saturating_sub(180).max(0);
     let late = record::passed(requested, SignedDuration::from_secs(timeout), scene.now);
-    if late && capture.on_stop_timeout == OnStopTimeout::Force && may_force(scene, record) {
+    if late && capture.on_stop_timeout == OnStopTimeout::Force && record.may_force(scene.now) {
         let message =
             format!("{} has not stopped in {timeout} s: it is stopped the hard way", record.instance);
         return Some(record::rewrite(scene, record.forced(scene.now), Reason::Capturing, &message));

@@ -92,8 +92,10 @@ fn failed(scene: &Scene<'_>, region: &Region) -> Option<Step> {
 fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
     let things = things(scene, region)?;
     let inherited = things.iter().filter(|thing| scene.is_inherited(thing.tags));
-    let resources: Vec<String> = inherited.map(|thing| thing.id.clone()).take(MOST).collect();
-    if let Some(from) = scene.subject.heritage.cluster.as_ref().filter(|_| !resources.is_empty()) {
+    let from = inherited.clone().find_map(|thing| thing.tags.get(tag::CLUSTER));
+    let its = |thing: &&Thing<'_>| thing.tags.get(tag::CLUSTER) == from;
+    let resources: Vec<String> = inherited.filter(its).map(|thing| thing.id.clone()).take(MOST).collect();
+    if let Some(from) = from {
         let tags = [
             (tag::CLUSTER, scene.subject.cluster),
             (tag::HOLDER, scene.subject.holder),

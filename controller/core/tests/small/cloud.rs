@@ -286,6 +286,7 @@ impl State {
                 let anothers = |value: &String| {
                     let capture = value.parse::<Record>().ok().map(|there| there.capture);
                     capture.is_none_or(|one| one != record.capture && Some(&one) != replaces.as_ref())
+                        && replaces.as_ref() != Some(value)
                 };
                 if let Some(value) = there.filter(anothers) {
                     return Outcome::Busy { value };
@@ -302,8 +303,10 @@ impl State {
             Step::Stop { record, .. } => {
                 mind.records.insert(record.capture.clone(), record.clone());
                 mind.custody.insert(record.capture.clone(), (self.now, false));
+                let unsent = mind.planned.remove(&record.capture);
                 let previous = self.machine.state;
                 if previous == InstanceState::Pending {
+                    mind.planned.extend(unsent.then(|| record.capture.clone()));
                     return Outcome::Refused(Refusal::new("StopInstances", "IncorrectInstanceState", ""));
                 }
                 if previous == InstanceState::Running {

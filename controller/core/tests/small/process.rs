@@ -11,8 +11,8 @@ use saved_template_api::{
 };
 use saved_template_core::{
     cloud::FRESH,
-    debt::{Copy, Evidence, Record, Verdict, judge, last_arrival},
-    decide::{Finalizer, Heritage, Question, Subject, decide},
+    debt::{Copy, Debt, Evidence, Record, Verdict, found, judge, last_arrival},
+    decide::{Finalizer, Heritage, Question, Subject, decide, plans},
     refusal::Refusal,
     settle::settle,
     step::Outcome,
@@ -121,6 +121,8 @@ impl State {
         let mut world = World { home: Ok(view), ..World::unread() };
         if let Some(capture) = &status.capture {
             world.started = mind.started.get(&capture.id).copied();
+            // Where another one may lead, too, nobody is sure.
+            world.unsent = self.minds.len() == 1 && mind.planned.contains(&capture.id);
         }
         let decision = loop {
             match decide(subject, &world, time(self.now)) {
@@ -188,11 +190,8 @@ impl State {
             reach(Premise::Alone);
             return Some(paid(record.aborted(time(self.now)), What::Abort));
         }
-        let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
-        let debts: Vec<(Record, Copy)> = match tagged {
-            Some(record) => vec![(record, Copy::Tag)],
-            None => mind.records.values().map(|record| (record.clone(), Copy::Remembered)).collect(),
-        };
+        let remembered: Vec<Record> = mind.records.values().cloned().collect();
+        let (debts, _) = found(std::slice::from_ref(&instance), &debt_key(CLUSTER), &remembered);
         if mind.acted.is_some_and(|at| self.now - at < 5) {
             return None;
         }
@@ -200,17 +199,21 @@ impl State {
             return None;
         }
         let view = self.view(mind);
-        for (record, copy) in debts {
+        for Debt { record, copy, .. } in debts {
             let evidence = Evidence::of(&view, &record.instance);
             let what = match judge(&record, copy, Some(&instance), evidence, time(self.now)) {
-                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Void => continue,
+                Verdict::Wait
+                | Verdict::Ignore
+                | Verdict::Unclear { .. }
+                | Verdict::Implausible
+                | Verdict::Void => continue,
                 Verdict::Remove(_) if copy == Copy::Remembered => {
                     mind.records.remove(&record.capture);
                     continue;
                 }
                 Verdict::Start { .. } => What::Start,
                 Verdict::Remove(_) => What::Remove,
-                Verdict::Rewrite => What::Rewrite,
+                Verdict::Rewrite { .. } => What::Rewrite,
             };
             return Some(paid(record, what));
         }
@@ -275,6 +278,7 @@ impl State {
 
     fn announced(&mut self, mind: &mut Mind, pass: &Pass) {
         let status = &pass.decided.value;
+        mind.planned.extend(plans(&pass.read.value, status).map(str::to_owned));
         if let Some(capture) = &status.capture {
             if !self.captures.iter().any(|(known, ..)| *known == capture.id) {
                 self.captures.push((capture.id.clone(), pass.object, 0));
@@ -499,12 +503,12 @@ fn is_settled(object: &Object) -> bool {
 fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
     let Some(capture) = &status.capture else { return };
     let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-    if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
-        mind.records.insert(capture.id.clone(), record);
+    if let Some(record) = record.as_ref().filter(|_| capture.stop_requested_time.is_some()) {
+        mind.records.insert(capture.id.clone(), record.clone());
         if let Some(custody) = mind.custody.get_mut(&capture.id) {
             custody.0 = now;
         }
-    } else {
+    } else if record.is_none() || capture.reason.is_some() {
         mind.records.remove(&capture.id);
         mind.custody.remove(&capture.id);
     }

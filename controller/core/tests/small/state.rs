@@ -1,6 +1,6 @@
 //! The state of a small world: one machine, its record and images, one or two objects, two processes.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, OnceLock},
 };
@@ -162,6 +162,8 @@ pub(crate) struct Mind {
     /// Since when it has seen nothing of an object that is to have nothing left.
     pub(crate) emptied: [Option<i64>; 2],
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
+    /// Captures that it planned, and under which it sent no Stop.
+    pub(crate) planned: BTreeSet<String>,
     /// The call that its restart loop would make.
     pub(crate) offer: Option<Payment>,
 }
@@ -290,6 +292,7 @@ impl State {
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
+        mind.planned.iter().for_each(|capture| self.words(capture).hash(hasher));
         for (capture, (contact, over)) in &mind.custody {
             (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
         }

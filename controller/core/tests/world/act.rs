@@ -27,7 +27,7 @@ impl Lab {
                     let capture = value.parse::<Record>().ok().map(|there| there.capture);
                     capture.is_none_or(|capture| {
                         capture != record.capture && Some(&capture) != replaces.as_ref()
-                    })
+                    }) && replaces.as_ref() != Some(value)
                 };
                 if let Some(value) = there.filter(anothers) {
                     return Ok(Outcome::Busy { value });
@@ -47,12 +47,18 @@ impl Lab {
             Step::Stop { record, force } => {
                 memory.records.insert(record.capture.clone(), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
+                let unsent = memory.planned.remove(&record.capture);
                 self.truth.under = Some(record.clone());
                 let call = ec2::on_instance("StopInstances", record.instance.as_str());
                 let call = if *force { call.with("Force", "true") } else { call };
                 match self.send(HOME, label, &call)? {
                     Ok(reply) => Outcome::Stopped { previous: ec2::previous(&reply) },
-                    Err(refusal) => Outcome::Refused(refusal),
+                    Err(refusal) => {
+                        if unsent && refusal.is_definite() {
+                            memory.planned.insert(record.capture.clone());
+                        }
+                        Outcome::Refused(refusal)
+                    }
                 }
             }
             Step::CreateImage(request) => match self.send(HOME, label, &ec2::create_image(request))? {

@@ -54,6 +54,8 @@ pub(crate) struct Memory {
     pub(crate) started: BTreeMap<String, Started>,
     pub(crate) refused: BTreeMap<String, Refusal>,
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
+    /// Captures that it planned, and under which it sent no Stop.
+    pub(crate) planned: BTreeSet<String>,
     pub(crate) acted: BTreeMap<String, i64>,
     pub(crate) due: BTreeMap<String, i64>,
     pub(crate) look_at: i64,

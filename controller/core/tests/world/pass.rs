@@ -6,7 +6,7 @@ use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
 use saved_template_core::{
     cloud::FRESH,
     debt::Record,
-    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, needs_world},
+    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, is_supported, needs_world, plans},
     interest,
     refusal::Refusal,
     settle::settle,
@@ -68,7 +68,6 @@ impl Lab {
             memory.look_at = if self.jumps { i64::MAX } else { 0 };
             return Ok(());
         };
-        Self::recall(&object, memory);
         let subject = Subject {
             cluster: CLUSTER,
             namespace: NAMESPACE,
@@ -83,9 +82,13 @@ impl Lab {
         };
         let now = self.time();
         let mut world = self.observe(subject, now, memory);
+        Self::recall(subject, &world, memory);
+        // Where another one may lead, too, nobody is sure.
+        let is_alone = self.processes.len() == 1;
         if let Some(capture) = &object.status.capture {
             world.started = memory.started.get(&capture.id).copied();
             world.start_refused = memory.refused.get(&capture.id).cloned();
+            world.unsent = is_alone && memory.planned.contains(&capture.id);
         }
         let decision = loop {
             match decide(subject, &world, now) {
@@ -175,14 +178,20 @@ impl Lab {
         }
     }
 
-    fn recall(object: &Object, memory: &mut Memory) {
-        let Some(capture) = &object.status.capture else { return };
+    fn recall(subject: Subject<'_>, world: &World, memory: &mut Memory) {
+        let Some(capture) = &subject.status.capture else { return };
         let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-        if let Some(record) = record.filter(|_| capture.stop_requested_time.is_some()) {
-            memory.records.insert(capture.id.clone(), record);
-        } else {
-            memory.records.remove(&capture.id);
-            memory.custody.remove(&capture.id);
+        match record {
+            Some(record) if capture.stop_requested_time.is_some() => {
+                if is_supported(subject, world, &record) {
+                    memory.records.insert(capture.id.clone(), record);
+                }
+            }
+            Some(_) if capture.reason.is_none() => {}
+            _ => {
+                memory.records.remove(&capture.id);
+                memory.custody.remove(&capture.id);
+            }
         }
     }
 
@@ -210,7 +219,9 @@ impl Lab {
             Stage::Announce => {
                 let status = pass.decision.status.clone();
                 let label = pass.announcement();
+                let planned = plans(&pass.object.status, &status).map(str::to_owned);
                 self.put(&mut pass.object, &status, &label)?;
+                memory.planned.extend(planned);
                 self.contact(pass, memory);
                 pass.next = Stage::Act;
                 Ok(pass.decision.step.is_some())

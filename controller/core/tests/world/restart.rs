@@ -1,10 +1,10 @@
 //! The restart loop: sweep, judge, send. Every process has one; it needs no object and no API server.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use saved_template_api::names::debt_key;
 use saved_template_core::{
     cloud::FRESH,
-    debt::{Copy, Evidence, Record, Verdict, judge},
+    debt::{Copy, Debt, Evidence, Record, Verdict, found, judge},
     interest::Interest,
     world::Started,
 };
@@ -71,27 +71,18 @@ impl Lab {
         memory.absences = absences;
         self.abort_alone(memory)?;
         let instances = view.instances.as_deref().unwrap_or_default();
-        let mut debts = Vec::new();
-        let mut tagged = BTreeSet::new();
-        for instance in instances {
-            if let Some(record) = instance.tags.get(&key).and_then(|value| value.parse::<Record>().ok()) {
-                if record.instance == instance.id {
-                    tagged.insert(instance.id.clone());
-                }
-                debts.push((record, Copy::Tag, instance.clone()));
-            }
-        }
-        for record in memory.records.values().filter(|record| !tagged.contains(&record.instance)) {
-            let instance = instances.iter().find(|one| one.id == record.instance);
-            debts.extend(instance.map(|instance| (record.clone(), Copy::Remembered, instance.clone())));
-        }
-        for (record, copy, instance) in debts {
+        let remembered: Vec<Record> = memory.records.values().cloned().collect();
+        let (debts, _) = found(instances, &key, &remembered);
+        for Debt { record, copy, instance } in debts {
+            let Some(instance) = instance else { continue };
             if memory.acted.get(&record.capture).is_some_and(|at| self.now - at < 5000) {
                 continue;
             }
+            let started = Started { previous: instance.state, launch_time_before: instance.launch_time };
+            let mut then = None;
             let what = match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now)
             {
-                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => continue,
+                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Implausible => continue,
                 Verdict::Remove(_) if copy == Copy::Remembered => {
                     memory.records.remove(&record.capture);
                     None
@@ -105,17 +96,20 @@ impl Lab {
                     if !leads && self.now - since < COURTESY {
                         continue;
                     }
-                    Some(What::Start(Started {
-                        previous: instance.state,
-                        launch_time_before: instance.launch_time,
-                    }))
+                    Some(What::Start(started))
                 }
                 Verdict::Remove(_) => Some(What::Remove),
-                Verdict::Rewrite => Some(What::Rewrite),
+                Verdict::Rewrite { due } => {
+                    then = due.map(|_| started);
+                    Some(What::Rewrite)
+                }
             };
             memory.acted.insert(record.capture.clone(), self.now);
             let Some(what) = what else { continue };
-            self.set_out(Payment { record, what, read: self.now }, memory)?;
+            self.set_out(Payment { record: record.clone(), what, read: self.now }, memory)?;
+            if let Some(started) = then {
+                self.set_out(Payment { record, what: What::Start(started), read: self.now }, memory)?;
+            }
         }
         Ok(())
     }

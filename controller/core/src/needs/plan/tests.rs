@@ -13,8 +13,8 @@ use super::*;
 use crate::{
     decide::{Decision, Subject, decide},
     sample::{
-        CAPTURE, HOLDER, at, image, imaging, owned, plain, planned, running, snapshot, spec, stopped_at,
-        subject, tagged, world,
+        CAPTURE, HOLDER, OWNER, at, image, imaging, owned, plain, planned, running, snapshot, spec,
+        stopped_at, subject, tagged, world,
     },
     world::{Image, ImageState, Snapshot, SnapshotState, Tags, World},
 };
@@ -151,7 +151,7 @@ fn each_capture_has_a_number_of_its_own() {
 /// What EC2 shows of an attempt at a revision: the image of one that failed, or a snapshot alone.
 fn left_by(revision: &str, attempt: &str) -> (Image, Snapshot) {
     let mut made = owned(image("aaaaaaaaaaaaaaaa", ImageState::Available));
-    made.name = format!("left by {revision} {attempt}");
+    made.name = OWNER.image_name(OWNER.name, revision.parse().unwrap(), attempt.parse().unwrap_or(1));
     let tags: Tags = [
         (names::tag::REVISION, revision),
         (names::tag::ATTEMPT, attempt),
@@ -186,7 +186,8 @@ fn an_attempt_has_a_number_that_nothing_of_the_revision_has_had() {
         ("after several", none(), Some(left_by("1", "3")), 4),
         ("beside another revision", none(), Some(left_by("2", "3")), 1),
         ("beside another object", none(), Some(foreign(left_by("1", "3"))), 1),
-        ("beside a number that is none", none(), Some(left_by("1", "x")), 1),
+        ("beside a number that is none, which is that of the first", none(), Some(left_by("1", "x")), 2),
+        ("beside a number that nobody reaches", none(), Some(left_by("1", "2147483647")), 1),
         ("after a plan under which nothing was asked for", last(1, false), None, 1),
         ("the same, later", last(3, false), None, 3),
         ("after a request", last(1, true), None, 2),

@@ -146,8 +146,9 @@ fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
 /// §4: a backup tool that is imaging the machine: our stop would spoil its image.
 fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
     answer("PendingImages", images, |images| {
-        let other =
-            images.iter().find(|image| !scene.owns(&image.tags) && image.state == ImageState::Pending);
+        let other = images
+            .iter()
+            .find(|image| image.state == ImageState::Pending && !scene.is_ours(image, scene.home()));
         test("PendingImages", other.is_none(), Reason::InstanceBusy, || {
             let image = other.map(|image| image.id.to_string()).unwrap_or_default();
             format!("somebody else is making {image} of {id}: waiting until it is done")
@@ -158,7 +159,7 @@ fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>
 /// Another cluster has saved a template of this namespace, name and revision.
 fn namesakes(scene: &Scene<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
     answer("RevisionFree", images, |images| {
-        let foreign = images.iter().filter(|image| scene.names_this(&image.tags) && !scene.owns(&image.tags));
+        let foreign = images.iter().filter(|image| scene.is_namesakes(image));
         let newest = foreign
             .filter_map(|image| Some((revision_of(&image.tags)?, image)))
             .max_by_key(|(revision, _)| *revision);

@@ -3,14 +3,17 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, status::CheckResult,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, names::Owner,
+    status::CheckResult,
 };
 
 use super::*;
 use crate::{
     decide::{Decision, decide},
     refusal::Refusal,
-    sample::{CAPTURE, OWNER, at, image, owned, plain, planned, running, snapshot, spec, subject, world},
+    sample::{
+        CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, world,
+    },
     world::{Image, ImageState, Probe, SnapshotState, Volume, World},
 };
 
@@ -60,6 +63,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
     let (slow, pending) = (volume("st1", |_| {}), snapshot(1, "", at(-500), SnapshotState::Pending));
     let mut of_other_cluster = owned(image(CAPTURE, ImageState::Available));
     of_other_cluster.tags.insert(names::tag::CLUSTER.into(), "other".into());
+    of_other_cluster.name = Owner { cluster: "other", ..OWNER }.image_name(OWNER.name, 1, 1);
     let in_state = |state| seen(Instance { state, ..running() });
     let rows = vec![
         (world(at(0), vec![], vec![], vec![]), "InstanceNotFound"),
@@ -299,11 +303,16 @@ fn a_stop_timeout_that_cannot_count_in_full_is_told() {
 #[test]
 fn a_name_is_taken_by_somebody_elses_image_of_that_name_alone_and_the_row_says_where() {
     let other = || image(CAPTURE, ImageState::Available);
-    let ours = owned(other());
+    let ours = copy();
+    let tagged = Image { tags: copy().tags, ..Image { name: OWNER.image_name(OWNER.name, 1, 1), ..other() } };
     let foreign = Image { name: OWNER.image_name(OWNER.name, 1, 1), ..other() };
-    for (images, taken) in
-        [(vec![], false), (vec![other()], false), (vec![ours], false), (vec![foreign], true)]
-    {
+    for (images, taken) in [
+        (vec![], false),
+        (vec![other()], false),
+        (vec![ours], false),
+        (vec![foreign], true),
+        (vec![tagged], true),
+    ] {
         let mut world = seen(running());
         let region = "us-east-2".parse().unwrap();
         Arc::make_mut(world.abroad.get_mut(&region).unwrap().as_mut().unwrap()).images = Ok(images.clone());
@@ -451,8 +460,11 @@ fn a_revision_is_taken_by_an_image_of_the_same_names_in_another_cluster_that_is_
         {
             image.tags.insert(key.into(), value.into());
         }
+        let owner = Owner { cluster, namespace: OWNER.namespace, name };
+        image.name = owner.image_name("seismic-ml", revision.parse().unwrap(), 1);
         image
     };
+    let by_tags_alone = |image: Image| Image { name: "golden".into(), ..image };
     let second = SavedTemplateSpec { revision: 2, ..plain() };
     for (images, taken) in [
         (vec![of("other", "1", OWNER.name)], None),
@@ -460,6 +472,8 @@ fn a_revision_is_taken_by_an_image_of_the_same_names_in_another_cluster_that_is_
         (vec![of("other", "7", OWNER.name), of("other", "2", OWNER.name)], Some("set spec.revision to 8")),
         (vec![of(OWNER.cluster, "7", OWNER.name)], None),
         (vec![of("other", "7", "another")], None),
+        (vec![by_tags_alone(of("other", "2147483647", OWNER.name))], None),
+        (vec![by_tags_alone(of("other", "7", OWNER.name))], None),
     ] {
         let world = probe(|probe| probe.namesakes = Ok(images.clone()));
         let (result, message) = row(&second, &world, "RevisionFree");

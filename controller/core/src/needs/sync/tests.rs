@@ -247,12 +247,18 @@ fn what_another_cluster_left_becomes_ours_only_by_order_and_keeps_its_name() {
         tagged(image, tag::ADOPTED_FROM, "old")
     };
     let spec = dressed();
-    let heir = Heritage { cluster: Some("old".into()), holder: None };
+    let heir = Heritage { clusters: vec!["old".into()], holder: None };
     let keys = vec![tag::ADOPTED_FROM, tag::CLUSTER, tag::HOLDER];
     for (what, heritage, world, expected) in [
         ("theirs", &heir, seen(inherited(made()), inherited(copy())), Some(("us-west-2", made().id))),
         ("the copy is", &heir, seen(adopted(made()), inherited(copy())), Some(("us-east-2", copy().id))),
         ("ours by now", &heir, seen(adopted(made()), adopted(copy())), None),
+        (
+            "of a cluster whose heir nobody is",
+            Heritage::NONE,
+            seen(inherited(made()), inherited(copy())),
+            None,
+        ),
         ("always ours", &heir, seen(in_line(made()), in_line(copy())), None),
     ] {
         let status = applied(&["team"]);

@@ -72,6 +72,8 @@ pub(crate) fn world(
             launch_time_before: dice.maybe(Dice::time),
         }),
         start_refused: if dice.once_in(6) { Some(refusal(dice)) } else { None },
+        covered: !dice.once_in(8),
+        unsent: dice.once_in(2),
     }
 }
 

@@ -1,0 +1,146 @@
+//! Which records there are to judge: those on machines, and those that are remembered. One machine has one.
+use std::collections::BTreeSet;
+
+use saved_template_api::ids::InstanceId;
+
+use super::{Copy, Record};
+use crate::world::Instance;
+
+/// One record, where it was read, and the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    /// The record.
+    pub record: Record,
+    /// Where it was read.
+    pub copy: Copy,
+    /// The machine that it was read on, or that it is about; none if EC2 does not show it.
+    pub instance: Option<Instance>,
+}
+
+impl Debt {
+    /// The machine that it was read on: a copied tag has the capture of the original, and must not stand in its way.
+    pub fn place(&self) -> &InstanceId {
+        self.instance.as_ref().map_or(&self.record.instance, |instance| &instance.id)
+    }
+}
+
+/// A value under our key that is not paid.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// No record that we can have written.
+    Unreadable {
+        /// The machine that carries it.
+        instance: InstanceId,
+        /// What it says.
+        value: String,
+    },
+    /// Not the record under which we stopped the machine, which has not run since: that one counts, and is written again.
+    Overruled {
+        /// The machine that carries it.
+        instance: InstanceId,
+        /// What it says.
+        value: String,
+    },
+}
+
+/// The records under `key` on these machines, and the `remembered` ones, under each of which a Stop was announced.
+pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<Debt>, Vec<Told>) {
+    let (mut debts, mut told) = (Vec::new(), Vec::new());
+    let mut stands: BTreeSet<InstanceId> = BTreeSet::new();
+    for instance in instances {
+        let Some(value) = instance.tags.get(key) else { continue };
+        let Ok(record) = value.parse::<Record>() else {
+            told.push(Told::Unreadable { instance: instance.id.clone(), value: value.clone() });
+            continue;
+        };
+        let mut ours = remembered.iter().filter(|known| known.instance == instance.id).peekable();
+        let is_about_another = record.instance != instance.id;
+        let copy = if is_about_another || ours.peek().is_none() {
+            Copy::Tag
+        } else if ours.any(|known| is_of_one_plan(known, &record)) {
+            Copy::Both
+        } else {
+            told.push(Told::Overruled { instance: instance.id.clone(), value: value.clone() });
+            continue;
+        };
+        // What is no record of this machine does not stand for the one that it had.
+        if !is_about_another {
+            stands.insert(instance.id.clone());
+        }
+        debts.push(Debt { record, copy, instance: Some(instance.clone()) });
+    }
+    for record in remembered.iter().filter(|record| !stands.contains(&record.instance)) {
+        let instance = instances.iter().find(|instance| instance.id == record.instance).cloned();
+        debts.push(Debt { record: record.clone(), copy: Copy::Remembered, instance });
+    }
+    (debts, told)
+}
+
+/// Whether a record may be what became of another: an abort, a hard stop and other volumes leave `t` and `d` as they are.
+fn is_of_one_plan(known: &Record, record: &Record) -> bool {
+    known.capture == record.capture && known.planned == record.planned && known.start_by == record.start_by
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        debt::Awaits,
+        sample::{OWNER, at, record, running, stopped_at},
+    };
+    use saved_template_api::names;
+
+    fn with(value: &str) -> Instance {
+        let mut machine = stopped_at(Some(at(20)));
+        machine.tags.insert(names::debt_key(OWNER.cluster), value.to_owned());
+        machine
+    }
+
+    fn copies(value: &str, remembered: &[Record]) -> (Vec<(String, Copy)>, usize) {
+        let (debts, told) = found(&[with(value)], &names::debt_key(OWNER.cluster), remembered);
+        (debts.into_iter().map(|debt| (debt.record.capture, debt.copy)).collect(), told.len())
+    }
+
+    #[test]
+    fn no_other_value_stands_for_the_record_under_which_the_machine_was_stopped() {
+        let ours = record();
+        let text = |record: &Record| record.to_string();
+        let other = Record { capture: "f".repeat(16), ..ours.clone() };
+        let longer = Record { start_by: at(86_000), ..ours.clone() };
+        let sooner = Record { start_by: at(300), image_by: at(240), ..ours.clone() };
+        let aborted = ours.aborted(at(100));
+        let more = Record { volumes: 3, ..ours.clone() };
+        for (what, value, copy, told) in [
+            ("the same", text(&ours), Copy::Both, 0),
+            ("given up", text(&aborted), Copy::Both, 0),
+            ("stopped the hard way", text(&ours.forced(at(700))), Copy::Both, 0),
+            ("another number of volumes", text(&more), Copy::Both, 0),
+            ("another capture's", text(&other), Copy::Remembered, 1),
+            ("ours with a later limit", text(&longer), Copy::Remembered, 1),
+            ("ours with an earlier limit", text(&sooner), Copy::Remembered, 1),
+            ("rubbish", "rubbish".to_owned(), Copy::Remembered, 1),
+        ] {
+            let expected = (vec![(ours.capture.clone(), copy)], told);
+            assert_eq!(copies(&value, std::slice::from_ref(&ours)), expected, "{what}");
+        }
+        assert_eq!(copies(&text(&other), &[]), (vec![(other.capture.clone(), Copy::Tag)], 0));
+        assert_eq!(copies("rubbish", &[]), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn a_copied_tag_stands_for_nothing_and_is_judged_where_it_is() {
+        let elsewhere = Record { instance: "i-00000000000000009".parse().unwrap(), ..record() };
+        let remembered = [record()];
+        let (debts, told) =
+            found(&[with(&elsewhere.to_string())], &names::debt_key(OWNER.cluster), &remembered);
+        let places: Vec<_> = debts.iter().map(|debt| (debt.place(), debt.copy)).collect();
+        assert_eq!(places, [(&running().id, Copy::Tag), (&running().id, Copy::Remembered)]);
+        assert_eq!(told, []);
+    }
+
+    #[test]
+    fn a_claim_that_is_remembered_counts_like_any_other() {
+        let claim = Record { awaits: Awaits::Nothing, ..record() };
+        assert_eq!(copies(&claim.to_string(), &[claim.clone()]).0, [(claim.capture, Copy::Both)]);
+    }
+}
