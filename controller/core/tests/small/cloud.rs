@@ -64,17 +64,18 @@ pub(crate) enum Premise {
     Gone,
     Deregistered,
     SnapshotDeleted,
+    WentBack,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 24] = [const { AtomicU64::new(0) }; 24];
+pub(crate) static REACHED: [AtomicU64; 25] = [const { AtomicU64::new(0) }; 25];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 24] = [
+pub(crate) const PREMISES: [Premise; 25] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -99,6 +100,7 @@ pub(crate) const PREMISES: [Premise; 24] = [
     Premise::Gone,
     Premise::Deregistered,
     Premise::SnapshotDeleted,
+    Premise::WentBack,
 ];
 
 impl State {
@@ -274,6 +276,11 @@ impl State {
 
     pub(crate) fn untag(&mut self, value: &str) {
         if self.machine.tags.get(&debt_key(CLUSTER)).is_some_and(|there| there == value) {
+            if self.truth.held
+                && matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped)
+            {
+                self.breaks("the record of a machine that we hold down was taken off");
+            }
             self.machine.tags.remove(&debt_key(CLUSTER));
         }
     }

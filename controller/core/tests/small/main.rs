@@ -58,6 +58,7 @@ enum Action {
     Wipe(usize),
     Delete(usize),
     Strip,
+    GoesBack(usize, usize),
     Tick,
 }
 
@@ -147,6 +148,13 @@ impl World {
                 state.truth.stripped = true;
                 state.budget.strips -= 1;
             }
+            Action::GoesBack(at, writes) => {
+                state.goes_back(at, writes);
+                state.budget.rewinds -= 1;
+                if state.budget.rewinds == 0 {
+                    state.objects.iter_mut().for_each(|object| object.past.clear());
+                }
+            }
             Action::Tick => {
                 state.now = state.next(&self.spec).unwrap();
                 state.settle();
@@ -203,8 +211,14 @@ impl Model for World {
     fn init_states(&self) -> Vec<State> {
         let status = SavedTemplateStatus { observed_generation: Some(-1), ..SavedTemplateStatus::default() };
         let status = Status::new(status);
-        let object =
-            |name| Object { name, status: status.clone(), finalizer: false, deleting: false, gone: false };
+        let object = |name| Object {
+            name,
+            status: status.clone(),
+            finalizer: false,
+            deleting: false,
+            gone: false,
+            past: Vec::new(),
+        };
         let mut state = State {
             now: START,
             machine: Machine {
@@ -255,6 +269,11 @@ impl Model for World {
         // Who stopped a machine once may start it again.
         if budget.stops < self.budget.stops && state.machine.state == InstanceState::Stopped {
             actions.push(Action::OwnerStarts);
+        }
+        if budget.rewinds > 0 {
+            for (at, object) in state.objects.iter().enumerate() {
+                actions.extend((1..=object.past.len()).map(|writes| Action::GoesBack(at, writes)));
+            }
         }
         for (at, object) in state.objects.iter().enumerate().filter(|(_, object)| !object.gone) {
             if budget.wipes > 0 && object.status.value.capture.is_some() {
@@ -341,6 +360,7 @@ fn small_worlds_of_one_and_two_controllers_hold_every_invariant_in_every_order()
                 "one controller, a death, a lost status, a stripped record",
                 World::new(1, 1, Budget { deaths: 1, wipes: 1, strips: 1, ..no }),
             ),
+            ("one controller, an API server that goes back", World::new(1, 1, Budget { rewinds: 1, ..no })),
             ("one controller, a deletion with its images", World::clearing(1, no)),
             ("one controller, the owner stops and starts", World::new(1, 1, Budget { stops: 1, ..no })),
         ],
@@ -369,6 +389,28 @@ fn small_worlds_at_length() {
                 "one controller, a death, a lost status, a stripped record",
                 World::new(1, 1, Budget { deaths: 1, wipes: 1, strips: 1, ..no }),
             ),
+            (
+                "one controller, a death, an API server that goes back",
+                World::new(1, 1, Budget { deaths: 1, rewinds: 1, ..no }),
+            ),
+            (
+                "one controller, an API server that goes back twice",
+                World::new(1, 1, Budget { rewinds: 2, ..no }),
+            ),
+            (
+                "one controller, the owner stops and starts, an API server that goes back",
+                World::new(1, 1, Budget { stops: 1, rewinds: 1, ..no }),
+            ),
+            (
+                "one controller, a nap, an API server that goes back",
+                World::new(1, 1, Budget { naps: 1, rewinds: 1, ..no }),
+            ),
+            (
+                "one controller, a deletion with images, an API server that goes back",
+                World::clearing(1, Budget { rewinds: 1, ..no }),
+            ),
+            ("two controllers, an API server that goes back", World::new(1, 2, Budget { rewinds: 1, ..no })),
+            ("two templates, an API server that goes back", World::new(2, 1, Budget { rewinds: 1, ..no })),
             (
                 "one controller, a lost status, a deletion",
                 World::new(1, 1, Budget { wipes: 1, deletions: 1, ..no }),

@@ -232,6 +232,7 @@ impl State {
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Remove {
                     return self.goes(pass.object);
                 }
+                self.keep(pass.object);
                 let object = &mut self.objects[pass.object];
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Add {
                     (object.finalizer, pass.finalizer, pass.stage) = (true, true, 1);
@@ -263,6 +264,7 @@ impl State {
             }
             _ => {
                 if current(self, &pass.decided) {
+                    self.keep(pass.object);
                     self.objects[pass.object].status = pass.settled.clone().unwrap();
                 } else {
                     reach(Premise::Conflict);
@@ -302,16 +304,33 @@ impl State {
         if self.truth.held && owed {
             self.breaks("gone while a machine is owed");
         }
+        self.keep(at);
         self.objects[at].gone = true;
         self.objects[at].status = Status::new(SavedTemplateStatus::default());
         reach(Premise::Gone);
     }
 
     pub(crate) fn delete(&mut self, at: usize) {
+        self.keep(at);
         self.objects[at].deleting = true;
         if !self.objects[at].finalizer {
             self.goes(at);
         }
+    }
+
+    /// Before a write: what Kubernetes may go back to.
+    fn keep(&mut self, at: usize) {
+        if self.budget.rewinds > 0 {
+            let object = Object { past: Vec::new(), ..self.objects[at].clone() };
+            self.objects[at].past.insert(0, object);
+            self.objects[at].past.truncate(2);
+        }
+    }
+
+    /// Kubernetes is what it was some writes ago, a version that was read then included; processes keep what they know.
+    pub(crate) fn goes_back(&mut self, at: usize, writes: usize) {
+        self.objects[at] = self.objects[at].past[writes - 1].clone();
+        reach(Premise::WentBack);
     }
 
     pub(crate) fn wipe(&mut self, at: usize) {

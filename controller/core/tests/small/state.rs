@@ -74,6 +74,8 @@ pub(crate) struct Object {
     pub(crate) finalizer: bool,
     pub(crate) deleting: bool,
     pub(crate) gone: bool,
+    /// What Kubernetes may go back to, the newest first.
+    pub(crate) past: Vec<Self>,
 }
 
 /// The machine as EC2 has it.
@@ -186,6 +188,8 @@ pub(crate) struct Budget {
     /// A status that is lost, as by an etcd restored from a backup.
     pub(crate) wipes: u8,
     pub(crate) deletions: u8,
+    /// Kubernetes goes back by one or two writes.
+    pub(crate) rewinds: u8,
     /// Another tool takes the record off the machine.
     pub(crate) strips: u8,
 }
@@ -314,7 +318,7 @@ impl State {
             let capture = shot.tags.get(tag::CAPTURE);
             capture.map(|capture| self.words(capture)).hash(hasher);
         }
-        for object in &self.objects {
+        for object in self.objects.iter().flat_map(|object| std::iter::once(object).chain(&object.past)) {
             (object.finalizer, object.deleting, object.gone).hash(hasher);
             self.status(&object.status, hasher);
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ec2::{HOME, on_instance, untag},
+    enemy::rewind::Manner,
     lab::{CLUSTER, Lab, Object},
     story::Story,
     truth::Wish,
@@ -34,6 +35,9 @@ pub(crate) enum Deed {
     UserTerminates,
     ApiGoes,
     ApiReturns,
+    /// By so many writes.
+    ApiGoesBack(u8, Manner),
+    ForgetStop,
 }
 
 impl Story {
@@ -46,6 +50,8 @@ impl Story {
             Deed::UserTerminates => _ = lab.users(&on_instance("TerminateInstances", &id)),
             Deed::ApiGoes => lab.api_is_up = false,
             Deed::ApiReturns => lab.api_is_up = true,
+            Deed::ApiGoesBack(writes, manner) => lab.goes_back(writes.into(), manner),
+            Deed::ForgetStop => lab.forgets_the_stop(),
             Deed::StripRecord => {
                 if let Some(value) = lab.instance().tags.get(&key).cloned() {
                     lab.user(&untag(&id, &key, &value));

@@ -4,7 +4,7 @@
 //! restart is sweep, judge, send. `Describe` is read from the simulator's store; writes are calls to the simulator.
 use std::collections::{BTreeMap, BTreeSet};
 
-use ec2sim::{ACCOUNT, Config, InstanceSeed, Request, Sim, VolumeSeed};
+use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
 use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
 use saved_template_core::{
@@ -15,6 +15,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{HOME, call},
+    enemy::rewind::Past,
     mishap::{Harm, Mishaps},
     pass::Pass,
     restart::Payment,
@@ -84,6 +85,8 @@ pub(crate) struct Object {
     pub(crate) generation: i64,
     pub(crate) deleting: bool,
     pub(crate) finalizer: bool,
+    /// What a compare-and-swap compares.
+    pub(crate) version: u64,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "what is switched on in a history, not modes")]
@@ -118,6 +121,8 @@ pub(crate) struct Lab {
     pub(crate) others: Option<ec2sim::Place>,
     /// Whether the status was written by hand: what it says of images is not held against EC2's store.
     pub(crate) poisoned: bool,
+    /// What the API server may go back to.
+    pub(crate) past: Past,
 }
 
 impl Lab {
@@ -141,7 +146,7 @@ impl Lab {
         let id = sim.seed(START - 86_400_000, seed);
         let spec = serde_json::from_str(spec).unwrap();
         let status = SavedTemplateStatus { observed_generation: Some(-1), ..SavedTemplateStatus::default() };
-        let object = Object { spec, status, generation: 1, deleting: false, finalizer: false };
+        let object = Object { spec, status, generation: 1, deleting: false, finalizer: false, version: 0 };
         Self {
             sim,
             now: START,
@@ -164,6 +169,7 @@ impl Lab {
             echo: i64::MAX,
             others: None,
             poisoned: false,
+            past: Past::default(),
         }
     }
 
@@ -205,6 +211,7 @@ impl Lab {
         if self.truth.held && !self.is_remembered() {
             (self.truth.held, self.truth.forgotten) = (false, true);
         }
+        self.keep_version();
         self.check();
     }
 
@@ -307,7 +314,8 @@ impl Lab {
         }
         let done = act(self);
         self.stir();
-        if here.is_some() { Err(Halt::Dead) } else { Ok(done) }
+        let killed = self.may_jump(number);
+        if here.is_some() || killed { Err(Halt::Dead) } else { Ok(done) }
     }
 
     /// A write to Kubernetes, and what goes wrong with it.
@@ -347,14 +355,20 @@ impl Lab {
             None | Some(Harm::DieAfter | Harm::Lose | Harm::Nap | Harm::Sleep) => {}
         }
         let (now, place) = (self.now, region.to_owned());
-        let before = self.instance().state;
+        let (before, owed) = (self.instance().state, self.owes());
         let reply = self.effect(&request.action, |lab| call(&mut lab.sim, now, &place, request));
         self.truth.ours(&request.action, before, self.sim.place(ACCOUNT, HOME).unwrap(), &self.id);
+        let left = owed && !self.owes() && self.truth.held && self.is_down();
+        assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.story());
         match harm {
             Some(Harm::DieAfter) => Err(Halt::Dead),
             Some(Harm::Lose) => Ok(Err(Refusal::new("call", "", "connection closed"))),
             _ => reply,
         }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.instance().state, InstanceState::Stopping | InstanceState::Stopped)
     }
 
     pub(crate) fn instance(&self) -> &ec2sim::Instance {

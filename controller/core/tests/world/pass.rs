@@ -237,7 +237,7 @@ impl Lab {
     }
 
     fn finalizer(&mut self, pass: &mut Pass) -> Result<bool, Halt> {
-        let current = self.object.as_ref() == Some(&pass.object);
+        let current = self.is_current(&pass.object);
         match pass.decision.finalizer {
             Finalizer::Keep => {
                 let goes = pass.object.deleting && !pass.object.finalizer;
@@ -247,7 +247,11 @@ impl Lab {
                 Ok(!goes)
             }
             Finalizer::Add if current => {
-                self.write("finalizer", "finalizer", |lab| lab.object.as_mut().unwrap().finalizer = true)?;
+                let version = &mut pass.object.version;
+                self.write("finalizer", "finalizer", |lab| {
+                    lab.object.as_mut().unwrap().finalizer = true;
+                    *version = lab.keep_version();
+                })?;
                 pass.object.finalizer = true;
                 Ok(true)
             }
@@ -284,7 +288,7 @@ impl Lab {
         if object.status == *status {
             return Ok(());
         }
-        if self.object.as_ref() != Some(object) {
+        if !self.is_current(object) {
             self.mishaps.note("conflict");
             return Err(Halt::Lost);
         }
@@ -294,7 +298,9 @@ impl Lab {
         if !self.jumps {
             self.statuses.push(status.clone());
         }
-        let new = object.clone();
-        self.write(label, "status", |lab| lab.object = Some(new))
+        self.write(label, "status", |lab| {
+            lab.object.as_mut().unwrap().status = status.clone();
+            object.version = lab.keep_version();
+        })
     }
 }

@@ -106,8 +106,10 @@ fn judge(story: &Story, lab: &Lab) {
         }
     }
     let gone = did(Deed::Delete) && !did(Deed::ForceDelete) && story.deletes;
-    assert!(!did(Deed::Delete) || lab.object.is_none(), "deleted\n{}", lab.story());
-    if gone {
+    // A cluster that went back may have forgotten the deletion.
+    let forgotten = lab.past.went_back && lab.object.is_some();
+    assert!(!did(Deed::Delete) || lab.object.is_none() || forgotten, "deleted\n{}", lab.story());
+    if gone && !forgotten {
         for region in [HOME, FAR[0], FAR[1]] {
             let Some(place) = lab.sim.place(ACCOUNT, region) else { continue };
             let ours = |tags: &ec2sim::Tags| tags.get(tag::CLUSTER).is_some_and(|value| value == CLUSTER);

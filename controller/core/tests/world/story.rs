@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     deed::Deed,
     ec2::HOME,
+    enemy::rewind::Jump,
     lab::{Lab, Process},
     mishap::{HARMS, Mishap},
     sight::{Haze, draw},
@@ -83,6 +84,8 @@ pub(crate) struct Story {
     pub(crate) stop_seconds: i64,
     /// Until a snapshot of a new image begins.
     pub(crate) begin_seconds: i64,
+    /// Where the API server goes back.
+    pub(crate) jump: Option<Jump>,
 }
 
 /// Every effect that a mishap can meet.
@@ -173,6 +176,7 @@ impl Story {
             back_after: 5,
             stop_seconds: 30,
             begin_seconds: 4,
+            jump: None,
         }
     }
 
@@ -309,6 +313,8 @@ impl Story {
         let mut lab = Lab::new(&self.spec(self.regions, false).to_string());
         (lab.jumps, lab.haze, lab.back_after) = (true, Haze::new(self.lag, self.seed), Some(self.back_after));
         lab.mishaps.planned.clone_from(&self.mishaps);
+        let goes_back = |(_, deed): &(i64, Deed)| matches!(deed, Deed::ApiGoesBack(..));
+        (lab.past.jump, lab.past.kept) = (self.jump, self.jump.is_some() || self.deeds.iter().any(goes_back));
         lab.sim.config_mut().stop = self.stop_seconds * 1000;
         lab.sim.config_mut().snapshot_lag = self.begin_seconds * 1000;
         if self.twin {

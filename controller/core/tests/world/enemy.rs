@@ -1,0 +1,4 @@
+//! Players who are no accident: a cluster that forgets, and people who write tags and statuses that are not theirs.
+//!
+//! What is held against each history is the simulator's truth, and never a tag or a status.
+pub(crate) mod rewind;
