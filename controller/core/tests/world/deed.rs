@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ec2::{HOME, on_instance, untag},
-    enemy::rewind::Manner,
+    enemy::{rewind::Manner, status::Lie, tags::Forgery},
     lab::{CLUSTER, Lab, Object},
     story::Story,
     truth::Wish,
@@ -38,6 +38,11 @@ pub(crate) enum Deed {
     /// By so many writes.
     ApiGoesBack(u8, Manner),
     ForgetStop,
+    /// What enemies do.
+    Forge(Forgery),
+    Lie(Lie),
+    Twin,
+    BackUp,
 }
 
 impl Story {
@@ -52,6 +57,10 @@ impl Story {
             Deed::ApiReturns => lab.api_is_up = true,
             Deed::ApiGoesBack(writes, manner) => lab.goes_back(writes.into(), manner),
             Deed::ForgetStop => lab.forgets_the_stop(),
+            Deed::Forge(forgery) => lab.forges(forgery),
+            Deed::Lie(lie) => lab.lies(lie),
+            Deed::Twin => lab.is_doubled(),
+            Deed::BackUp => lab.backs_up(),
             Deed::StripRecord => {
                 if let Some(value) = lab.instance().tags.get(&key).cloned() {
                     lab.user(&untag(&id, &key, &value));

@@ -15,7 +15,11 @@ use saved_template_core::{
 
 use crate::{
     ec2::{HOME, call},
-    enemy::rewind::Past,
+    enemy::{
+        laws::Watch,
+        rewind::Past,
+        twin::{HOLDERS, Realm},
+    },
     mishap::{Harm, Mishaps},
     pass::Pass,
     restart::Payment,
@@ -123,6 +127,10 @@ pub(crate) struct Lab {
     pub(crate) poisoned: bool,
     /// What the API server may go back to.
     pub(crate) past: Past,
+    pub(crate) watch: Watch,
+    /// Whose cluster it is.
+    pub(crate) holder: &'static str,
+    pub(crate) realm: Option<Box<Realm>>,
 }
 
 impl Lab {
@@ -170,6 +178,9 @@ impl Lab {
             others: None,
             poisoned: false,
             past: Past::default(),
+            watch: Watch::default(),
+            holder: HOLDERS[0],
+            realm: None,
         }
     }
 
@@ -194,7 +205,9 @@ impl Lab {
         if self.stirred || moved || self.echo <= self.now {
             self.echo = if self.echo <= self.now { i64::MAX } else { self.now + self.haze.lag() * 1000 };
             self.stirred = false;
-            for memory in self.processes.iter_mut().filter_map(|process| process.memory.as_mut()) {
+            let twins = self.realm.iter_mut().flat_map(|realm| &mut realm.processes);
+            for memory in self.processes.iter_mut().chain(twins).filter_map(|process| process.memory.as_mut())
+            {
                 (memory.look_at, memory.sweep_at) = (memory.look_at.min(self.now), self.now);
             }
         }
@@ -208,6 +221,7 @@ impl Lab {
         for at in 0..self.processes.len() {
             self.live(at);
         }
+        self.turn();
         if self.truth.held && !self.is_remembered() {
             (self.truth.held, self.truth.forgotten) = (false, true);
         }
@@ -217,15 +231,18 @@ impl Lab {
 
     /// Whether the record of a machine that is down is on it, in the status, or in the memory of a process.
     fn is_remembered(&self) -> bool {
-        let status = self.object.as_ref().and_then(|object| object.status.capture.as_ref());
-        let minds = self.processes.iter().filter_map(|process| process.memory.as_ref()).chain(&self.standby);
-        self.owes()
-            || status.is_some_and(|one| one.debt.is_some())
+        let realm = self.realm.as_deref();
+        let objects = self.object.iter().chain(realm.and_then(|realm| realm.object.as_ref()));
+        let mut status = objects.filter_map(|object| object.status.capture.as_ref());
+        let processes = self.processes.iter().chain(realm.into_iter().flat_map(|realm| &realm.processes));
+        let minds = processes.filter_map(|process| process.memory.as_ref()).chain(&self.standby);
+        self.owes_truly()
+            || status.any(|one| one.debt.is_some())
             || minds.into_iter().any(|one| !one.records.is_empty())
     }
 
     /// What one process does in this second. One that died is back some seconds later, knowing nothing.
-    fn live(&mut self, at: usize) {
+    pub(crate) fn live(&mut self, at: usize) {
         let process = &mut self.processes[at];
         if process.memory.is_none() && self.now >= process.born {
             process.memory = Some(Memory::default());
@@ -266,7 +283,8 @@ impl Lab {
                 memory.asleep.max(memory.sweep_at.min(api))
             }
         };
-        let processes = self.processes.iter().map(of).min().unwrap_or(i64::MAX);
+        let twins = self.realm.iter().flat_map(|realm| &realm.processes);
+        let processes = self.processes.iter().chain(twins).map(of).min().unwrap_or(i64::MAX);
         let standby =
             self.standby.as_ref().map_or(i64::MAX, |_| self.now + 15_000 - (self.now - START) % 15_000);
         let due = self.sim.next_due().map_or(i64::MAX, |due| (due + 999).div_euclid(1000) * 1000);
@@ -355,10 +373,13 @@ impl Lab {
             None | Some(Harm::DieAfter | Harm::Lose | Harm::Nap | Harm::Sleep) => {}
         }
         let (now, place) = (self.now, region.to_owned());
-        let (before, owed) = (self.instance().state, self.owes());
+        self.lawful(region, request);
+        let (before, owed) = (self.instance().state, self.owes_truly());
         let reply = self.effect(&request.action, |lab| call(&mut lab.sim, now, &place, request));
         self.truth.ours(&request.action, before, self.sim.place(ACCOUNT, HOME).unwrap(), &self.id);
-        let left = owed && !self.owes() && self.truth.held && self.is_down();
+        self.learn(request);
+        let left =
+            owed && request.action == "DeleteTags" && !self.owes_truly() && self.truth.held && self.is_down();
         assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.story());
         match harm {
             Some(Harm::DieAfter) => Err(Halt::Dead),

@@ -73,7 +73,7 @@ impl Lab {
             cluster: CLUSTER,
             namespace: NAMESPACE,
             name: NAME,
-            holder: "0a1b2c3d-0000",
+            holder: self.holder,
             heritage: Heritage::NONE,
             generation: object.generation,
             deleting: object.deleting,
@@ -292,6 +292,7 @@ impl Lab {
             self.mishaps.note("conflict");
             return Err(Halt::Lost);
         }
+        self.lawful_status(status);
         crate::oracle::transitions(&object.status, status);
         object.status = status.clone();
         self.writes += 1;

@@ -194,7 +194,7 @@ fn fails(story: &Story) -> bool {
 }
 
 /// The smallest story that still fails.
-fn shrunk(mut story: Story, fails: impl Fn(&Story) -> bool) -> Story {
+pub(crate) fn shrunk(mut story: Story, fails: impl Fn(&Story) -> bool) -> Story {
     loop {
         let mut smaller = Vec::new();
         for at in 0..story.deeds.len() {
@@ -211,12 +211,15 @@ fn shrunk(mut story: Story, fails: impl Fn(&Story) -> bool) -> Story {
             Story { twin: false, ..story.clone() },
             Story { standby: false, ..story.clone() },
             Story { lag: 0, ..story.clone() },
+            Story { jump: None, ..story.clone() },
             Story { regions: 0, ..story.clone() },
             Story { misfortune: None::<Misfortune>, ..story.clone() },
         ]);
         let size = |story: &Story| {
             let flags = usize::from(story.twin) + usize::from(story.standby);
-            let rest = usize::from(story.misfortune.is_some()) + usize::try_from(story.lag).unwrap();
+            let rest = usize::from(story.misfortune.is_some())
+                + usize::from(story.jump.is_some())
+                + usize::try_from(story.lag).unwrap();
             story.deeds.len() + story.mishaps.len() + flags + rest + story.regions
         };
         match smaller.into_iter().find(|less| size(less) < size(&story) && fails(less)) {
@@ -251,6 +254,9 @@ fn a_story_that_fails_is_told_with_nothing_but_what_makes_it_fail() {
 #[expect(clippy::disallowed_methods, reason = "`make replay` names a history")]
 fn replay() {
     let seed = std::env::var("SEED").unwrap().parse().unwrap();
+    if std::env::var("HUNT").is_ok() {
+        return crate::enemy::hunt::replay(seed);
+    }
     let story = Story::new(seed);
     println!("{story:#?}");
     if !fails(&story) {

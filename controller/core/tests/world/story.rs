@@ -86,6 +86,8 @@ pub(crate) struct Story {
     pub(crate) begin_seconds: i64,
     /// Where the API server goes back.
     pub(crate) jump: Option<Jump>,
+    /// There are enemies, and things for them to act on.
+    pub(crate) hunted: bool,
 }
 
 /// Every effect that a mishap can meet.
@@ -143,18 +145,18 @@ pub(crate) const LABELS: [&str; 50] = [
     "announce DeleteSnapshot",
 ];
 
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         draw(&mut self.0) % sides
     }
 
-    fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub(crate) fn between(&mut self, from: i64, to: i64) -> i64 {
         from + i64::try_from(self.roll(u64::try_from(to - from + 1).unwrap())).unwrap()
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.roll(u64::try_from(all.len()).unwrap())).unwrap()]
     }
 }
@@ -177,6 +179,7 @@ impl Story {
             stop_seconds: 30,
             begin_seconds: 4,
             jump: None,
+            hunted: false,
         }
     }
 
@@ -320,7 +323,12 @@ impl Story {
         if self.twin {
             lab.processes.push(Process::new());
         }
-        lab.seed_others();
+        lab.watch.on = self.hunted;
+        if self.hunted {
+            lab.seed_account();
+        } else {
+            lab.seed_others();
+        }
         lab.standby = self.standby.then(Default::default);
         if self.way == Way::StoppedAlready {
             lab.rest_before();
