@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Two limits, and every pause between tries.
-const SETTLES: i64 = 6000;
+pub(crate) const SETTLES: i64 = 6000;
 /// Nobody keeps us busy: at rest so many effects an hour at the most.
 const BUSY: usize = 130;
 
@@ -117,8 +117,14 @@ impl Story {
     }
 }
 
-/// One history, to its end.
+/// One history.
 pub(crate) fn hunt(story: &Story) -> Tally {
+    let (lab, start) = ended(story, SETTLES);
+    tally(story, &lab, start)
+}
+
+/// The world at its end: after so many seconds in which nobody does anything, and an hour more. And when it began.
+pub(crate) fn ended(story: &Story, settles: i64) -> (Lab, i64) {
     let mut lab = story.lab();
     let start = lab.now;
     for (second, deed) in &story.deeds {
@@ -127,12 +133,16 @@ pub(crate) fn hunt(story: &Story) -> Tally {
     }
     lab.run(400);
     lab.heal();
-    lab.run(SETTLES);
+    lab.run(settles);
     let effects = lab.effects.len();
     lab.run(3600);
     let busy = lab.effects.len() - effects;
     assert!(busy < BUSY, "{busy} effects in an hour of rest\n{}", lab.story());
     judge(&lab);
+    (lab, start)
+}
+
+fn tally(story: &Story, lab: &Lab, start: i64) -> Tally {
     let mut tally = Tally { histories: 1, seconds: (lab.now - start) / 1000, ..Tally::default() };
     lab.mishaps.notes.iter().for_each(|(what, times)| tally.count(what, *times));
     for player in PLAYERS {
@@ -148,11 +158,12 @@ fn judge(lab: &Lab) {
     let state = lab.instance().state;
     let wanted = match lab.truth.wish {
         Wish::Runs => state == InstanceState::Running || lab.truth.forgotten,
-        Wish::Rests => state == InstanceState::Stopped || lab.watch.deceived,
+        Wish::Rests => state == InstanceState::Stopped,
         Wish::Gone => true,
     };
     assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.story());
     let said = ["Ready", "Stalled", "Reconciling"].iter().any(|kind| lab.condition(kind).0 == "True");
+    lab.object.iter().for_each(|object| lab.lawful_status(&object.status));
     assert!(lab.object.is_none() || said, "nothing is said\n{}", lab.story());
 }
 

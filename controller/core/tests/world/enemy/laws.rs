@@ -14,11 +14,13 @@ use saved_template_core::debt::Record;
 
 use crate::{
     ec2::HOME,
-    lab::{CLUSTER, Lab, NAME},
+    lab::{CLUSTER, Lab, NAME, START},
 };
 
 /// From `d` to the machine that runs: a sweep, a pause between tries, a process that is away for a while.
 const SWEEP: i64 = 180;
+/// What was written into a status by hand is corrected within the period in which drift is looked for, in milliseconds.
+const HEALS: i64 = 900_000;
 /// A record is believed for so long beyond its `d`.
 const REMEMBERED: i64 = 72 * 3600;
 
@@ -35,8 +37,8 @@ pub(crate) struct Watch {
     machine: Option<String>,
     /// `d` of the record under which the machine was stopped.
     deadline: Option<i64>,
-    /// A forged record within the bounds was paid: nobody can tell it from ours.
-    pub(crate) deceived: bool,
+    /// When a status was written by hand.
+    pub(crate) lied: Option<i64>,
 }
 
 /// What cannot be known: a record within the bounds that hits the owner's stop. Every condition is one of the bounds.
@@ -51,6 +53,15 @@ pub(crate) fn is_perfect(record: &Record, launched: i64, stopped: i64, now: i64)
         t < s && s <= t + 3600 && m <= d - 60 && d <= t + 86_400 && (1..=128).contains(&record.volumes);
     let hits = launched <= t && t - 2 <= stopped && stopped <= s + 16 * 60;
     bounded && hits && now <= d + REMEMBERED
+}
+
+impl Watch {
+    /// Whether the image that a forgery of this number was put on is none of ours: as they were at the end.
+    pub(crate) fn is_of_somebody_else(&self, lab: &Lab) -> bool {
+        let log = lab.sim.log().iter().filter(|call| call.action == "CreateTags" && call.is_effective());
+        let forged = log.filter(|call| call.agent != crate::ec2::AGENT && call.at > START);
+        forged.flat_map(|call| &call.ids).all(|id| !self.made.contains_key(id))
+    }
 }
 
 fn values(request: &Request, part: &str) -> Vec<String> {
@@ -153,7 +164,7 @@ impl Lab {
         }
         let perfect = is_perfect(&record, launched, stopped, self.now.div_euclid(1000));
         assert!(perfect, "{id} is started under a record that is not ours: {record}\n{}", self.story());
-        self.watch.deceived |= id == self.id;
+        self.truth.deceived = id == self.id;
         self.mishaps.note("a forged record within the bounds was paid");
     }
 
@@ -177,7 +188,7 @@ impl Lab {
 
     /// What we say that somebody may launch.
     pub(crate) fn lawful_status(&self, status: &SavedTemplateStatus) {
-        if !self.watch.on {
+        if !self.watch.on || self.watch.lied.is_some_and(|at| self.now - at < HEALS) {
             return;
         }
         let rows = status.regions.iter().filter(|row| row.state == RegionState::Available);

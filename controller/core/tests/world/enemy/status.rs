@@ -125,6 +125,7 @@ impl Lab {
             }),
         }
         self.mishaps.note(lie.name());
+        self.watch.lied = Some(self.now);
         (self.poisoned, self.object) = (true, Some(object));
         self.keep_version();
         self.stir();
