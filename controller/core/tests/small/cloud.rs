@@ -65,17 +65,19 @@ pub(crate) enum Premise {
     Deregistered,
     SnapshotDeleted,
     WentBack,
+    Forged,
+    Deceived,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 25] = [const { AtomicU64::new(0) }; 25];
+pub(crate) static REACHED: [AtomicU64; 27] = [const { AtomicU64::new(0) }; 27];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 25] = [
+pub(crate) const PREMISES: [Premise; 27] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -101,6 +103,8 @@ pub(crate) const PREMISES: [Premise; 25] = [
     Premise::Deregistered,
     Premise::SnapshotDeleted,
     Premise::WentBack,
+    Premise::Forged,
+    Premise::Deceived,
 ];
 
 impl State {
@@ -251,13 +255,14 @@ impl State {
     pub(crate) fn start(&mut self, record: &Record) -> InstanceState {
         let previous = self.machine.state;
         if previous == InstanceState::Stopped {
+            let deceived = self.may_start(record);
             if self.truth.wants_rest {
                 let in_window = self.owner_stopped.is_some_and(|at| {
                     self.machine.launched <= record.planned.as_second()
                         && at >= record.planned.as_second() - 2
                         && at <= last_arrival(record).as_second()
                 });
-                if !(self.truth.unknowable || in_window) {
+                if !(self.truth.unknowable || in_window && self.is_ours(&record.to_string()) || deceived) {
                     self.breaks("started against its owner's will");
                 }
                 self.truth.wants_rest = false;
@@ -272,11 +277,15 @@ impl State {
 
     pub(crate) fn tag(&mut self, value: &str) {
         self.machine.tags.insert(debt_key(CLUSTER), value.to_owned());
+        if self.watched && !self.is_ours(value) {
+            self.wrote.push(value.to_owned());
+        }
     }
 
     pub(crate) fn untag(&mut self, value: &str) {
         if self.machine.tags.get(&debt_key(CLUSTER)).is_some_and(|there| there == value) {
-            if self.truth.held
+            if self.is_ours(value)
+                && self.truth.held
                 && matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped)
             {
                 self.breaks("the record of a machine that we hold down was taken off");
@@ -390,6 +399,7 @@ impl State {
             self.breaks("stopped without its record");
         }
         self.truth.held = true;
+        self.limit = self.watched.then(|| record.start_by.as_second());
         self.holder.clone_from(&record.capture);
         let Some(at) = self.captures.iter().position(|(capture, ..)| *capture == record.capture) else {
             return self.breaks("stopped without a plan");

@@ -65,12 +65,13 @@ impl State {
             (self.truth.held, self.truth.forgotten) = (false, true);
             reach(Premise::Forgotten);
         }
+        self.is_late();
         self.check(spec);
         (self.plans, self.print) = (Arc::default(), self.printed());
     }
 
     fn is_remembered(&self) -> bool {
-        self.machine.tags.contains_key(&debt_key(CLUSTER))
+        self.owes_truly()
             || self.minds.iter().any(|mind| !mind.records.is_empty())
             || self
                 .objects
@@ -415,6 +416,12 @@ impl State {
             times.extend(decided.into_iter().chain(read).map(|at| at + fence() + 1));
         }
         times.extend(self.shots.iter().filter_map(|shot| Some(shot.begun? + 1)));
+        times.extend(self.limits());
+        if self.watched {
+            let since = self.minds.iter().filter_map(|mind| Some(mind.sighting.as_ref()?.1 + 86_400));
+            times.extend(since.collect::<Vec<_>>());
+            times.retain(|time| time - self.now < 400_000);
+        }
         times.extend(self.claim.map(|(_, since)| since + DOUBT));
         let next = times.into_iter().filter(|time| *time > self.now).min();
         let unsettled = || self.objects.iter().any(|object| !is_settled(object));
@@ -480,7 +487,7 @@ impl State {
         if self.machine.state != wanted && !self.truth.forgotten {
             return Some("at the end the machine is not as its owner wants it");
         }
-        if self.machine.tags.contains_key(&debt_key(CLUSTER)) {
+        if self.owes_truly() {
             return Some("at the end a record is left");
         }
         if !self.objects.iter().all(is_settled) {

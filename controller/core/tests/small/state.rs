@@ -190,6 +190,8 @@ pub(crate) struct Budget {
     pub(crate) deletions: u8,
     /// Kubernetes goes back by one or two writes.
     pub(crate) rewinds: u8,
+    /// Somebody writes a record onto the machine.
+    pub(crate) forgeries: u8,
     /// Another tool takes the record off the machine.
     pub(crate) strips: u8,
 }
@@ -222,6 +224,10 @@ pub(crate) struct State {
     pub(crate) captures: Vec<(String, usize, u8)>,
     pub(crate) truth: Truth,
     pub(crate) owner_stopped: Option<i64>,
+    /// Somebody may forge: what we wrote is kept, and until when the machine is down at the longest.
+    pub(crate) watched: bool,
+    pub(crate) wrote: Vec<String>,
+    pub(crate) limit: Option<i64>,
     /// The capture under which we stopped it last.
     pub(crate) holder: String,
     pub(crate) budget: Budget,
@@ -290,7 +296,8 @@ impl State {
         if let Some((value, first, last)) = &mind.sighting {
             self.value(value, hasher);
             // Five seconds between the two are enough.
-            ((last - first).min(5), self.age(*last)).hash(hasher);
+            let counts = if self.watched { 86_400 } else { 5 };
+            ((last - first).min(counts), self.age(*last)).hash(hasher);
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
@@ -325,6 +332,8 @@ impl State {
         self.minds.iter().for_each(|mind| self.mind(mind, hasher));
         let claim = self.claim.map(|(object, at)| (object, self.age(at).min(31)));
         (claim, self.budget, &self.truth, self.owner_stopped.map(|at| self.age(at))).hash(hasher);
+        self.wrote.iter().for_each(|value| self.value(value, hasher));
+        self.limit.map(|limit| self.age(limit)).hash(hasher);
         self.words(&self.holder).hash(hasher);
         self.captures.iter().for_each(|(_, object, stops)| (object, stops).hash(hasher));
         hasher.finish()

@@ -67,6 +67,7 @@ const MISFORTUNES: [Misfortune; 6] = [
 
 /// Everything that a history is made of.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what is in a history, not modes")]
 pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) way: Way,

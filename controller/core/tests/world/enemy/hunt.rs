@@ -42,7 +42,24 @@ fn player(deed: Deed) -> Option<&'static str> {
         Deed::Twin => PLAYERS[2],
         Deed::ApiGoesBack(..) | Deed::ForgetStop => PLAYERS[3],
         Deed::BackUp => PLAYERS[4],
-        _ => return None,
+        Deed::NewRevision
+        | Deed::OlderRevision
+        | Deed::MoreRegions
+        | Deed::FewerRegions
+        | Deed::EditTags
+        | Deed::RemoveTags
+        | Deed::Suspend
+        | Deed::Resume
+        | Deed::Delete
+        | Deed::ForceDelete
+        | Deed::WipeStatus
+        | Deed::StripRecord
+        | Deed::StripAllTags
+        | Deed::UserStops
+        | Deed::UserStarts
+        | Deed::UserTerminates
+        | Deed::ApiGoes
+        | Deed::ApiReturns => return None,
     })
 }
 
@@ -71,7 +88,7 @@ fn act(dice: &mut Dice) -> Deed {
                 Lie::SourceIsAnother(_) => Lie::SourceIsAnother(which),
                 Lie::Serves(_) => Lie::Serves(which),
                 Lie::RowIsAnothers(_) => Lie::RowIsAnothers(which),
-                lie => lie,
+                lie @ (Lie::NoDebt | Lie::StopAsked | Lie::OtherVolumes) => lie,
             })
         }
         7 => Deed::Twin,

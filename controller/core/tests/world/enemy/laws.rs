@@ -121,7 +121,7 @@ impl Lab {
             );
         }
         let machines =
-            ids.iter().cloned().filter(|id| id.starts_with("i-")).chain(values(request, "InstanceId"));
+            ids.iter().filter(|id| id.starts_with("i-")).cloned().chain(values(request, "InstanceId"));
         for id in machines {
             match request.action.as_str() {
                 "StartInstances" => self.starts(&id),

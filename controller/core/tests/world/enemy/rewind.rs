@@ -155,7 +155,9 @@ fn every_jump(step: usize) -> usize {
             }
         }
     }
-    first.iter().for_each(|one| println!("{one:?}"));
+    for one in first {
+        println!("{one:?}");
+    }
     sum
 }
 

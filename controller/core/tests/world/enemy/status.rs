@@ -120,9 +120,10 @@ impl Lab {
             Lie::StopAsked => {
                 status.capture.iter_mut().for_each(|capture| capture.stop_requested_time = Some(Time(now)));
             }
-            Lie::OtherVolumes => status.capture.iter_mut().for_each(|capture| {
-                capture.expected_volumes = vec!["vol-0123456789abcdef0".parse().unwrap()]
-            }),
+            Lie::OtherVolumes => {
+                let volumes = vec!["vol-0123456789abcdef0".parse().unwrap()];
+                status.capture.iter_mut().for_each(|capture| capture.expected_volumes.clone_from(&volumes));
+            }
         }
         self.mishaps.note(lie.name());
         self.watch.lied = Some(self.now);

@@ -246,7 +246,9 @@ impl Lab {
                 let place = self.sim.place(ACCOUNT, ABROAD).unwrap();
                 let ids: Vec<String> = place.images.keys().chain(place.snapshots.keys()).cloned().collect();
                 let tags = self.claims(claim, Some(self.id.clone()), "copy", ABROAD);
-                ids.iter().for_each(|id| put(self, ABROAD, id, &tags));
+                for id in &ids {
+                    put(self, ABROAD, id, &tags);
+                }
             }
         }
     }
@@ -323,7 +325,12 @@ impl Lab {
             Claim::Running | Claim::RunningWithoutSource => (revision, running),
             Claim::Next => (revision + 1, text("1111111111111111")),
             Claim::Largest => (i32::MAX, text("1111111111111111")),
-            _ => (revision, text("1111111111111111")),
+            Claim::Wanted
+            | Claim::AdoptedFrom
+            | Claim::Failed
+            | Claim::Retained
+            | Claim::Holder
+            | Claim::OfNobody => (revision, text("1111111111111111")),
         };
         let mut tags = vec![
             (text(tag::CLUSTER), text(CLUSTER)),
