@@ -30,7 +30,9 @@ pub(crate) const SETTLES: i64 = 6000;
 /// Nobody keeps us busy: at rest so many effects an hour at the most.
 const BUSY: usize = 130;
 
+/// How many must have ended, and how often each thing must have been tried.
 const HUNTS: u64 = 20_000;
+const EACH: u64 = 20;
 
 /// Who acts.
 const PLAYERS: [&str; 5] = ["tag writer", "status writer", "namesake", "cluster that forgets", "backup tool"];
@@ -213,6 +215,17 @@ fn run(seeds: std::ops::Range<u64>, most: usize) -> (Tally, Vec<(u64, String)>) 
     (sum.into_inner().unwrap(), failed.into_inner().unwrap())
 }
 
+/// Everything that is tried.
+fn alphabet() -> Vec<&'static str> {
+    let notes = NOTES.map(|note| Forgery::Record(note, 0));
+    let claims = CLAIMS
+        .iter()
+        .flat_map(|claim| [Forgery::Image(*claim, 0), Forgery::Snapshot(*claim, 0), Forgery::Abroad(*claim)]);
+    let others = [Forgery::Receipt(1), Forgery::Rename(0, false), Forgery::Rename(0, true)];
+    let forged = notes.into_iter().chain(claims).chain(others).map(Forgery::name);
+    forged.chain(LIES.map(Lie::name)).chain(PLAYERS).collect()
+}
+
 fn table(tally: &Tally) {
     println!("\n{:48}{:>12}", "enemy", "times");
     tally.premises.iter().for_each(|(what, times)| println!("{what:48}{times:>12}"));
@@ -222,7 +235,7 @@ fn table(tally: &Tally) {
 #[test]
 fn whoever_writes_tags_or_statuses_or_is_a_namesake_starts_serves_copies_tags_and_deletes_nothing_through_us()
 {
-    let (tally, failed) = run(0..400, 1000);
+    let (tally, failed) = run(0..400, 5);
     table(&tally);
     assert!(failed.is_empty(), "make replay HUNT=1 SEED=…: {failed:#?}");
 }
@@ -241,8 +254,10 @@ fn hunts() {
     );
     assert!(failed.is_empty(), "make replay HUNT=1 SEED=…: {failed:#?}");
     assert!(tally.histories >= HUNTS);
-    let rare = tally.premises.iter().find(|(what, times)| !what.starts_with('=') && **times < 20);
-    assert_eq!(rare, None, "hardly ever tried");
+    let rare =
+        alphabet().into_iter().map(|what| (what, tally.premises.get(what).copied().unwrap_or_default()));
+    let rare: Vec<_> = rare.filter(|(_, times)| *times < EACH).collect();
+    assert!(rare.is_empty(), "hardly ever tried: {rare:?}");
 }
 
 /// The smallest of one that failed.
