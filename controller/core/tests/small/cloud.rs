@@ -377,10 +377,18 @@ impl State {
                 }
                 Outcome::Done
             }
-            Step::CopyImage { .. }
-            | Step::TagImages { .. }
-            | Step::UntagImages { .. }
-            | Step::SetDescription { .. } => panic!("not in a small world: {step:?}"),
+            Step::TagImages { resources, tags, .. } => {
+                for (at, shot) in self.shots.iter_mut().enumerate() {
+                    let ids = [image_id(at).to_string(), snapshot_id(at).to_string()];
+                    if ids.iter().any(|id| resources.contains(id)) {
+                        Arc::make_mut(&mut shot.tags).extend(tags.clone());
+                    }
+                }
+                Outcome::Done
+            }
+            Step::CopyImage { .. } | Step::UntagImages { .. } | Step::SetDescription { .. } => {
+                panic!("not in a small world: {step:?}")
+            }
         }
     }
 

@@ -322,6 +322,7 @@ impl State {
             (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
             (shot.deregistered, shot.deleted).hash(hasher);
             shot.begun.map(|at| self.age(at)).hash(hasher);
+            shot.tags.get(tag::FAILED).hash(hasher);
             let capture = shot.tags.get(tag::CAPTURE);
             capture.map(|capture| self.words(capture)).hash(hasher);
         }
