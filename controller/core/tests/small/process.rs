@@ -230,10 +230,10 @@ impl State {
                 if !current(self, &pass.read) {
                     return reach(Premise::Conflict);
                 }
+                self.keep(pass.object);
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Remove {
                     return self.goes(pass.object);
                 }
-                self.keep(pass.object);
                 let object = &mut self.objects[pass.object];
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Add {
                     (object.finalizer, pass.finalizer, pass.stage) = (true, true, 1);
@@ -305,7 +305,6 @@ impl State {
         if self.truth.held && owed {
             self.breaks("gone while a machine is owed");
         }
-        self.keep(at);
         self.objects[at].gone = true;
         self.objects[at].status = Status::new(SavedTemplateStatus::default());
         reach(Premise::Gone);
