@@ -314,6 +314,8 @@ impl State {
         self.keep(at);
         self.objects[at].deleting = true;
         if !self.objects[at].finalizer {
+            // Nobody can know of it any more.
+            self.truth.unkept |= self.truth.went_back;
             self.goes(at);
         }
     }
@@ -330,6 +332,7 @@ impl State {
     /// Kubernetes is what it was some writes ago, a version that was read then included; processes keep what they know.
     pub(crate) fn goes_back(&mut self, at: usize, writes: usize) {
         self.objects[at] = self.objects[at].past[writes - 1].clone();
+        self.truth.went_back = true;
         reach(Premise::WentBack);
     }
 
@@ -452,7 +455,9 @@ impl State {
             if is(&object, ConditionType::Stalled) {
                 reach(Premise::StalledSeen);
             }
-            let stays = !object.deleting || spec.deletion_policy == DeletionPolicy::Retain;
+            // A deletion that began is forgotten with the rest.
+            let wanted = !object.deleting && !self.truth.went_back;
+            let stays = wanted || spec.deletion_policy == DeletionPolicy::Retain;
             if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered) {
                 self.breaks("an image was deleted that is to stay");
             }
@@ -496,7 +501,7 @@ impl State {
         for object in self.objects.iter().filter(|object| object.gone && deletes) {
             let receipt = Owner { cluster: CLUSTER, namespace: "default", name: object.name }.receipt_key();
             let images = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
-            if images || self.machine.tags.contains_key(&receipt) {
+            if !self.truth.unkept && (images || self.machine.tags.contains_key(&receipt)) {
                 return Some("at the end something is left of an object that is gone");
             }
         }

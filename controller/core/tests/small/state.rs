@@ -208,6 +208,9 @@ pub(crate) struct Truth {
     pub(crate) stripped: bool,
     /// It is down, we did it, and no copy of its record is left anywhere.
     pub(crate) forgotten: bool,
+    /// Kubernetes went back; then an object was deleted whose finalizer it had forgotten.
+    pub(crate) went_back: bool,
+    pub(crate) unkept: bool,
     pub(crate) broken: Option<&'static str>,
 }
 
