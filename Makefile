@@ -39,13 +39,15 @@ SMALL := $(CORE) --test small -- --ignored --nocapture --exact
 
 # A larger cache of the C library's malloc: a quarter less time.
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
-model: ## Random double faults and exhaustive small worlds at length: about a quarter of an hour on two cores; a table is printed last
+model: ## Random double faults and exhaustive small worlds at length: about half an hour on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
 	@$(SMALL) small_worlds_at_length
 	@$(WORLD) walk::many_more_walks
+	@$(WORLD) enemy::rewind::every_jump_after_every_effect
+	@$(WORLD) enemy::hunt::hunts
 	@$(WORLD) model::histories
 
-replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234
+replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234; HUNT=1: one with enemies
 	@SEED=$(SEED) $(WORLD) soup::replay
 
 # On a stable compiler. With libFuzzer: fuzz/README.md.
@@ -69,7 +71,7 @@ demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends
 features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/features
 
-faults: test-tools binaries ## Runs every scenario S1-S74, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
+faults: test-tools binaries ## Runs every scenario S1-S87, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/faults
 
 conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md from what their objects said

@@ -64,17 +64,20 @@ pub(crate) enum Premise {
     Gone,
     Deregistered,
     SnapshotDeleted,
+    WentBack,
+    Forged,
+    Deceived,
 }
 
 /// How often each was reached in this process.
-pub(crate) static REACHED: [AtomicU64; 24] = [const { AtomicU64::new(0) }; 24];
+pub(crate) static REACHED: [AtomicU64; 27] = [const { AtomicU64::new(0) }; 27];
 
 pub(crate) fn reach(premise: Premise) {
     let at = PREMISES.iter().position(|one| *one == premise).unwrap();
     REACHED[at].fetch_add(1, Relaxed);
 }
 
-pub(crate) const PREMISES: [Premise; 24] = [
+pub(crate) const PREMISES: [Premise; 27] = [
     Premise::StoppedByUs,
     Premise::StartedByUs,
     Premise::ImageAsked,
@@ -99,6 +102,9 @@ pub(crate) const PREMISES: [Premise; 24] = [
     Premise::Gone,
     Premise::Deregistered,
     Premise::SnapshotDeleted,
+    Premise::WentBack,
+    Premise::Forged,
+    Premise::Deceived,
 ];
 
 impl State {
@@ -249,13 +255,14 @@ impl State {
     pub(crate) fn start(&mut self, record: &Record) -> InstanceState {
         let previous = self.machine.state;
         if previous == InstanceState::Stopped {
+            let deceived = self.may_start(record);
             if self.truth.wants_rest {
                 let in_window = self.owner_stopped.is_some_and(|at| {
                     self.machine.launched <= record.planned.as_second()
                         && at >= record.planned.as_second() - 2
                         && at <= last_arrival(record).as_second()
                 });
-                if !(self.truth.unknowable || in_window) {
+                if !(self.truth.unknowable || in_window && self.is_ours(&record.to_string()) || deceived) {
                     self.breaks("started against its owner's will");
                 }
                 self.truth.wants_rest = false;
@@ -270,10 +277,19 @@ impl State {
 
     pub(crate) fn tag(&mut self, value: &str) {
         self.machine.tags.insert(debt_key(CLUSTER), value.to_owned());
+        if self.watched && !self.is_ours(value) {
+            self.wrote.push(value.to_owned());
+        }
     }
 
     pub(crate) fn untag(&mut self, value: &str) {
         if self.machine.tags.get(&debt_key(CLUSTER)).is_some_and(|there| there == value) {
+            if self.is_ours(value)
+                && self.truth.held
+                && matches!(self.machine.state, InstanceState::Stopping | InstanceState::Stopped)
+            {
+                self.breaks("the record of a machine that we hold down was taken off");
+            }
             self.machine.tags.remove(&debt_key(CLUSTER));
         }
     }
@@ -364,10 +380,18 @@ impl State {
                 }
                 Outcome::Done
             }
-            Step::CopyImage { .. }
-            | Step::TagImages { .. }
-            | Step::UntagImages { .. }
-            | Step::SetDescription { .. } => panic!("not in a small world: {step:?}"),
+            Step::TagImages { resources, tags, .. } => {
+                for (at, shot) in self.shots.iter_mut().enumerate() {
+                    let ids = [image_id(at).to_string(), snapshot_id(at).to_string()];
+                    if ids.iter().any(|id| resources.contains(id)) {
+                        Arc::make_mut(&mut shot.tags).extend(tags.clone());
+                    }
+                }
+                Outcome::Done
+            }
+            Step::CopyImage { .. } | Step::UntagImages { .. } | Step::SetDescription { .. } => {
+                panic!("not in a small world: {step:?}")
+            }
         }
     }
 
@@ -386,6 +410,7 @@ impl State {
             self.breaks("stopped without its record");
         }
         self.truth.held = true;
+        self.limit = self.watched.then(|| record.start_by.as_second());
         self.holder.clone_from(&record.capture);
         let Some(at) = self.captures.iter().position(|(capture, ..)| *capture == record.capture) else {
             return self.breaks("stopped without a plan");

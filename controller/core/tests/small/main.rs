@@ -6,29 +6,31 @@
     reason = "a test says what it expects by failing"
 )]
 mod cloud;
+mod forger;
 mod process;
 mod state;
+mod worlds;
 
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
-    time::Instant,
+    sync::{Arc, Mutex},
 };
 
 use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key, spec::DeletionPolicy};
 use saved_template_core::world::InstanceState;
-use stateright::{Checker, Model, Property};
+use stateright::{Model, Property};
 
 use crate::{
-    cloud::{CLUSTER, ID, PREMISES, Premise, REACHED, reach},
+    cloud::{CLUSTER, ID, Premise, reach},
+    forger::{NOTES, Note},
     state::{Budget, Machine, Mind, Object, START, State, Status, Truth},
 };
 
 /// Nothing is broken, and when nothing goes wrong any more all comes to rest.
-const SOUND: &str = "sound";
+pub(crate) const SOUND: &str = "sound";
 /// A world that has more states than this is left there, and not called complete.
-const MOST: usize = 6_000_000;
+pub(crate) const MOST: usize = 6_000_000;
 /// Steps within which a world must have come to rest once nothing goes wrong any more.
 const RESTS: usize = 1000;
 
@@ -38,6 +40,8 @@ struct World {
     objects: usize,
     processes: usize,
     budget: Budget,
+    /// What may be forged.
+    notes: &'static [Note],
     /// From here nothing went wrong any more, and the world came to rest in so many steps.
     resting: Mutex<HashMap<u64, usize>>,
 }
@@ -58,12 +62,14 @@ enum Action {
     Wipe(usize),
     Delete(usize),
     Strip,
+    GoesBack(usize, usize),
+    Forge(Note),
     Tick,
 }
 
 impl World {
     fn new(objects: usize, processes: usize, budget: Budget) -> Self {
-        Self { spec: process::spec(), objects, processes, budget, resting: Mutex::default() }
+        Self { spec: process::spec(), objects, processes, budget, notes: &NOTES, resting: Mutex::default() }
     }
 
     /// One object, which is deleted with its images.
@@ -147,6 +153,17 @@ impl World {
                 state.truth.stripped = true;
                 state.budget.strips -= 1;
             }
+            Action::GoesBack(at, writes) => {
+                state.goes_back(at, writes);
+                state.budget.rewinds -= 1;
+                if state.budget.rewinds == 0 {
+                    state.objects.iter_mut().for_each(|object| object.past.clear());
+                }
+            }
+            Action::Forge(note) => {
+                state.forges(note);
+                state.budget.forgeries -= 1;
+            }
             Action::Tick => {
                 state.now = state.next(&self.spec).unwrap();
                 state.settle();
@@ -203,8 +220,14 @@ impl Model for World {
     fn init_states(&self) -> Vec<State> {
         let status = SavedTemplateStatus { observed_generation: Some(-1), ..SavedTemplateStatus::default() };
         let status = Status::new(status);
-        let object =
-            |name| Object { name, status: status.clone(), finalizer: false, deleting: false, gone: false };
+        let object = |name| Object {
+            name,
+            status: status.clone(),
+            finalizer: false,
+            deleting: false,
+            gone: false,
+            past: Vec::new(),
+        };
         let mut state = State {
             now: START,
             machine: Machine {
@@ -221,6 +244,9 @@ impl Model for World {
             captures: Vec::new(),
             truth: Truth::default(),
             owner_stopped: None,
+            watched: self.budget.forgeries > 0,
+            wrote: Vec::new(),
+            limit: None,
             holder: String::new(),
             budget: self.budget,
             plans: Arc::default(),
@@ -256,6 +282,15 @@ impl Model for World {
         if budget.stops < self.budget.stops && state.machine.state == InstanceState::Stopped {
             actions.push(Action::OwnerStarts);
         }
+        if budget.forgeries > 0 {
+            let can = self.notes.iter().copied().filter(|note| state.forged(*note).is_some());
+            actions.extend(can.map(Action::Forge));
+        }
+        if budget.rewinds > 0 {
+            for (at, object) in state.objects.iter().enumerate() {
+                actions.extend((1..=object.past.len()).map(|writes| Action::GoesBack(at, writes)));
+            }
+        }
         for (at, object) in state.objects.iter().enumerate().filter(|(_, object)| !object.gone) {
             if budget.wipes > 0 && object.status.value.capture.is_some() {
                 actions.push(Action::Wipe(at));
@@ -276,136 +311,4 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![Property::always(SOUND, |world, state: &State| world.fault(state).is_none())]
     }
-}
-
-/// What exploring a world came to.
-struct Explored {
-    states: usize,
-    depth: usize,
-    /// The most steps to rest from any state.
-    rests: usize,
-    complete: bool,
-    broken: Option<String>,
-}
-
-fn explore(world: World, most: usize) -> Explored {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = world.checker().threads(cores).target_state_count(most).spawn_bfs().join();
-    let world = checker.model();
-    let broken = checker.discovery(SOUND).map(|path| {
-        let last = path.last_state();
-        let (fault, second) = (world.fault(last), last.now - START);
-        format!("{fault:?} at second {second} after {:?}", path.into_actions())
-    });
-    let rests = world.resting.lock().unwrap().values().copied().max().unwrap_or_default();
-    let complete = broken.is_none() && checker.state_count() < most;
-    Explored { states: checker.unique_state_count(), depth: checker.max_depth(), rests, complete, broken }
-}
-
-fn table(worlds: Vec<(&str, World)>, most: usize) -> usize {
-    println!(
-        "\n{:62}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}",
-        "small world", "states", "depth", "rests in", "complete", "violations", "seconds"
-    );
-    let (mut sum, mut violations, mut left) = (0, Vec::new(), Vec::new());
-    for (name, world) in worlds {
-        let began = Instant::now();
-        let Explored { states, depth, rests, complete, broken } = explore(world, most);
-        let (count, seconds) = (usize::from(broken.is_some()), began.elapsed().as_secs());
-        println!("{name:62}{states:>10}{depth:>7}{rests:>10}{complete:>10}{count:>11}{seconds:>9}");
-        sum += states;
-        violations.extend(broken);
-        left.extend((!complete).then_some(name));
-    }
-    println!("{:62}{sum:>10}", "all");
-    println!("\n{:40}{:>12}", "premise", "times");
-    for (premise, times) in PREMISES.iter().zip(&REACHED) {
-        println!("{:40}{:>12}", format!("{premise:?}"), times.load(Relaxed));
-    }
-    assert!(violations.is_empty(), "{violations:#?}");
-    assert!(left.is_empty(), "not explored to their end: {left:?}");
-    sum
-}
-
-#[test]
-fn small_worlds_of_one_and_two_controllers_hold_every_invariant_in_every_order() {
-    let no = Budget::default();
-    table(
-        vec![
-            ("one controller, a death", World::new(1, 1, Budget { deaths: 1, ..no })),
-            ("one controller, a lost reply", World::new(1, 1, Budget { losses: 1, ..no })),
-            ("one controller, a lost status", World::new(1, 1, Budget { wipes: 1, ..no })),
-            ("one controller, a deletion", World::new(1, 1, Budget { deletions: 1, ..no })),
-            ("one controller, a stripped record", World::new(1, 1, Budget { strips: 1, ..no })),
-            (
-                "one controller, a death, a lost status, a stripped record",
-                World::new(1, 1, Budget { deaths: 1, wipes: 1, strips: 1, ..no }),
-            ),
-            ("one controller, a deletion with its images", World::clearing(1, no)),
-            ("one controller, the owner stops and starts", World::new(1, 1, Budget { stops: 1, ..no })),
-        ],
-        60_000,
-    );
-}
-
-#[test]
-#[ignore = "minutes: make model"]
-fn small_worlds_at_length() {
-    let no = Budget::default();
-    let states = table(
-        vec![
-            (
-                "one controller, two deaths, two lost replies",
-                World::new(1, 1, Budget { deaths: 2, losses: 2, ..no }),
-            ),
-            ("one controller, a nap, a lost reply", World::new(1, 1, Budget { naps: 1, losses: 1, ..no })),
-            (
-                "one controller, a death, the owner stops and starts",
-                World::new(1, 1, Budget { deaths: 1, stops: 1, ..no }),
-            ),
-            ("one controller, a nap, a lost status", World::new(1, 1, Budget { naps: 1, wipes: 1, ..no })),
-            ("one controller, a nap, a deletion", World::new(1, 1, Budget { naps: 1, deletions: 1, ..no })),
-            (
-                "one controller, a death, a lost status, a stripped record",
-                World::new(1, 1, Budget { deaths: 1, wipes: 1, strips: 1, ..no }),
-            ),
-            (
-                "one controller, a lost status, a deletion",
-                World::new(1, 1, Budget { wipes: 1, deletions: 1, ..no }),
-            ),
-            (
-                "one controller, a death, a lost reply, a deletion with images",
-                World::clearing(1, Budget { deaths: 1, losses: 1, ..no }),
-            ),
-            ("one controller, a nap, a deletion with images", World::clearing(1, Budget { naps: 1, ..no })),
-            (
-                "one controller, a lost status, a deletion with images",
-                World::clearing(1, Budget { wipes: 1, ..no }),
-            ),
-            ("two controllers, a deletion with images", World::clearing(2, no)),
-            ("two controllers", World::new(1, 2, no)),
-            ("two controllers, a death", World::new(1, 2, Budget { deaths: 1, ..no })),
-            ("two controllers, a lost reply", World::new(1, 2, Budget { losses: 1, ..no })),
-            ("two controllers, a nap", World::new(1, 2, Budget { naps: 1, ..no })),
-            ("two controllers, a nap, a lost reply", World::new(1, 2, Budget { naps: 1, losses: 1, ..no })),
-            (
-                "two controllers, a death, a lost reply",
-                World::new(1, 2, Budget { deaths: 1, losses: 1, ..no }),
-            ),
-            ("two controllers, a lost status", World::new(1, 2, Budget { wipes: 1, ..no })),
-            ("two controllers, a deletion", World::new(1, 2, Budget { deletions: 1, ..no })),
-            ("two controllers, a stripped record", World::new(1, 2, Budget { strips: 1, ..no })),
-            ("two controllers, the owner stops and starts", World::new(1, 2, Budget { stops: 1, ..no })),
-            ("two templates on one machine", World::new(2, 1, no)),
-            ("two templates, a death", World::new(2, 1, Budget { deaths: 1, ..no })),
-            ("two templates, a lost status", World::new(2, 1, Budget { wipes: 1, ..no })),
-            ("two templates, a deletion", World::new(2, 1, Budget { deletions: 1, ..no })),
-            ("two templates, the owner stops and starts", World::new(2, 1, Budget { stops: 1, ..no })),
-        ],
-        MOST,
-    );
-    assert!(states >= 1_000_000, "{states}");
-    let missed = PREMISES.iter().zip(&REACHED).filter(|(_, times)| times.load(Relaxed) == 0);
-    let missed: Vec<_> = missed.map(|(premise, _)| premise).collect();
-    assert!(missed.is_empty(), "never reached: {missed:?}");
 }

@@ -65,12 +65,13 @@ impl State {
             (self.truth.held, self.truth.forgotten) = (false, true);
             reach(Premise::Forgotten);
         }
+        self.is_late();
         self.check(spec);
         (self.plans, self.print) = (Arc::default(), self.printed());
     }
 
     fn is_remembered(&self) -> bool {
-        self.machine.tags.contains_key(&debt_key(CLUSTER))
+        self.owes_truly()
             || self.minds.iter().any(|mind| !mind.records.is_empty())
             || self
                 .objects
@@ -232,6 +233,7 @@ impl State {
                 if !current(self, &pass.read) {
                     return reach(Premise::Conflict);
                 }
+                self.keep(pass.object);
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Remove {
                     return self.goes(pass.object);
                 }
@@ -266,6 +268,7 @@ impl State {
             }
             _ => {
                 if current(self, &pass.decided) {
+                    self.keep(pass.object);
                     self.objects[pass.object].status = pass.settled.clone().unwrap();
                 } else {
                     reach(Premise::Conflict);
@@ -312,10 +315,29 @@ impl State {
     }
 
     pub(crate) fn delete(&mut self, at: usize) {
+        self.keep(at);
         self.objects[at].deleting = true;
         if !self.objects[at].finalizer {
+            // Nobody can know of it any more.
+            self.truth.unkept |= self.truth.went_back;
             self.goes(at);
         }
+    }
+
+    /// Before a write: what Kubernetes may go back to.
+    fn keep(&mut self, at: usize) {
+        if self.budget.rewinds > 0 {
+            let object = Object { past: Vec::new(), ..self.objects[at].clone() };
+            self.objects[at].past.insert(0, object);
+            self.objects[at].past.truncate(2);
+        }
+    }
+
+    /// Kubernetes is what it was some writes ago, a version that was read then included; processes keep what they know.
+    pub(crate) fn goes_back(&mut self, at: usize, writes: usize) {
+        self.objects[at] = self.objects[at].past[writes - 1].clone();
+        self.truth.went_back = true;
+        reach(Premise::WentBack);
     }
 
     pub(crate) fn wipe(&mut self, at: usize) {
@@ -400,6 +422,12 @@ impl State {
             times.extend(decided.into_iter().chain(read).map(|at| at + fence() + 1));
         }
         times.extend(self.shots.iter().filter_map(|shot| Some(shot.begun? + 1)));
+        times.extend(self.limits());
+        if self.watched {
+            let since = self.minds.iter().filter_map(|mind| Some(mind.sighting.as_ref()?.1 + 86_400));
+            times.extend(since.collect::<Vec<_>>());
+            times.retain(|time| time - self.now < 400_000);
+        }
         times.extend(self.claim.map(|(_, since)| since + DOUBT));
         let next = times.into_iter().filter(|time| *time > self.now).min();
         let unsettled = || self.objects.iter().any(|object| !is_settled(object));
@@ -431,7 +459,9 @@ impl State {
             if is(&object, ConditionType::Stalled) {
                 reach(Premise::StalledSeen);
             }
-            let stays = !object.deleting || spec.deletion_policy == DeletionPolicy::Retain;
+            // A deletion that began is forgotten with the rest.
+            let wanted = !object.deleting && !self.truth.went_back;
+            let stays = wanted || spec.deletion_policy == DeletionPolicy::Retain;
             if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered) {
                 self.breaks("an image was deleted that is to stay");
             }
@@ -465,7 +495,7 @@ impl State {
         if self.machine.state != wanted && !self.truth.forgotten {
             return Some("at the end the machine is not as its owner wants it");
         }
-        if self.machine.tags.contains_key(&debt_key(CLUSTER)) {
+        if self.owes_truly() {
             return Some("at the end a record is left");
         }
         if !self.objects.iter().all(is_settled) {
@@ -475,7 +505,7 @@ impl State {
         for object in self.objects.iter().filter(|object| object.gone && deletes) {
             let receipt = Owner { cluster: CLUSTER, namespace: "default", name: object.name }.receipt_key();
             let images = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
-            if images || self.machine.tags.contains_key(&receipt) {
+            if !self.truth.unkept && (images || self.machine.tags.contains_key(&receipt)) {
                 return Some("at the end something is left of an object that is gone");
             }
         }

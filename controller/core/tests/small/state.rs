@@ -74,6 +74,8 @@ pub(crate) struct Object {
     pub(crate) finalizer: bool,
     pub(crate) deleting: bool,
     pub(crate) gone: bool,
+    /// What Kubernetes may go back to, the newest first.
+    pub(crate) past: Vec<Self>,
 }
 
 /// The machine as EC2 has it.
@@ -188,6 +190,10 @@ pub(crate) struct Budget {
     /// A status that is lost, as by an etcd restored from a backup.
     pub(crate) wipes: u8,
     pub(crate) deletions: u8,
+    /// Kubernetes goes back by one or two writes.
+    pub(crate) rewinds: u8,
+    /// Somebody writes a record onto the machine.
+    pub(crate) forgeries: u8,
     /// Another tool takes the record off the machine.
     pub(crate) strips: u8,
 }
@@ -204,6 +210,9 @@ pub(crate) struct Truth {
     pub(crate) stripped: bool,
     /// It is down, we did it, and no copy of its record is left anywhere.
     pub(crate) forgotten: bool,
+    /// Kubernetes went back; then an object was deleted whose finalizer it had forgotten.
+    pub(crate) went_back: bool,
+    pub(crate) unkept: bool,
     pub(crate) broken: Option<&'static str>,
 }
 
@@ -220,6 +229,10 @@ pub(crate) struct State {
     pub(crate) captures: Vec<(String, usize, u8)>,
     pub(crate) truth: Truth,
     pub(crate) owner_stopped: Option<i64>,
+    /// Somebody may forge: what we wrote is kept, and until when the machine is down at the longest.
+    pub(crate) watched: bool,
+    pub(crate) wrote: Vec<String>,
+    pub(crate) limit: Option<i64>,
     /// The capture under which we stopped it last.
     pub(crate) holder: String,
     pub(crate) budget: Budget,
@@ -288,7 +301,8 @@ impl State {
         if let Some((value, first, last)) = &mind.sighting {
             self.value(value, hasher);
             // Five seconds between the two are enough.
-            ((last - first).min(5), self.age(*last)).hash(hasher);
+            let counts = if self.watched { 86_400 } else { 5 };
+            ((last - first).min(counts), self.age(*last)).hash(hasher);
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
@@ -314,16 +328,19 @@ impl State {
             (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
             (shot.deregistered, shot.deleted).hash(hasher);
             shot.begun.map(|at| self.age(at)).hash(hasher);
+            shot.tags.get(tag::FAILED).hash(hasher);
             let capture = shot.tags.get(tag::CAPTURE);
             capture.map(|capture| self.words(capture)).hash(hasher);
         }
-        for object in &self.objects {
+        for object in self.objects.iter().flat_map(|object| std::iter::once(object).chain(&object.past)) {
             (object.finalizer, object.deleting, object.gone).hash(hasher);
             self.status(&object.status, hasher);
         }
         self.minds.iter().for_each(|mind| self.mind(mind, hasher));
         let claim = self.claim.map(|(object, at)| (object, self.age(at).min(31)));
         (claim, self.budget, &self.truth, self.owner_stopped.map(|at| self.age(at))).hash(hasher);
+        self.wrote.iter().for_each(|value| self.value(value, hasher));
+        self.limit.map(|limit| self.age(limit)).hash(hasher);
         self.words(&self.holder).hash(hasher);
         self.captures.iter().for_each(|(_, object, stops)| (object, stops).hash(hasher));
         hasher.finish()

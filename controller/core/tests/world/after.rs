@@ -153,6 +153,7 @@ fn images_that_were_adopted_are_deleted_with_their_object_where_the_policy_says_
         generation: 1,
         deleting: false,
         finalizer: false,
+        version: 0,
     };
     lab.object = Some(object);
     ready(&mut lab);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ec2::{HOME, on_instance, untag},
+    enemy::{rewind::Manner, status::Lie, tags::Forgery},
     lab::{CLUSTER, Lab, Object},
     story::Story,
     truth::Wish,
@@ -34,6 +35,14 @@ pub(crate) enum Deed {
     UserTerminates,
     ApiGoes,
     ApiReturns,
+    /// By so many writes.
+    ApiGoesBack(u8, Manner),
+    ForgetStop,
+    /// What enemies do.
+    Forge(Forgery),
+    Lie(Lie),
+    Twin,
+    BackUp,
 }
 
 impl Story {
@@ -46,6 +55,12 @@ impl Story {
             Deed::UserTerminates => _ = lab.users(&on_instance("TerminateInstances", &id)),
             Deed::ApiGoes => lab.api_is_up = false,
             Deed::ApiReturns => lab.api_is_up = true,
+            Deed::ApiGoesBack(writes, manner) => lab.goes_back(writes.into(), manner),
+            Deed::ForgetStop => lab.forgets_the_stop(),
+            Deed::Forge(forgery) => lab.forges(forgery),
+            Deed::Lie(lie) => lab.lies(lie),
+            Deed::Twin => lab.is_doubled(),
+            Deed::BackUp => lab.backs_up(),
             Deed::StripRecord => {
                 if let Some(value) = lab.instance().tags.get(&key).cloned() {
                     lab.user(&untag(&id, &key, &value));

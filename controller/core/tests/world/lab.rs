@@ -4,7 +4,7 @@
 //! restart is sweep, judge, send. `Describe` is read from the simulator's store; writes are calls to the simulator.
 use std::collections::{BTreeMap, BTreeSet};
 
-use ec2sim::{ACCOUNT, Config, InstanceSeed, Request, Sim, VolumeSeed};
+use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
 use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
 use saved_template_core::{
@@ -15,6 +15,11 @@ use saved_template_core::{
 
 use crate::{
     ec2::{HOME, call},
+    enemy::{
+        laws::Watch,
+        rewind::Past,
+        twin::{HOLDERS, Realm},
+    },
     mishap::{Harm, Mishaps},
     pass::Pass,
     restart::Payment,
@@ -86,6 +91,8 @@ pub(crate) struct Object {
     pub(crate) generation: i64,
     pub(crate) deleting: bool,
     pub(crate) finalizer: bool,
+    /// What a compare-and-swap compares.
+    pub(crate) version: u64,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "what is switched on in a history, not modes")]
@@ -120,6 +127,12 @@ pub(crate) struct Lab {
     pub(crate) others: Option<ec2sim::Place>,
     /// Whether the status was written by hand: what it says of images is not held against EC2's store.
     pub(crate) poisoned: bool,
+    /// What the API server may go back to.
+    pub(crate) past: Past,
+    pub(crate) watch: Watch,
+    /// Whose cluster it is.
+    pub(crate) holder: &'static str,
+    pub(crate) realm: Option<Box<Realm>>,
 }
 
 impl Lab {
@@ -143,7 +156,7 @@ impl Lab {
         let id = sim.seed(START - 86_400_000, seed);
         let spec = serde_json::from_str(spec).unwrap();
         let status = SavedTemplateStatus { observed_generation: Some(-1), ..SavedTemplateStatus::default() };
-        let object = Object { spec, status, generation: 1, deleting: false, finalizer: false };
+        let object = Object { spec, status, generation: 1, deleting: false, finalizer: false, version: 0 };
         Self {
             sim,
             now: START,
@@ -166,6 +179,10 @@ impl Lab {
             echo: i64::MAX,
             others: None,
             poisoned: false,
+            past: Past::default(),
+            watch: Watch::default(),
+            holder: HOLDERS[0],
+            realm: None,
         }
     }
 
@@ -190,7 +207,9 @@ impl Lab {
         if self.stirred || moved || self.echo <= self.now {
             self.echo = if self.echo <= self.now { i64::MAX } else { self.now + self.haze.lag() * 1000 };
             self.stirred = false;
-            for memory in self.processes.iter_mut().filter_map(|process| process.memory.as_mut()) {
+            let twins = self.realm.iter_mut().flat_map(|realm| &mut realm.processes);
+            for memory in self.processes.iter_mut().chain(twins).filter_map(|process| process.memory.as_mut())
+            {
                 (memory.look_at, memory.sweep_at) = (memory.look_at.min(self.now), self.now);
             }
         }
@@ -204,23 +223,28 @@ impl Lab {
         for at in 0..self.processes.len() {
             self.live(at);
         }
+        self.turn();
         if self.truth.held && !self.is_remembered() {
             (self.truth.held, self.truth.forgotten) = (false, true);
         }
+        self.keep_version();
         self.check();
     }
 
     /// Whether the record of a machine that is down is on it, in the status, or in the memory of a process.
     fn is_remembered(&self) -> bool {
-        let status = self.object.as_ref().and_then(|object| object.status.capture.as_ref());
-        let minds = self.processes.iter().filter_map(|process| process.memory.as_ref()).chain(&self.standby);
-        self.owes()
-            || status.is_some_and(|one| one.debt.is_some())
+        let realm = self.realm.as_deref();
+        let objects = self.object.iter().chain(realm.and_then(|realm| realm.object.as_ref()));
+        let mut status = objects.filter_map(|object| object.status.capture.as_ref());
+        let processes = self.processes.iter().chain(realm.into_iter().flat_map(|realm| &realm.processes));
+        let minds = processes.filter_map(|process| process.memory.as_ref()).chain(&self.standby);
+        self.owes_truly()
+            || status.any(|one| one.debt.is_some())
             || minds.into_iter().any(|one| !one.records.is_empty())
     }
 
     /// What one process does in this second. One that died is back some seconds later, knowing nothing.
-    fn live(&mut self, at: usize) {
+    pub(crate) fn live(&mut self, at: usize) {
         let process = &mut self.processes[at];
         if process.memory.is_none() && self.now >= process.born {
             process.memory = Some(Memory::default());
@@ -261,7 +285,8 @@ impl Lab {
                 memory.asleep.max(memory.sweep_at.min(api))
             }
         };
-        let processes = self.processes.iter().map(of).min().unwrap_or(i64::MAX);
+        let twins = self.realm.iter().flat_map(|realm| &realm.processes);
+        let processes = self.processes.iter().chain(twins).map(of).min().unwrap_or(i64::MAX);
         let standby =
             self.standby.as_ref().map_or(i64::MAX, |_| self.now + 15_000 - (self.now - START) % 15_000);
         let due = self.sim.next_due().map_or(i64::MAX, |due| (due + 999).div_euclid(1000) * 1000);
@@ -309,7 +334,8 @@ impl Lab {
         }
         let done = act(self);
         self.stir();
-        if here.is_some() { Err(Halt::Dead) } else { Ok(done) }
+        let killed = self.may_jump(number);
+        if here.is_some() || killed { Err(Halt::Dead) } else { Ok(done) }
     }
 
     /// A write to Kubernetes, and what goes wrong with it.
@@ -349,14 +375,23 @@ impl Lab {
             None | Some(Harm::DieAfter | Harm::Lose | Harm::Nap | Harm::Sleep) => {}
         }
         let (now, place) = (self.now, region.to_owned());
-        let before = self.instance().state;
+        self.lawful(region, request);
+        let (before, owed) = (self.instance().state, self.owes_truly());
         let reply = self.effect(&request.action, |lab| call(&mut lab.sim, now, &place, request));
         self.truth.ours(&request.action, before, self.sim.place(ACCOUNT, HOME).unwrap(), &self.id);
+        self.learn(request);
+        let left =
+            owed && request.action == "DeleteTags" && !self.owes_truly() && self.truth.held && self.is_down();
+        assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.story());
         match harm {
             Some(Harm::DieAfter) => Err(Halt::Dead),
             Some(Harm::Lose) => Ok(Err(Refusal::new("call", "", "connection closed"))),
             _ => reply,
         }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.instance().state, InstanceState::Stopping | InstanceState::Stopped)
     }
 
     pub(crate) fn instance(&self) -> &ec2sim::Instance {

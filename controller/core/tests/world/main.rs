@@ -11,6 +11,7 @@ mod after;
 mod chronicle;
 mod deed;
 mod ec2;
+mod enemy;
 mod failed;
 mod hostile;
 mod lab;

@@ -72,7 +72,7 @@ impl Lab {
             cluster: CLUSTER,
             namespace: NAMESPACE,
             name: NAME,
-            holder: "0a1b2c3d-0000",
+            holder: self.holder,
             heritage: Heritage::NONE,
             generation: object.generation,
             deleting: object.deleting,
@@ -248,7 +248,7 @@ impl Lab {
     }
 
     fn finalizer(&mut self, pass: &mut Pass) -> Result<bool, Halt> {
-        let current = self.object.as_ref() == Some(&pass.object);
+        let current = self.is_current(&pass.object);
         match pass.decision.finalizer {
             Finalizer::Keep => {
                 let goes = pass.object.deleting && !pass.object.finalizer;
@@ -258,7 +258,11 @@ impl Lab {
                 Ok(!goes)
             }
             Finalizer::Add if current => {
-                self.write("finalizer", "finalizer", |lab| lab.object.as_mut().unwrap().finalizer = true)?;
+                let version = &mut pass.object.version;
+                self.write("finalizer", "finalizer", |lab| {
+                    lab.object.as_mut().unwrap().finalizer = true;
+                    *version = lab.keep_version();
+                })?;
                 pass.object.finalizer = true;
                 Ok(true)
             }
@@ -295,17 +299,20 @@ impl Lab {
         if object.status == *status {
             return Ok(());
         }
-        if self.object.as_ref() != Some(object) {
+        if !self.is_current(object) {
             self.mishaps.note("conflict");
             return Err(Halt::Lost);
         }
+        self.lawful_status(status);
         crate::oracle::transitions(&object.status, status);
         object.status = status.clone();
         self.writes += 1;
         if !self.jumps {
             self.statuses.push(status.clone());
         }
-        let new = object.clone();
-        self.write(label, "status", |lab| lab.object = Some(new))
+        self.write(label, "status", |lab| {
+            lab.object.as_mut().unwrap().status = status.clone();
+            object.version = lab.keep_version();
+        })
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     deed::Deed,
     ec2::HOME,
+    enemy::rewind::Jump,
     lab::{Lab, Process},
     mishap::{HARMS, Mishap},
     sight::{Haze, draw},
@@ -66,6 +67,7 @@ const MISFORTUNES: [Misfortune; 6] = [
 
 /// Everything that a history is made of.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what is in a history, not modes")]
 pub(crate) struct Story {
     pub(crate) seed: u64,
     pub(crate) way: Way,
@@ -83,6 +85,10 @@ pub(crate) struct Story {
     pub(crate) stop_seconds: i64,
     /// Until a snapshot of a new image begins.
     pub(crate) begin_seconds: i64,
+    /// Where the API server goes back.
+    pub(crate) jump: Option<Jump>,
+    /// There are enemies, and things for them to act on.
+    pub(crate) hunted: bool,
 }
 
 /// Every effect that a mishap can meet.
@@ -140,18 +146,18 @@ pub(crate) const LABELS: [&str; 50] = [
     "announce DeleteSnapshot",
 ];
 
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         draw(&mut self.0) % sides
     }
 
-    fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub(crate) fn between(&mut self, from: i64, to: i64) -> i64 {
         from + i64::try_from(self.roll(u64::try_from(to - from + 1).unwrap())).unwrap()
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.roll(u64::try_from(all.len()).unwrap())).unwrap()]
     }
 }
@@ -173,6 +179,8 @@ impl Story {
             back_after: 5,
             stop_seconds: 30,
             begin_seconds: 4,
+            jump: None,
+            hunted: false,
         }
     }
 
@@ -309,12 +317,19 @@ impl Story {
         let mut lab = Lab::new(&self.spec(self.regions, false).to_string());
         (lab.jumps, lab.haze, lab.back_after) = (true, Haze::new(self.lag, self.seed), Some(self.back_after));
         lab.mishaps.planned.clone_from(&self.mishaps);
+        let goes_back = |(_, deed): &(i64, Deed)| matches!(deed, Deed::ApiGoesBack(..));
+        (lab.past.jump, lab.past.kept) = (self.jump, self.jump.is_some() || self.deeds.iter().any(goes_back));
         lab.sim.config_mut().stop = self.stop_seconds * 1000;
         lab.sim.config_mut().snapshot_lag = self.begin_seconds * 1000;
         if self.twin {
             lab.processes.push(Process::new());
         }
-        lab.seed_others();
+        lab.watch.on = self.hunted;
+        if self.hunted {
+            lab.seed_account();
+        } else {
+            lab.seed_others();
+        }
         lab.standby = self.standby.then(Default::default);
         if self.way == Way::StoppedAlready {
             lab.rest_before();
