@@ -11,6 +11,7 @@ mod crash;
 mod debts;
 mod deletion;
 mod examples;
+mod guard;
 mod hostile;
 mod iam;
 mod outage;
