@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod authority;
 mod crash;
 mod debts;
 mod deletion;
