@@ -33,6 +33,7 @@ impl Request {
 /// savedtemplate.dev/allow=true, and change images of this cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(name = "iam-policy")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct IamPolicy {
     /// Name that owns the images, as the controller is given it.
     #[arg(long, env = "SAVEDTEMPLATE_CLUSTER_NAME", value_parser = cluster_name)]
@@ -64,11 +65,11 @@ pub struct IamPolicy {
     pub guard: bool,
 
     /// ARN of a role that the guard exempts: the controller's. May be repeated and have wildcards.
-    #[arg(long = "role-arn", id = "roles", value_name = "ARN", requires = "guard", value_parser = role_arn)]
+    #[arg(long = "role-arn", id = "roles", value_name = "ARN", conflicts_with_all = ["account", "copy_source_by_tag", "unrestricted"], value_parser = role_arn)]
     pub roles: Vec<String>,
 
     /// Guard the tag Name of machines too: who renames one chooses what `instanceName` saves.
-    #[arg(long, requires = "guard")]
+    #[arg(long, conflicts_with_all = ["account", "copy_source_by_tag", "unrestricted"])]
     pub guard_names: bool,
 }
 
@@ -274,8 +275,9 @@ mod tests {
         for (line, kind) in [
             ("", MissingRequiredArgument),
             ("--guard", MissingRequiredArgument),
-            (&format!("--account 123456789012 --role-arn {ROLE}"), MissingRequiredArgument),
-            ("--account 123456789012 --guard-names", MissingRequiredArgument),
+            (&format!("--account 123456789012 --role-arn {ROLE}"), ArgumentConflict),
+            (&format!("--role-arn {ROLE}"), MissingRequiredArgument),
+            ("--account 123456789012 --guard-names", ArgumentConflict),
             ("--unrestricted --account 123456789012", ArgumentConflict),
             (&format!("--guard --role-arn {ROLE} --regions us-west-2"), ArgumentConflict),
             ("--account 12345678901", ValueValidation),

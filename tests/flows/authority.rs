@@ -174,13 +174,13 @@ async fn the_garbage_collector_and_the_end_of_a_namespace_delete_templates_under
     cluster.apply(owner).await.unwrap();
     let uid = cluster.kubectl(&["-n", "collected", "get", "cm", "owner", "-o", "jsonpath={.metadata.uid}"]);
     let uid = String::from_utf8(uid.await.unwrap().stdout).unwrap();
-    let owned = template("owned", "owned").replace(
+    let manifest = template("owned", "owned").replace(
         "{name: owned}",
         &format!(
             "{{name: owned, ownerReferences: [{{apiVersion: v1, kind: ConfigMap, name: owner, uid: {uid}}}]}}"
         ),
     );
-    lab.apply(&owned).await.unwrap();
+    lab.apply(&manifest).await.unwrap();
     lab.ready("owned").await.unwrap();
     let args = ["-n", "collected", "delete", "configmap", "owner"];
     assert!(cluster.kubectl(&args).await.unwrap().status.success());
