@@ -10,6 +10,8 @@ REQUIREMENTS := $(wildcard tests/ec2sim/judge/requirements.txt)
 CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,.tools/control-plane/control-plane)
 HELM := .tools/helm-$(HELM_VERSION)
 DENY := .tools/cargo-deny-$(DENY_VERSION)
+VULNCHECK_VERSION := v1.9.0
+PIP_AUDIT_VERSION := 2.10.1
 VENV := $(if $(REQUIREMENTS),.tools/venv/ready)
 
 VERSION := k8s.io/component-base/version
@@ -18,7 +20,7 @@ LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help binaries build test model replay mutants fuzz check demo features faults conditions bless tools test-tools clean-tools
+.PHONY: help binaries build test model replay mutants fuzz check demo features faults conditions advisories bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,9 +61,27 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	.tools/bin/cargo-deny check bans licenses sources
-	.tools/bin/helm lint --strict --set clusterName=check charts/savedtemplate
-	.tools/bin/helm template savedtemplate --set clusterName=check,regions={eu-west-1} charts/savedtemplate >/dev/null
+	.tools/bin/helm lint --strict --set clusterName=check,image.repository=check charts/savedtemplate
+	.tools/bin/helm template savedtemplate --set clusterName=check,image.repository=check,regions={eu-west-1} \
+		charts/savedtemplate >/dev/null
 	@for patch in tests/mutants/*.patch tests/mutants/slow/*.patch; do git apply --check $$patch || exit 1; done
+
+# Beside `check`: what is known of a version today would fail what has not changed.
+advisories: $(DENY) ## Known holes in what every lock file names (Rust, Go, Python): needs the network
+	@$(NEED_GO)
+	@failed=; \
+	for lock in Cargo.lock fuzz/Cargo.lock; do \
+		echo "$$lock"; .tools/bin/cargo-deny --manifest-path $$(dirname $$lock)/Cargo.toml --config deny.toml check advisories \
+			|| failed="$$failed $$lock"; \
+	done; \
+	echo "$(CLUSTER)/go.sum"; \
+	(cd $(CLUSTER) && go run golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION) ./...) || failed="$$failed $(CLUSTER)/go.sum"; \
+	python3 -m venv .tools/audit && .tools/audit/bin/python -m pip install --quiet --disable-pip-version-check \
+		pip-audit==$(PIP_AUDIT_VERSION) || failed="$$failed pip-audit"; \
+	for list in $(REQUIREMENTS); do \
+		echo "$$list"; .tools/audit/bin/pip-audit --strict --requirement $$list || failed="$$failed $$list"; \
+	done; \
+	[ -z "$$failed" ] || { echo "not without holes, or not asked:$$failed" >&2; exit 1; }
 
 # There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
 demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself, TOUR=1 goes on after the first save

@@ -2,7 +2,6 @@
 use std::io::Write;
 
 use saved_template_controller::{args::Request, logging, run};
-use saved_template_ec2::iam;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -11,9 +10,6 @@ async fn main() -> anyhow::Result<()> {
             logging::start(&args)?;
             run::run(*args).await
         }
-        Request::IamPolicy(asked) => {
-            let policy = iam::policy(&asked.cluster_name, asked.strict);
-            Ok(writeln!(std::io::stdout(), "{policy:#}")?)
-        }
+        Request::IamPolicy(asked) => Ok(writeln!(std::io::stdout(), "{:#}", asked.document())?),
     }
 }

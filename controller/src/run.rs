@@ -15,7 +15,7 @@ use kube::{
     },
 };
 use saved_template_api::SavedTemplate;
-use saved_template_core::{cloud::Cloud, decide::Heritage};
+use saved_template_core::{cloud::Cloud, decide::Heritage, refusal::Refusal};
 use saved_template_ec2::{Fleet, Use};
 use tokio::{
     net::TcpListener,
@@ -49,6 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         move |operation, outcome| metrics.called(operation, outcome)
     };
     let fleet = Fleet::connect(Arc::new(observer)).await;
+    tokio::spawn(tell_identity(fleet.identity()));
     let configured = fleet.region();
     let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
     let regions = Regions::new(Box::new(connect), &args, metrics.clone(), leading.clone(), stop.clone());
@@ -89,6 +90,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     regions.finish().await;
     server.await??;
     Ok(())
+}
+
+/// A misspelt annotation leaves the controller somebody else's role, or none: its log begins with who it is.
+async fn tell_identity(asked: impl Future<Output = Result<String, Refusal>>) {
+    match asked.await {
+        Ok(arn) => tracing::info!(%arn, "AWS knows the controller by this ARN"),
+        Err(error) => tracing::warn!(%error, "who the controller is to AWS could not be asked"),
+    }
 }
 
 /// Reconciles whenever this replica leads. Losing the lease stops reconciles, not the process.

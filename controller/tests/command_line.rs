@@ -4,7 +4,7 @@ use std::{
     process::{Command, Output},
 };
 
-use saved_template_ec2::iam;
+use saved_template_ec2::iam::{self, Bounds};
 
 fn program(arguments: &[&str], cluster: Option<&str>) -> io::Result<Output> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_savedtemplate-controller"));
@@ -17,23 +17,26 @@ fn program(arguments: &[&str], cluster: Option<&str>) -> io::Result<Output> {
 
 #[test]
 fn the_policy_is_printed_as_json_and_nothing_else() {
-    for strict in [false, true] {
-        let mut arguments = vec!["iam-policy", "--cluster-name", "lab"];
-        arguments.extend(strict.then_some("--strict"));
+    let account = Some("123456789012".to_owned());
+    for (flags, expected) in [
+        (&["--account", "123456789012"][..], iam::policy("lab", &Bounds { account, ..Bounds::default() })),
+        (&["--unrestricted"], iam::unrestricted(&Bounds::default())),
+    ] {
+        let arguments = [&["iam-policy", "--cluster-name", "lab"], flags].concat();
         let output = program(&arguments, None).unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(printed, iam::policy("lab", strict));
+        assert_eq!(printed, expected);
         assert!(output.stdout.starts_with(b"{\n  "));
     }
 }
 
 #[test]
 fn the_cluster_name_may_come_from_the_environment() {
-    let output = program(&["iam-policy", "--strict"], Some("lab")).unwrap();
+    let output = program(&["iam-policy", "--unrestricted"], Some("lab")).unwrap();
     assert_eq!(
         output.stdout,
-        program(&["iam-policy", "--strict", "--cluster-name", "lab"], None).unwrap().stdout
+        program(&["iam-policy", "--unrestricted", "--cluster-name", "lab"], None).unwrap().stdout
     );
 }
 

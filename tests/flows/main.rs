@@ -7,10 +7,12 @@
 )]
 
 mod api;
+mod authority;
 mod crash;
 mod debts;
 mod deletion;
 mod examples;
+mod guard;
 mod hostile;
 mod iam;
 mod outage;

@@ -22,6 +22,8 @@ impl Controller {
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("AWS_ENDPOINT_URL_EC2", endpoint)
+            // Nobody answers: who the controller is stays unknown, and nothing goes out to AWS.
+            .env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
             .env("AWS_REGION", "us-west-2")
             .env("AWS_ACCESS_KEY_ID", ec2sim::ACCOUNT)
             .env("AWS_SECRET_ACCESS_KEY", "simulated")

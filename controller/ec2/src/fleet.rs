@@ -82,6 +82,10 @@ impl Fleet {
         self.config.region().and_then(|region| region.as_ref().parse().ok())
     }
 
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// EC2 in one region, for one use.
     pub fn ec2(&self, region: &Region, purpose: Use) -> Ec2 {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);

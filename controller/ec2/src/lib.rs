@@ -13,6 +13,7 @@ mod errors;
 mod fence;
 mod fleet;
 pub mod iam;
+mod identity;
 mod port;
 mod tokens;
 mod upkeep;

@@ -95,6 +95,7 @@ impl Wire {
         let connector = SharedHttpConnector::new(self.clone());
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-west-2"))
             .http_client(http_client_fn(move |_, _| connector.clone()));
         config.set_credentials_provider(credentials);
         let counted = Arc::clone(&self.counted);

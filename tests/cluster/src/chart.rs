@@ -1,4 +1,4 @@
-//! The permissions that the chart gives to the controller.
+//! The chart, and the permissions that it gives to the controller and takes from others.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -7,27 +7,36 @@ use tokio::process::Command;
 use crate::{Cluster, assets};
 
 const RELEASE: &str = "savedtemplate";
-const RBAC: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+const AUTHORITY: [&str; 7] = [
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+];
+
+/// The objects that the chart renders for a namespace. Each value is an argument of `helm template --set`.
+pub async fn render(namespace: &str, values: &[&str]) -> Result<Vec<Value>> {
+    let helm = assets::tool("helm").context("no helm in .tools/bin or on the path: run `make tools`")?;
+    let output = Command::new(helm)
+        .args(["template", RELEASE, "--namespace", namespace])
+        .arg(assets::root().join("charts/savedtemplate"))
+        .args(values.iter().flat_map(|value| ["--set", value]))
+        .output()
+        .await?;
+    ensure!(output.status.success(), "helm template: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    Ok(serde_yaml::from_multiple(std::str::from_utf8(&output.stdout)?)?)
+}
 
 impl Cluster {
-    /// Renders the chart for a namespace, which is created, and applies the service account and its roles, nothing else.
-    /// Each value is an argument of `helm template --set`. Returns the name of the service account.
-    pub async fn install_rbac(&self, namespace: &str, values: &[&str]) -> Result<String> {
-        let helm = assets::tool("helm").context("no helm in .tools/bin or on the path: run `make tools`")?;
-        let output = Command::new(helm)
-            .args(["template", RELEASE, "--namespace", namespace])
-            .arg(assets::root().join("charts/savedtemplate"))
-            .args(values.iter().flat_map(|value| ["--set", value]))
-            .output()
-            .await?;
-        ensure!(
-            output.status.success(),
-            "helm template: {}",
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
-
-        let documents: Vec<Value> = serde_yaml::from_multiple(std::str::from_utf8(&output.stdout)?)?;
-        let is_wanted = |object: &Value| text(object, "/kind").is_some_and(|kind| RBAC.contains(&kind));
+    /// Renders the chart for a namespace, which is created, and applies what it says of who may do what: the service
+    /// account, its roles and the admission policy. Each value is an argument of `helm template --set`. Returns the name
+    /// of the service account.
+    pub async fn install_authority(&self, namespace: &str, values: &[&str]) -> Result<String> {
+        let documents = render(namespace, &[&["image.repository=none"], values].concat()).await?;
+        let is_wanted = |object: &Value| text(object, "/kind").is_some_and(|kind| AUTHORITY.contains(&kind));
         let items: Vec<Value> = documents.into_iter().filter(is_wanted).collect();
         let name = items
             .iter()

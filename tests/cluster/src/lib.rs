@@ -27,7 +27,10 @@ use crate::{
     sweeper::Sweeper,
 };
 
-pub use crate::assets::{root, tool};
+pub use crate::{
+    assets::{root, tool},
+    chart::render,
+};
 
 const ATTEMPTS: usize = 5;
 

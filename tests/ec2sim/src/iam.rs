@@ -10,6 +10,8 @@
 //!   `aws:ResourceTag` is by the reference, and `Config::copy_source_has_tags` is the other world;
 //! - tags that `CopyImageTags` copies are in no `aws:RequestTag`, and need no `ec2:CreateTags`;
 //! - what is new has no `aws:ResourceTag` when it is tagged as it is made;
+//! - `ec2:Attribute` is spelled as in the User Guide's one example (`Description`), and so for launch permissions;
+//! - a service control policy denies as a policy of the caller does: with the words of one;
 //! - `DeleteTags` has `aws:RequestTag` for a key without a value too: it is empty;
 //! - a resource that does not exist has no tags: the call is refused, unless it is allowed whatever the tags;
 //! - a key with several values and neither `ForAllValues` nor `ForAnyValue` is met by any of them;
@@ -36,6 +38,9 @@ pub struct Grant {
     /// Whose; absent: everybody's.
     #[serde(default)]
     pub access_key: Option<String>,
+    /// ARN of the user or role whose key it is; absent: a user of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// What they may do is the sum of these.
     pub policies: Vec<Policy>,
 }
@@ -43,12 +48,19 @@ pub struct Grant {
 impl Grant {
     /// For one caller.
     pub fn to(access_key: &str, policies: Vec<Policy>) -> Self {
-        Self { access_key: Some(access_key.to_owned()), policies }
+        Self { access_key: Some(access_key.to_owned()), principal: None, policies }
+    }
+
+    /// For a caller who is this user or role.
+    #[must_use]
+    pub fn of(mut self, principal: &str) -> Self {
+        self.principal = Some(principal.to_owned());
+        self
     }
 
     /// For everybody.
     pub fn to_all(policies: Vec<Policy>) -> Self {
-        Self { access_key: None, policies }
+        Self { access_key: None, principal: None, policies }
     }
 }
 
@@ -58,7 +70,7 @@ impl Sim {
         let Some(policies) = self.policies(call) else {
             return Ok(());
         };
-        self.checks(call).iter().try_for_each(|check| decide(&policies, check, call))
+        self.checks(call).into_iter().try_for_each(|check| self.decide(&policies, check, call))
     }
 
     /// With the ciphertext that EC2 appends for `sts decode-authorization-message`: no two calls have the same.
@@ -71,7 +83,35 @@ impl Sim {
     /// Whether a caller may do one more thing to one resource.
     pub(crate) fn may(&self, call: &Call<'_>, action: &str, id: &str) -> bool {
         self.policies(call)
-            .is_none_or(|policies| decide(&policies, &self.existing(call, action, id), call).is_ok())
+            .is_none_or(|policies| self.decide(&policies, self.existing(call, action, id), call).is_ok())
+    }
+
+    /// The ARN of the caller.
+    fn principal(&self, call: &Call<'_>) -> String {
+        let key = &call.request.access_key;
+        let mut own = self.config.grants.iter().filter(|grant| grant.access_key.as_ref() == Some(key));
+        let named = own.find_map(|grant| grant.principal.clone());
+        named.unwrap_or_else(|| format!("arn:aws:iam::{}:user/{key}", call.key.account))
+    }
+
+    fn decide(&self, policies: &[&Policy], check: Check, call: &Call<'_>) -> Result<(), Refusal> {
+        let principal = self.principal(call);
+        let check = check.with("aws:PrincipalArn", &principal);
+        let rulings: Vec<Ruling> = policies.iter().flat_map(|policy| policy.rule(&check)).collect();
+        let why = if rulings.contains(&Ruling::Deny) {
+            "with an explicit deny in an identity-based policy".to_owned()
+        } else if rulings.contains(&Ruling::Allow) {
+            return Ok(());
+        } else {
+            format!("because no identity-based policy allows the ec2:{} action", check.action)
+        };
+        Err(Refusal::new(
+            "UnauthorizedOperation",
+            format!(
+                "You are not authorized to perform this operation. User: {principal} is not authorized to perform: ec2:{} on resource: {} {why}",
+                check.action, check.resource,
+            ),
+        ))
     }
 
     fn policies(&self, call: &Call<'_>) -> Option<Vec<&Policy>> {
@@ -86,22 +126,4 @@ impl Sim {
 /// `*` and `?` stand for anything; a backslash is itself.
 fn like(pattern: &str, text: &str) -> bool {
     matches(&pattern.replace('\\', r"\\"), text)
-}
-
-fn decide(policies: &[&Policy], check: &Check, call: &Call<'_>) -> Result<(), Refusal> {
-    let rulings: Vec<Ruling> = policies.iter().flat_map(|policy| policy.rule(check)).collect();
-    let why = if rulings.contains(&Ruling::Deny) {
-        "with an explicit deny in an identity-based policy".to_owned()
-    } else if rulings.contains(&Ruling::Allow) {
-        return Ok(());
-    } else {
-        format!("because no identity-based policy allows the ec2:{} action", check.action)
-    };
-    Err(Refusal::new(
-        "UnauthorizedOperation",
-        format!(
-            "You are not authorized to perform this operation. User: arn:aws:iam::{}:user/{} is not authorized to perform: ec2:{} on resource: {} {why}",
-            call.key.account, call.request.access_key, check.action, check.resource,
-        ),
-    ))
 }

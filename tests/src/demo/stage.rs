@@ -102,7 +102,7 @@ impl Stage {
         .await?;
         say("Installing the CRD and the chart's ServiceAccount and roles …")?;
         cluster.install_crds().await?;
-        let account = cluster.install_rbac(SYSTEM, &[&format!("clusterName={OWNER}")]).await?;
+        let account = cluster.install_authority(SYSTEM, &[&format!("clusterName={OWNER}")]).await?;
         let kubeconfig = cluster.kubeconfig_for(SYSTEM, &account).await?;
 
         let ec2 = Server::start(clocks())?;

@@ -143,3 +143,18 @@ async fn a_volume_is_read_with_what_a_stop_or_a_copy_depends_on() {
     let sent = &wire.sent()[0];
     assert_eq!((sent["Filter.1.Name"].as_str(), fields(sent, "Filter.1.Value.").len()), ("volume-id", 2));
 }
+
+#[tokio::test]
+async fn who_we_are_is_asked_once_and_what_keeps_it_from_being_told_is_told() {
+    let arn = "arn:aws:sts::123456789012:assumed-role/savedtemplate/pod";
+    let reply = format!("<GetCallerIdentityResult><Arn>{arn}</Arn></GetCallerIdentityResult>");
+    let wire = Wire::new([Answer::ok(&reply)]);
+    assert_eq!(wire.fleet().identity().await.as_deref(), Ok(arn));
+    assert_eq!(wire.sent()[0]["Action"], "GetCallerIdentity");
+    let body = "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no such key</Message></Error></ErrorResponse>";
+    let wire = Wire::new([Answer::Reply(403, body.into())]);
+    let told = wire.fleet().identity().await.unwrap_err().to_string();
+    assert!(told.contains("InvalidClientTokenId") && told.contains("no such key"), "{told}");
+    let wire = Wire::new([Answer::ok("<GetCallerIdentityResult/>")]);
+    assert!(wire.fleet().identity().await.unwrap_err().to_string().contains("no ARN"));
+}

@@ -4,7 +4,7 @@ use crate::{
     clock::Millis,
     iam::condition::Context,
     place::{EMPTY, Key, Place},
-    request::numbered,
+    request::{Request, numbered},
     sim::{Call, Sim},
     tags::{self, Tags},
 };
@@ -19,12 +19,12 @@ pub(crate) struct Check {
 
 impl Check {
     fn new(call: &Call<'_>, action: &str, resource: String) -> Self {
-        let region = vec![call.key.region.clone()];
-        let context = ["ec2:region", "aws:requestedregion"].map(|key| (key.to_owned(), region.clone()));
-        Self { action: action.to_owned(), resource, context: context.into() }
+        let region = &call.key.region;
+        let check = Self { action: action.to_owned(), resource, context: Context::new() };
+        check.with("ec2:Region", region).with("aws:RequestedRegion", region)
     }
 
-    fn with(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
         self.context.entry(key.to_lowercase()).or_default().push(value.to_owned());
         self
     }
@@ -106,8 +106,10 @@ impl Sim {
             | "DisableImageDeregistrationProtection"
             | "EnableImageDeprecation"
             | "DisableImageDeprecation"
-            | "ModifyImageAttribute"
             | "DescribeImageAttribute" => one("ImageId"),
+            "ModifyImageAttribute" => {
+                one("ImageId").into_iter().map(|check| changing(check, request)).collect()
+            }
             "DeleteSnapshot"
             | "LockSnapshot"
             | "UnlockSnapshot"
@@ -141,6 +143,15 @@ impl Sim {
             _ => vec![Check::new(call, action, "*".to_owned())],
         }
     }
+}
+
+/// The attribute that is changed, which may be named or only given; spelled as in the User Guide's example, "Control
+/// access to EC2 resources", `ec2:Attribute`.
+fn changing(check: Check, request: &Request) -> Check {
+    let has_it = |name: &&str| request.params.keys().any(|key| key.starts_with(&format!("{name}.")));
+    let given = ["Description", "LaunchPermission", "ImdsSupport"].into_iter().filter(has_it);
+    let named = request.get("Attribute").into_iter();
+    named.chain(given).fold(check, |check, attribute| check.with("ec2:Attribute", attribute))
 }
 
 /// The image and the snapshots that a call makes, and their tags: "if tags are specified in the resource-creating

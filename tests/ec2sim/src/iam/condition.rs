@@ -16,6 +16,8 @@ const KEYS: &[&str] = &[
     "aws:requesttag/",
     "aws:tagkeys",
     "aws:requestedregion",
+    "aws:principalarn",
+    "ec2:attribute",
     "ec2:createaction",
     "ec2:region",
     "ec2:owner",
@@ -32,6 +34,9 @@ enum Set {
 enum Operator {
     Equals,
     NotEquals,
+    EqualsIgnoreCase,
+    ArnLike,
+    ArnNotLike,
     Like,
     NotLike,
     Bool,
@@ -41,8 +46,10 @@ enum Operator {
 impl Operator {
     fn is_negative(self) -> bool {
         match self {
-            Self::NotEquals | Self::NotLike => true,
-            Self::Equals | Self::Like | Self::Bool | Self::Null => false,
+            Self::NotEquals | Self::NotLike | Self::ArnNotLike => true,
+            Self::Equals | Self::EqualsIgnoreCase | Self::ArnLike | Self::Like | Self::Bool | Self::Null => {
+                false
+            }
         }
     }
 
@@ -50,9 +57,17 @@ impl Operator {
         match self {
             Self::Equals | Self::NotEquals => wanted == found,
             Self::Like | Self::NotLike => like(wanted, found),
-            Self::Bool | Self::Null => wanted.eq_ignore_ascii_case(found),
+            Self::ArnLike | Self::ArnNotLike => arn_like(wanted, found),
+            Self::EqualsIgnoreCase | Self::Bool | Self::Null => wanted.eq_ignore_ascii_case(found),
         }
     }
+}
+
+/// "Each of the six colon-delimited components of the ARN is checked separately."
+fn arn_like(wanted: &str, found: &str) -> bool {
+    let parts = |arn: &str| arn.splitn(6, ':').map(str::to_owned).collect::<Vec<_>>();
+    let (wanted, found) = (parts(wanted), parts(found));
+    wanted.len() == found.len() && wanted.iter().zip(&found).all(|(wanted, found)| like(wanted, found))
 }
 
 /// One operator, one key and its values.
@@ -78,6 +93,9 @@ impl Condition {
         let operator = match name {
             "StringEquals" => Operator::Equals,
             "StringNotEquals" => Operator::NotEquals,
+            "StringEqualsIgnoreCase" => Operator::EqualsIgnoreCase,
+            "ArnLike" | "ArnEquals" => Operator::ArnLike,
+            "ArnNotLike" | "ArnNotEquals" => Operator::ArnNotLike,
             "StringLike" => Operator::Like,
             "StringNotLike" => Operator::NotLike,
             "Bool" => Operator::Bool,
@@ -158,6 +176,25 @@ mod tests {
             ("StringLike", TAG, &[r"a\*"], &[r"a\b"], &["a*"]),
             ("StringNotLike", TAG, &["a*"], &["b"], &["ab"]),
             ("StringNotLike", TAG, &["a*"], &[], &["ab"]),
+            ("StringEqualsIgnoreCase", TAG, &["aB", "c"], &["Ab"], &["abc"]),
+            ("StringEqualsIgnoreCase", TAG, &["a*"], &["A*"], &["ab"]),
+            (
+                "ArnLike",
+                TAG,
+                &["arn:*:iam::1:role/a*"],
+                &["arn:aws:iam::1:role/ab:c"],
+                &["arn:aws:iam:x:1:role/ab"],
+            ),
+            ("ArnLike", TAG, &["arn:*"], &["arn:*"], &["arn:aws:iam::1:role/ab"]),
+            (
+                "ArnNotLike",
+                TAG,
+                &["arn:aws:iam::1:role/a*"],
+                &["arn:aws:iam::2:role/a"],
+                &["arn:aws:iam::1:role/a"],
+            ),
+            ("ArnNotLike", TAG, &["a:b:c:d:e:f", "arn:aws:iam::1:role/a"], &[], &["arn:aws:iam::1:role/a"]),
+            ("ForAnyValue:StringEqualsIgnoreCase", KEYS, &["a"], &["b", "A"], &["b"]),
             ("StringEqualsIfExists", TAG, &["a"], &[], &["b"]),
             ("Bool", TAG, &["true"], &["True"], &["false"]),
             ("Bool", TAG, &["false"], &["false"], &[]),
@@ -195,7 +232,7 @@ mod tests {
     #[test]
     fn what_is_not_simulated_is_no_condition() {
         for (operator, key, value) in [
-            ("ArnLike", TAG, "a"),
+            ("DateLessThan", TAG, "a"),
             ("NullIfExists", TAG, "true"),
             ("ForSomeValues:StringLike", KEYS, "a"),
             ("StringEquals", "aws:SourceIp", "a"),

@@ -347,3 +347,47 @@ fn an_owner_is_known_of_what_exists_and_not_of_what_is_new() {
         assert_eq!(away(&mut world, &copy(&image, "golden")).code, expected);
     }
 }
+
+#[test]
+fn a_caller_is_the_role_that_the_grant_names_or_a_user_of_the_name_of_its_key() {
+    let role = "arn:aws:iam::123456789012:role/one";
+    let policy = |pattern: &str| {
+        let text = format!(
+            r#"{{"Statement": [{{"Effect": "Allow", "Action": "*", "Resource": "*"}},
+               {{"Effect": "Deny", "Action": "ec2:StopInstances", "Resource": "*",
+                 "Condition": {{"ArnNotLike": {{"aws:PrincipalArn": "{pattern}"}}}}}}]}}"#
+        );
+        vec![Policy::parse(&text).unwrap()]
+    };
+    for (pattern, as_role, as_user) in [
+        ("arn:aws:iam::*:role/one", "", DENIED),
+        ("arn:aws:iam::*:user/AKID*", DENIED, ""),
+        ("arn:aws:iam::*:role/two", DENIED, DENIED),
+    ] {
+        for (grant, expected) in
+            [(Grant::to(KEY, policy(pattern)).of(role), as_role), (Grant::to(KEY, policy(pattern)), as_user)]
+        {
+            let mut world = World::of(Config { grants: vec![grant], ..Config::default() });
+            let id = world.machine();
+            assert_eq!(code(&mut world, &stop(&id)), expected, "{pattern}");
+        }
+    }
+}
+
+#[test]
+fn an_attribute_of_an_image_is_known_whether_it_is_named_or_given() {
+    let policy = r#"{"Statement": {"Effect": "Allow", "Action": "ec2:ModifyImageAttribute", "Resource": "*",
+        "Condition": {"StringEqualsIgnoreCase": {"ec2:Attribute": "description"}}}}"#;
+    let mut world = World::new();
+    let (_, image) = world.imaged();
+    world.sim.config_mut().grants = granting(policy).grants;
+    let change = || Request::new("ModifyImageAttribute").with("ImageId", &image);
+    for (request, expected) in [
+        (change().with("Description.Value", "two"), ""),
+        (change().with("Attribute", "description").with("Value", "two"), ""),
+        (change().with("LaunchPermission.Add.1.Group", "all"), DENIED),
+        (change().with("Attribute", "launchPermission").with("UserId.1", ACCOUNT), DENIED),
+    ] {
+        assert_eq!(code(&mut world, &request), expected, "{request:?}");
+    }
+}

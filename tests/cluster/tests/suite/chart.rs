@@ -1,0 +1,164 @@
+//! The chart: what it renders, and whom it lets do what.
+
+use anyhow::{Context as _, Result};
+use cluster::render;
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Namespace, Secret},
+};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::control::{config_map, is_forbidden, shared};
+
+/// Every value that the chart cannot do without.
+const REQUIRED: [&str; 2] = ["clusterName=test", "image.repository=registry.example.com/controller"];
+
+async fn rendered(more: &[&str]) -> Result<Vec<Value>> {
+    render("system", &[&REQUIRED, more].concat()).await
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Option<&'a Value> {
+    objects.iter().find(|object| object["kind"] == kind)
+}
+
+#[tokio::test]
+async fn the_controllers_service_account_has_the_roles_of_the_chart_and_no_other() -> Result<()> {
+    let cluster = shared().await?;
+    let account = cluster.install_authority("system", &["clusterName=test"]).await?;
+    let kubeconfig = cluster.kubeconfig_for("system", &account).await?;
+    let client = cluster.client_for(&kubeconfig).await?;
+
+    let namespaces = Api::<Namespace>::all(client.clone());
+    namespaces.get("kube-system").await?;
+    assert!(is_forbidden(namespaces.get("default").await));
+    assert!(is_forbidden(
+        Api::<Secret>::namespaced(client.clone(), "system").list(&ListParams::default()).await
+    ));
+
+    let lease = Lease { metadata: config_map("leader").metadata, ..Lease::default() };
+    let leases = |namespace| Api::<Lease>::namespaced(client.clone(), namespace);
+    leases("system").create(&PostParams::default(), &lease).await?;
+    assert!(is_forbidden(leases("default").create(&PostParams::default(), &lease).await));
+
+    // kubectl looks the kinds up.
+    cluster.install_crds().await?;
+    let can_i = async |args: &[&str]| -> Result<bool> {
+        let user = format!("--as=system:serviceaccount:system:{account}");
+        let output = cluster.kubectl(&[&["auth", "can-i", "-q", "-A", &user], args].concat()).await?;
+        Ok(output.status.success())
+    };
+    assert!(can_i(&["watch", "savedtemplates.savedtemplate.dev"]).await?);
+    assert!(can_i(&["update", "savedtemplates.savedtemplate.dev", "--subresource=status"]).await?);
+    assert!(!can_i(&["patch", "savedtemplates.savedtemplate.dev", "--subresource=status"]).await?);
+    assert!(can_i(&["create", "events.events.k8s.io"]).await?);
+    assert!(!can_i(&["create", "savedtemplates.savedtemplate.dev"]).await?);
+    assert!(!can_i(&["delete", "savedtemplates.savedtemplate.dev"]).await?);
+    assert!(!can_i(&["patch", "customresourcedefinitions"]).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_that_the_chart_renders_is_accepted() -> Result<()> {
+    let cluster = shared().await?;
+    let everything = [
+        "regions={eu-west-1}",
+        "namespaces={default,kube-system}",
+        "admissionPolicy.exempt={system:serviceaccount:velero:velero,restorers}",
+        "networkPolicy.create=true",
+        "networkPolicy.ingressFrom[0].namespaceSelector.matchLabels.team=metrics",
+        "networkPolicy.extraEgress[0].ports[0].port=3128",
+    ];
+    for values in [&[][..], &everything] {
+        let items = rendered(values).await?;
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+        let args = ["apply", "--dry-run=server", "--validate=strict", "-n", "default", "-f", "-"];
+        let output = cluster
+            .kubectl_with(&args, &list.replace(r#""namespace":"system""#, r#""namespace":"default""#))
+            .await?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// Nobody publishes one: whoever took the name of a default would have the role of every default install.
+#[tokio::test]
+async fn without_an_image_of_ones_own_the_chart_says_what_to_set() {
+    let error = render("system", &["clusterName=test"]).await.unwrap_err().to_string();
+    assert!(
+        error.contains("image.repository is required") && error.contains("--set image.repository="),
+        "{error}"
+    );
+    assert!(
+        render("system", &["image.repository=x"])
+            .await
+            .is_err_and(|error| error.to_string().contains("clusterName"))
+    );
+    assert!(rendered(&["replicas=0"]).await.is_err_and(|error| error.to_string().contains("/replicas")));
+}
+
+#[tokio::test]
+async fn the_role_of_the_node_is_taken_only_if_that_is_asked_for() -> Result<()> {
+    for (values, disabled) in [(&[][..], true), (&["aws.instanceMetadata=true"], false)] {
+        let objects = rendered(values).await?;
+        let deployment = of_kind(&objects, "Deployment").context("no Deployment")?;
+        let env =
+            deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().context("no env")?;
+        let said = env.iter().any(|one| one["name"] == "AWS_EC2_METADATA_DISABLED" && one["value"] == "true");
+        assert_eq!(said, disabled);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_of_the_controller_has_its_token_and_the_time_of_a_call_and_blocks_no_drain() -> Result<()> {
+    let objects = rendered(&[]).await?;
+    let pod = &of_kind(&objects, "Deployment").context("no Deployment")?["spec"]["template"]["spec"];
+    assert_eq!(
+        (&pod["automountServiceAccountToken"], &pod["terminationGracePeriodSeconds"]),
+        (&json!(true), &json!(60))
+    );
+    let account = of_kind(&objects, "ServiceAccount").context("no ServiceAccount")?;
+    assert_eq!(account["automountServiceAccountToken"], false);
+    let budget = of_kind(&objects, "PodDisruptionBudget").context("no PodDisruptionBudget")?;
+    assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_network_is_closed_on_request_but_for_metrics_dns_the_api_server_aws_and_pod_identity()
+-> Result<()> {
+    assert!(of_kind(&rendered(&[]).await?, "NetworkPolicy").is_none());
+    let objects = rendered(&["networkPolicy.create=true", "networkPolicy.apiServerPorts={443,8443}"]).await?;
+    let spec = &of_kind(&objects, "NetworkPolicy").context("no NetworkPolicy")?["spec"];
+    assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_eq!(spec["ingress"], json!([{"ports": [{"port": "http"}]}]));
+    let dns = json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
+    let aws = json!({"ports": [{"port": 443}, {"port": 8443}]});
+    let identity = json!({
+        "ports": [{"port": 80}],
+        "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}]
+    });
+    assert_eq!(spec["egress"], json!([dns, aws, identity]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_admission_policy_holds_in_the_namespaces_of_the_release_and_can_be_left_out() -> Result<()> {
+    let binding = async |values: &[&str]| -> Result<Option<Value>> {
+        Ok(of_kind(&rendered(values).await?, "ValidatingAdmissionPolicyBinding").cloned())
+    };
+    assert!(binding(&["admissionPolicy.enabled=false"]).await?.is_none());
+    let all = binding(&[]).await?.context("no binding")?;
+    assert!(all["spec"].get("matchResources").is_none());
+    let some = binding(&["namespaces={a,b}"]).await?.context("no binding")?;
+    let expression = &some["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0];
+    assert_eq!(
+        expression,
+        &json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]})
+    );
+    Ok(())
+}
