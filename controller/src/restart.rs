@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ledger::TICK,
     metrics::Metrics,
+    progress::{Loop, Progress},
     survey::{Survey, Sweep},
 };
 
@@ -49,6 +50,8 @@ pub(crate) struct Restart<C> {
     survey: Arc<Survey<C>>,
     metrics: Metrics,
     tries: Mutex<BTreeMap<String, Tries>>,
+    /// The values that are no records, as the last sweep showed them: each is told once.
+    illegible: Mutex<BTreeSet<(InstanceId, String, String)>>,
 }
 
 /// What became of one look at a record.
@@ -77,11 +80,11 @@ impl Debt {
 
 impl<C: Cloud> Restart<C> {
     pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { survey, metrics, tries: Mutex::default() })
+        Arc::new(Self { survey, metrics, tries: Mutex::default(), illegible: Mutex::default() })
     }
 
     /// Judges every record after every sweep, for as long as the process runs.
-    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, progress: Progress, stop: CancellationToken) {
         let mut sweeps = self.survey.subscribe();
         let mut paying: JoinSet<Done> = JoinSet::new();
         let mut busy: BTreeSet<Place> = BTreeSet::new();
@@ -96,9 +99,12 @@ impl<C: Cloud> Restart<C> {
                 self.survey.ledger.doubt();
             }
             awake = Instant::now();
+            progress.round(self.survey.cloud.region(), Loop::Restart);
             while let Some(paid) = paying.try_join_next() {
-                let Ok(Done { place, sent }) = paid else {
-                    continue;
+                let Done { place, sent } = match paid {
+                    Ok(done) => done,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => continue,
                 };
                 busy.remove(&place);
                 if let Some(at) = sent {
@@ -133,6 +139,7 @@ impl<C: Cloud> Restart<C> {
     fn debts(&self, instances: &[Instance]) -> Vec<Debt> {
         let mut debts = Vec::new();
         let mut tagged = BTreeSet::new();
+        let mut illegible = BTreeSet::new();
         for instance in instances {
             let Some(value) = instance.tags.get(self.survey.debt_key()) else {
                 continue;
@@ -146,11 +153,11 @@ impl<C: Cloud> Restart<C> {
                     debts.push(Debt { record, copy: Copy::Tag, instance: Some(instance.clone()) });
                 }
                 Err(error) => {
-                    self.metrics.restart("unreadable");
-                    tracing::error!(instance = %instance.id, value, %error, "a restart record cannot be read");
+                    illegible.insert((instance.id.clone(), value.clone(), error.to_string()));
                 }
             }
         }
+        self.tell(illegible);
         self.metrics.owed(self.survey.cloud.region().as_str(), debts.len());
         for record in self.survey.ledger.records() {
             if !tagged.contains(&record.instance) {
@@ -159,6 +166,16 @@ impl<C: Cloud> Restart<C> {
             }
         }
         debts
+    }
+
+    /// Logs and counts each value that is no record once, for as long as it is there.
+    fn tell(&self, illegible: BTreeSet<(InstanceId, String, String)>) {
+        let mut told = self.illegible.lock().unwrap_or_else(PoisonError::into_inner);
+        for (instance, value, error) in illegible.difference(&told) {
+            self.metrics.restart("unreadable");
+            tracing::error!(%instance, value, error, "a restart record cannot be read");
+        }
+        *told = illegible;
     }
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ledger::Ledger,
     prints,
+    progress::{Loop, Progress},
     reads::{self, Asked, Refused},
 };
 
@@ -195,9 +196,10 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// Sweeps for as long as the process runs.
-    pub(crate) async fn run(&self, stop: &CancellationToken) {
+    pub(crate) async fn run(&self, progress: &Progress, stop: &CancellationToken) {
         let born = Instant::now();
         while !stop.is_cancelled() {
+            progress.round(self.cloud.region(), Loop::Sweep);
             let began = Instant::now();
             self.state().sweeping = Some(began);
             let sweep = tokio::select! {
