@@ -120,23 +120,23 @@ impl<C: Cloud> Regions<C> {
     /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
     pub(crate) fn refused(&self, region: &Region) -> Option<Refusal> {
         let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
-        match enabled.as_ref() {
-            Some(enabled) => (!enabled.contains(region)).then(|| {
+        let text = if let Some(enabled) = enabled.as_ref() {
+            (!enabled.contains(region)).then(|| {
                 let text = format!(
                     "{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
                 );
-                Refusal::new("DescribeRegions", NOT_ENABLED, text)
-            }),
-            None => {
-                let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-                (desks.len() >= UNTOLD && !desks.contains_key(region)).then(|| {
-                    let text = format!(
-                        "{UNTOLD} regions are read already, and EC2 does not tell whether {region} is one: permit ec2:DescribeRegions"
-                    );
-                    Refusal::new("DescribeRegions", "", text)
-                })
-            }
-        }
+                (NOT_ENABLED, text)
+            })
+        } else {
+            let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+            (desks.len() >= UNTOLD && !desks.contains_key(region)).then(|| {
+                let text = format!(
+                    "{UNTOLD} regions are read already, and EC2 does not tell whether {region} is one: permit ec2:DescribeRegions"
+                );
+                ("", text)
+            })
+        };
+        text.map(|(code, text)| Refusal::new("DescribeRegions", code, text))
     }
 
     /// Starts the loops of the regions named by the flag, else of all that the account has enabled. The `configured` one

@@ -24,7 +24,7 @@ use crate::{
     ledger::Ledger,
     prints,
     progress::{Loop, Progress},
-    reads::{self, Asked, Refused},
+    reads::{self, Asked, Known, Refused},
 };
 
 /// An object, by namespace and name.
@@ -70,6 +70,8 @@ struct State {
     prints: HashMap<Key, u64>,
     eventful: Option<Instant>,
     sweeping: Option<Instant>,
+    /// Names that EC2 would not look for.
+    refused: Known,
     /// What could not be read, by operation.
     unread: BTreeMap<&'static str, Refusal>,
 }
@@ -247,7 +249,11 @@ impl<C: Cloud> Survey<C> {
         let at = self.cloud.now();
         let mut asked = self.asked();
         let (owing, failed) = reads::owing(&self.cloud, &self.debt_key).await;
-        let ((others, refused), failed) = match reads::others(&self.cloud, &asked, &owing).await {
+        let mut known = std::mem::take(&mut self.state().refused);
+        let others = reads::others(&self.cloud, &asked, &owing, &mut known);
+        let others = reads::bounded("DescribeInstances", others).await;
+        self.state().refused = known;
+        let ((others, refused), failed) = match others {
             Ok(others) => (others, failed),
             Err(refusal) => (Default::default(), failed.or(Some(refusal))),
         };
@@ -259,8 +265,8 @@ impl<C: Cloud> Survey<C> {
         asked.images |= owed;
         asked.snapshots |= owed;
         let (images, snapshots) = tokio::join!(
-            reads::images(&self.cloud, &self.owners, &asked),
-            reads::snapshots(&self.cloud, &self.owners, &asked),
+            reads::bounded("DescribeImages", reads::images(&self.cloud, &self.owners, &asked)),
+            reads::bounded("DescribeSnapshots", reads::snapshots(&self.cloud, &self.owners, &asked)),
         );
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
         let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };
