@@ -6,22 +6,28 @@ use kube_lease_manager::LeaseManagerBuilder;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{args::Args, wait};
+use crate::{args::Args, supervisor::Supervisor, wait};
 
 const NAME: &str = "savedtemplate-controller";
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Whether this replica leads, for as long as the process runs.
-pub(crate) fn follow(client: Client, args: &Args, stop: CancellationToken) -> watch::Receiver<bool> {
+pub(crate) fn follow(
+    client: Client,
+    args: &Args,
+    supervisor: &Supervisor,
+    stop: &CancellationToken,
+) -> watch::Receiver<bool> {
     let (leads, leading) = watch::channel(!args.leader_elect);
-    if args.leader_elect {
-        tokio::spawn(campaign(client, args.clone(), leads, stop));
-    } else {
-        tokio::spawn(async move {
+    let (args, stop) = (args.clone(), stop.clone());
+    supervisor.spawn("the lease".to_owned(), async move {
+        if args.leader_elect {
+            campaign(client, args, leads, stop).await;
+        } else {
             stop.cancelled().await;
             leads.send_replace(false);
-        });
-    }
+        }
+    });
     leading
 }
 

@@ -7,6 +7,7 @@
 //!                                  └────────────────────────────────────────┘
 //!  EC2 tags ───────► restart:    observe ─► ours? due? ─► StartInstances ─► paid?    needs no Kubernetes at all
 //! ```
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 mod act;
 pub mod args;
 mod claims;
@@ -15,9 +16,11 @@ pub mod error;
 mod lease;
 mod ledger;
 pub mod logging;
+mod marks;
 pub mod metrics;
 mod observe;
 mod prints;
+mod progress;
 mod reads;
 mod reconcile;
 mod record;
@@ -25,6 +28,7 @@ mod regions;
 mod restart;
 pub mod run;
 mod server;
+mod supervisor;
 mod survey;
 mod tell;
 mod wait;

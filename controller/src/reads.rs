@@ -1,6 +1,10 @@
 //! The reads that make up one sweep of a region. Each is complete or an error, never a part.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use futures::StreamExt;
 use saved_template_api::{InstanceId, names::tag};
 use saved_template_core::{
     cloud::{Cloud, Images, Instances, Snapshots},
@@ -8,6 +12,7 @@ use saved_template_core::{
     refusal::{Class, Refusal},
     world::{Image, Instance, Snapshot},
 };
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// All that anybody wants read of the region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,72 +28,105 @@ pub(crate) struct Asked {
     pub(crate) snapshots: bool,
 }
 
+/// No read of a sweep takes longer than this: what hangs keeps no loop from coming round.
+pub(crate) const LONGEST: Duration = Duration::from_secs(90);
+/// Instances that are read one by one at once.
+const ABREAST: usize = 8;
+/// A name that EC2 refused is not looked for again before this.
+const REFUSED_FOR: Duration = Duration::from_hours(1);
+
+/// What a read of a sweep gives, or that it did not end in time.
+pub(crate) async fn bounded<T>(
+    operation: &'static str,
+    read: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let unended = || Err(Refusal::new(operation, "", "the list did not end within 90 s"));
+    timeout(LONGEST, read).await.unwrap_or_else(|_| unended())
+}
+
 /// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption). Whatever could
 /// be read is given back, and why the rest could not.
 pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> (Vec<Instance>, Option<Refusal>) {
-    let refusal = match cloud.instances(Instances::TagKey(debt_key.to_owned())).await {
+    let all = bounded("DescribeInstances", cloud.instances(Instances::TagKey(debt_key.to_owned())));
+    let refusal = match all.await {
         Ok(instances) => return (instances, None),
         Err(refusal) => refusal,
     };
     if matches!(refusal.class, Class::Throttle | Class::Denied) {
         return (Vec::new(), Some(refusal));
     }
-    let Ok(tagged) = cloud.tagged(debt_key).await else {
+    let Ok(tagged) = bounded("DescribeTags", cloud.tagged(debt_key)).await else {
         return (Vec::new(), Some(refusal));
     };
+    let mut one_by_one = futures::stream::iter(tagged)
+        .map(async |id: InstanceId| (cloud.instances(Instances::One(id.clone())).await, id))
+        .buffer_unordered(ABREAST);
+    let deadline = Instant::now().checked_add(LONGEST).unwrap_or_else(Instant::now);
     let (mut found, mut failed) = (Vec::new(), None);
-    for id in tagged {
-        match cloud.instances(Instances::One(id.clone())).await {
-            Ok(instances) => found.extend(instances),
-            Err(error) => {
+    loop {
+        match timeout_at(deadline, one_by_one.next()).await {
+            Ok(Some((Ok(instances), _))) => found.extend(instances),
+            Ok(Some((Err(error), id))) => {
                 tracing::warn!(%id, %error, "an instance that carries a restart record cannot be read");
                 failed = Some(error);
             }
+            Ok(None) => return (found, failed),
+            Err(_) => return (found, failed.or(Some(refusal))),
         }
     }
-    (found, failed)
 }
 
 /// Names that EC2 would not look for, each with its refusal.
 pub(crate) type Refused = BTreeMap<String, Refusal>;
+
+/// The names that EC2 refused, and when: one of them costs a call once an hour, not in every sweep.
+pub(crate) type Known = BTreeMap<String, (Refusal, Instant)>;
 
 /// The machines that somebody else asked for: by id where the restart loop's query did not show them, and by name.
 pub(crate) async fn others<C: Cloud>(
     cloud: &C,
     asked: &Asked,
     owing: &[Instance],
+    known: &mut Known,
 ) -> Result<(Vec<Instance>, Refused), Refusal> {
     let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
     let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
     let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
     let by_id =
         async { if ids.is_empty() { Ok(Vec::new()) } else { cloud.instances(Instances::Ids(ids)).await } };
-    let (mut found, (named, refused)) = tokio::try_join!(by_id, named(cloud, &asked.names))?;
+    let (mut found, (named, refused)) = tokio::try_join!(by_id, named(cloud, &asked.names, known))?;
     found.extend(named);
     Ok((found, refused))
 }
 
 /// The machines of these names. One name that EC2 refuses is no reason to look for none of them.
-async fn named<C: Cloud>(cloud: &C, names: &BTreeSet<String>) -> Result<(Vec<Instance>, Refused), Refusal> {
-    if names.is_empty() {
-        return Ok((Vec::new(), Refused::new()));
+async fn named<C: Cloud>(
+    cloud: &C,
+    names: &BTreeSet<String>,
+    known: &mut Known,
+) -> Result<(Vec<Instance>, Refused), Refusal> {
+    known.retain(|name, (_, at)| names.contains(name) && at.elapsed() < REFUSED_FOR);
+    let open: Vec<String> = names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+    let refused = |known: &Known| known.iter().map(|(name, (why, _))| (name.clone(), why.clone())).collect();
+    if open.is_empty() {
+        return Ok((Vec::new(), refused(known)));
     }
-    match cloud.instances(Instances::Names(names.iter().cloned().collect())).await {
-        Ok(found) => return Ok((found, Refused::new())),
+    match cloud.instances(Instances::Names(open.clone())).await {
+        Ok(found) => return Ok((found, refused(known))),
         Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
         Err(_) => {}
     }
-    let (mut found, mut refused) = (Vec::new(), Refused::new());
-    for name in names {
+    let mut found = Vec::new();
+    for name in open {
         match cloud.instances(Instances::Names(vec![name.clone()])).await {
             Ok(instances) => found.extend(instances),
             Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
             Err(refusal) => {
-                refused.insert(name.clone(), refusal);
+                known.insert(name, (refusal, Instant::now()));
             }
         }
     }
-    Ok((found, refused))
+    Ok((found, refused(known)))
 }
 
 /// The images of this installation, whoever has a name that somebody asked for, and known ones that lost their tags.

@@ -12,12 +12,14 @@ use saved_template_core::{
     world::OptIn,
 };
 use tokio::sync::{broadcast, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
     metrics::Metrics,
+    progress::Progress,
     restart::Restart,
+    supervisor::Supervisor,
     survey::{Key, Survey},
     wait,
 };
@@ -40,12 +42,13 @@ pub(crate) struct Regions<C> {
     named: Vec<Region>,
     drift: Duration,
     metrics: Metrics,
+    progress: Progress,
     pub(crate) wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
     desks: Mutex<BTreeMap<Region, Arc<Desk<C>>>>,
     /// What the account has enabled, once EC2 has told.
     enabled: Mutex<Option<BTreeSet<Region>>>,
-    tasks: TaskTracker,
+    supervisor: Supervisor,
     stop: CancellationToken,
 }
 
@@ -54,6 +57,8 @@ const RETRY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_hours(1);
 /// A region of each partition that nobody has to opt in to ("AWS Regions", AWS General Reference).
 const PARTITIONS: [&str; 4] = ["us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"];
+/// Regions that are read while nobody tells which ones there are: about as many as AWS has.
+const UNTOLD: usize = 40;
 /// Wakes in flight; one that is lost is made up for by the object's own next look.
 const WAKES: usize = 4096;
 
@@ -62,8 +67,9 @@ impl<C: Cloud> Regions<C> {
         connect: Connect<C>,
         args: &Args,
         metrics: Metrics,
+        progress: Progress,
         leading: watch::Receiver<bool>,
-        stop: CancellationToken,
+        (supervisor, stop): (Supervisor, CancellationToken),
     ) -> Arc<Self> {
         Arc::new(Self {
             connect,
@@ -72,11 +78,12 @@ impl<C: Cloud> Regions<C> {
             named: args.regions.clone(),
             drift: args.drift(),
             metrics,
+            progress,
             wake: broadcast::Sender::new(WAKES),
             leading,
             desks: Mutex::default(),
             enabled: Mutex::default(),
-            tasks: TaskTracker::new(),
+            supervisor,
             stop,
         })
     }
@@ -90,9 +97,15 @@ impl<C: Cloud> Regions<C> {
             let from = &self.adopt_from;
             let survey = Arc::new(Survey::new(sweeping, &self.cluster, from, self.drift, wake, leading));
             let reading = Arc::clone(&survey);
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move { reading.run(&stop).await });
-            self.tasks.spawn(Restart::new(Arc::clone(&survey), self.metrics.clone()).run(self.stop.clone()));
+            let (stop, progress) = (self.stop.clone(), self.progress.clone());
+            self.supervisor.spawn(format!("the sweep loop of {region}"), async move {
+                reading.run(&progress, &stop).await;
+            });
+            let restart = Restart::new(Arc::clone(&survey), self.metrics.clone());
+            self.supervisor.spawn(
+                format!("the restart loop of {region}"),
+                restart.run(self.progress.clone(), self.stop.clone()),
+            );
             Arc::new(Desk { survey, cloud: writing })
         });
         Arc::clone(desk)
@@ -115,13 +128,23 @@ impl<C: Cloud> Regions<C> {
     /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
     pub(crate) fn refused(&self, region: &Region) -> Option<Refusal> {
         let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_off = enabled.as_ref().is_some_and(|enabled| !enabled.contains(region));
-        let text = || {
-            format!(
-                "{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
-            )
+        let text = if let Some(enabled) = enabled.as_ref() {
+            (!enabled.contains(region)).then(|| {
+                let text = format!(
+                    "{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
+                );
+                (NOT_ENABLED, text)
+            })
+        } else {
+            let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+            (desks.len() >= UNTOLD && !desks.contains_key(region)).then(|| {
+                let text = format!(
+                    "{UNTOLD} regions are read already, and EC2 does not tell whether {region} is one: permit ec2:DescribeRegions"
+                );
+                ("", text)
+            })
         };
-        is_off.then(|| Refusal::new("DescribeRegions", NOT_ENABLED, text()))
+        text.map(|(code, text)| Refusal::new("DescribeRegions", code, text))
     }
 
     /// Starts the loops of the regions named by the flag, else of all that the account has enabled. The `configured` one
@@ -172,11 +195,5 @@ impl<C: Cloud> Regions<C> {
             }
         }
         Err(refused.map_or_else(|| anyhow::anyhow!("no region to ask"), Into::into))
-    }
-
-    /// Waits for the loops to finish what they began.
-    pub(crate) async fn finish(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ledger::TICK,
     metrics::Metrics,
+    progress::{Loop, Progress},
     survey::{Survey, Sweep},
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Restart<C> {
     survey: Arc<Survey<C>>,
     metrics: Metrics,
     tries: Mutex<BTreeMap<String, Tries>>,
+    /// What the last sweep showed and is not paid: each is told once.
+    told: Mutex<BTreeSet<Told>>,
 }
 
 /// What became of one look at a record.
@@ -69,11 +72,11 @@ fn place(debt: &Debt) -> Place {
 
 impl<C: Cloud> Restart<C> {
     pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { survey, metrics, tries: Mutex::default() })
+        Arc::new(Self { survey, metrics, tries: Mutex::default(), told: Mutex::default() })
     }
 
     /// Judges every record after every sweep, for as long as the process runs.
-    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, progress: Progress, stop: CancellationToken) {
         let mut sweeps = self.survey.subscribe();
         let mut paying: JoinSet<Done> = JoinSet::new();
         let mut busy: BTreeSet<Place> = BTreeSet::new();
@@ -88,9 +91,12 @@ impl<C: Cloud> Restart<C> {
                 self.survey.ledger.doubt();
             }
             awake = Instant::now();
+            progress.round(self.survey.cloud.region(), Loop::Restart);
             while let Some(paid) = paying.try_join_next() {
-                let Ok(Done { place, sent }) = paid else {
-                    continue;
+                let Done { place, sent } = match paid {
+                    Ok(done) => done,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => continue,
                 };
                 busy.remove(&place);
                 if let Some(at) = sent {
@@ -126,19 +132,26 @@ impl<C: Cloud> Restart<C> {
         let (debts, told) = found(instances, self.survey.debt_key(), &self.survey.ledger.records());
         let on_machines = debts.iter().filter(|debt| debt.copy != Copy::Remembered).count();
         self.metrics.owed(self.survey.cloud.region().as_str(), on_machines);
-        for told in told {
-            match told {
+        self.tell(told.into_iter().collect());
+        debts
+    }
+
+    /// Logs and counts each value that is not paid once, for as long as it is there.
+    fn tell(&self, untold: BTreeSet<Told>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for new in untold.difference(&told) {
+            match new {
                 Told::Unreadable { instance, value } => {
                     self.metrics.restart("unreadable");
-                    tracing::error!(%instance, value, "a restart record that cannot be read, and is not paid");
+                    tracing::error!(%instance, value, "a restart record that cannot be read is not paid");
                 }
                 Told::Overruled { instance, value } => {
                     self.metrics.restart("overruled");
-                    tracing::error!(%instance, value, "a restart record that is not the one under which the machine was stopped");
+                    tracing::error!(%instance, value, "a restart record is not the one under which the machine was stopped, and is not paid");
                 }
             }
         }
-        debts
+        *told = untold;
     }
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {

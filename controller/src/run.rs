@@ -2,15 +2,15 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, future};
 use jiff::Timestamp;
 use kube::{
     Api, Client,
     core::PartialObjectMeta,
     runtime::{
-        Controller, controller,
+        Controller, WatchStreamExt, controller,
         events::{Recorder, Reporter},
-        reflector::ObjectRef,
+        reflector::{self, ObjectRef},
         watcher,
     },
 };
@@ -29,10 +29,13 @@ use crate::{
     claims::Claims,
     context::Context,
     lease,
+    marks::Marks,
     metrics::Metrics,
+    progress::Progress,
     reconcile::{Metadata, error_policy, reconcile},
     regions::Regions,
     server,
+    supervisor::Supervisor,
     survey::Key,
     wait,
 };
@@ -40,33 +43,40 @@ use crate::{
 /// Runs the controller until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
-    let metrics = Metrics::new();
+    let supervisor = Supervisor::new(stop.clone());
+    let (metrics, progress) = (Metrics::new(), Progress::default());
     let client = Client::try_default().await.context("no Kubernetes configuration")?;
-    let leading = lease::follow(client.clone(), &args, stop.clone());
+    let leading = lease::follow(client.clone(), &args, &supervisor, &stop);
 
     let observer = {
         let metrics = metrics.clone();
         move |operation, outcome| metrics.called(operation, outcome)
     };
-    let fleet = Fleet::connect(Arc::new(observer)).await;
+    let fleet = Fleet::connect(Arc::new(observer), whole_seconds).await;
     tokio::spawn(tell_identity(fleet.identity()));
     let configured = fleet.region();
     let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
-    let regions = Regions::new(Box::new(connect), &args, metrics.clone(), leading.clone(), stop.clone());
+    let regions = Regions::new(
+        Box::new(connect),
+        &args,
+        metrics.clone(),
+        progress.clone(),
+        leading.clone(),
+        (supervisor.clone(), stop.clone()),
+    );
     let opening = {
         let (regions, args) = (Arc::clone(&regions), args.clone());
         async move { regions.open(&args.regions, configured.as_ref()).await }
     };
-    let opening = tokio::spawn(opening);
+    supervisor.spawn("the loop that asks for regions".to_owned(), opening);
 
     let listener = TcpListener::bind(args.http_address).await.context("--http-address")?;
     tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
-    let server = tokio::spawn(server::serve(
-        listener,
-        metrics.clone(),
-        readiness(&client, &args, &stop),
-        stop.clone(),
-    ));
+    let ready = readiness(&client, &args, &stop);
+    supervisor.spawn(
+        "the HTTP server".to_owned(),
+        server::serve(listener, metrics.clone(), progress, ready, stop.clone()),
+    );
 
     let claims = Claims::new(client.clone(), &args.namespace);
     let ctx = Arc::new(Context {
@@ -75,7 +85,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             Reporter { controller: "savedtemplate-controller".into(), instance: Some(args.identity.clone()) },
         ),
         client,
-        regions: Arc::clone(&regions),
+        regions,
         metrics,
         cluster: args.cluster_name.clone(),
         heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
@@ -84,12 +94,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         deadline: Duration::from_secs(args.reconcile_seconds),
         clock: whole_seconds,
     });
-    lead(&ctx, &args, leading, &stop).await;
-
-    opening.await?;
-    regions.finish().await;
-    server.await??;
-    Ok(())
+    supervisor.spawn("the reconcile loop".to_owned(), async move { lead(&ctx, &args, leading, &stop).await });
+    supervisor.finish().await
 }
 
 /// A misspelt annotation leaves the controller somebody else's role, or none: its log begins with who it is.
@@ -125,7 +131,7 @@ async fn lead<C: Cloud>(
             end.cancel();
         };
         let shards = shards(args).map(|namespace| reconciles(ctx, args, namespace, end.clone()));
-        futures::future::join(futures::future::join_all(shards), lost).await;
+        future::join(future::join_all(shards), lost).await;
         ctx.metrics.leads(false);
     }
 }
@@ -156,7 +162,11 @@ async fn reconciles<C: Cloud>(
     let objects = api::<PartialObjectMeta<SavedTemplate>>(&ctx.client, namespace.as_deref());
     let config =
         controller::Config::default().concurrency(args.concurrency).debounce(Duration::from_millis(100));
-    Controller::new(objects, watcher::Config::default().page_size(50))
+    let (reader, writer) = reflector::store();
+    let changes = watcher(objects, watcher::Config::default().page_size(50)).reflect(writer);
+    let mut marks = Marks::default();
+    let changes = changes.try_filter(move |event| future::ready(marks.wakes(event))).applied_objects();
+    Controller::for_stream(changes, reader)
         .with_config(config)
         .reconcile_on(wakes(ctx.regions.wake.subscribe(), namespace))
         .graceful_shutdown_on(end.clone().cancelled_owned())

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ledger::Ledger,
     prints,
-    reads::{self, Asked, Refused},
+    progress::{Loop, Progress},
+    reads::{self, Asked, Known, Refused},
 };
 
 /// An object, by namespace and name.
@@ -69,6 +70,8 @@ struct State {
     prints: HashMap<Key, u64>,
     eventful: Option<Instant>,
     sweeping: Option<Instant>,
+    /// Names that EC2 would not look for.
+    refused: Known,
     /// What could not be read, by operation.
     unread: BTreeMap<&'static str, Refusal>,
 }
@@ -195,9 +198,10 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// Sweeps for as long as the process runs.
-    pub(crate) async fn run(&self, stop: &CancellationToken) {
+    pub(crate) async fn run(&self, progress: &Progress, stop: &CancellationToken) {
         let born = Instant::now();
         while !stop.is_cancelled() {
+            progress.round(self.cloud.region(), Loop::Sweep);
             let began = Instant::now();
             self.state().sweeping = Some(began);
             let sweep = tokio::select! {
@@ -245,7 +249,11 @@ impl<C: Cloud> Survey<C> {
         let at = self.cloud.now();
         let mut asked = self.asked();
         let (owing, failed) = reads::owing(&self.cloud, &self.debt_key).await;
-        let ((others, refused), failed) = match reads::others(&self.cloud, &asked, &owing).await {
+        let mut known = std::mem::take(&mut self.state().refused);
+        let others = reads::others(&self.cloud, &asked, &owing, &mut known);
+        let others = reads::bounded("DescribeInstances", others).await;
+        self.state().refused = known;
+        let ((others, refused), failed) = match others {
             Ok(others) => (others, failed),
             Err(refusal) => (Default::default(), failed.or(Some(refusal))),
         };
@@ -257,8 +265,8 @@ impl<C: Cloud> Survey<C> {
         asked.images |= owed;
         asked.snapshots |= owed;
         let (images, snapshots) = tokio::join!(
-            reads::images(&self.cloud, &self.owners, &asked),
-            reads::snapshots(&self.cloud, &self.owners, &asked),
+            reads::bounded("DescribeImages", reads::images(&self.cloud, &self.owners, &asked)),
+            reads::bounded("DescribeSnapshots", reads::snapshots(&self.cloud, &self.owners, &asked)),
         );
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
         let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };

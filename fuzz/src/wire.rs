@@ -34,5 +34,5 @@ pub(crate) fn ec2(status: u16, body: String) -> Ec2 {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
-    Fleet::new(config, Arc::new(|_: &str, _: &str| {})).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
+    Fleet::new(config, Arc::new(|_: &str, _: &str| {}), || jiff::Timestamp::UNIX_EPOCH).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
 }

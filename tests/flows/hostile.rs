@@ -7,7 +7,7 @@ use saved_template_api::ConditionType;
 use saved_template_tests::{Lab, control_plane, is, message, quick};
 use serde_json::{Value, json};
 
-use crate::{HOME, images, owes, state, template, user};
+use crate::{HOME, images, owes, state, template, user, with};
 
 /// What the schema takes and this controller never writes.
 fn nonsense(id: &str) -> Value {
@@ -104,6 +104,74 @@ async fn a_name_that_ec2_will_not_look_for_is_told_about_and_blinds_no_other() {
         .await
         .unwrap();
     assert!(is(&told, "Ready", "False", None));
+    let refused = |lab: &Lab<'_>| lab.ec2.sim().faults().iter().map(|fault| fault.hits).sum::<u32>();
+    let (before, sweeps) = (refused(&lab), reads(&lab, "DescribeInstances"));
+    lab.apply(&with("good", "other", "  revision: 2\n")).await.unwrap();
+    lab.until("good", Duration::from_secs(120), "saved again", |object| {
+        object.status.as_ref().and_then(|status| status.latest_revision) == Some(2)
+    })
+    .await
+    .unwrap();
+    assert!(reads(&lab, "DescribeInstances") >= sweeps + 5, "the region was swept meanwhile");
+    assert_eq!(refused(&lab), before, "a name that was refused costs no call");
+}
+
+/// How often EC2 was asked this.
+fn reads(lab: &Lab<'_>, action: &str) -> usize {
+    lab.ec2.sim().log().iter().filter(|entry| entry.action == action).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_of_the_year_9999_ends_no_sweep_and_the_machine_comes_back() {
+    let lab = Lab::quick("hostile-date").await.unwrap();
+    let id = lab.machine("dated");
+    let controller = lab.controller().unwrap();
+    lab.apply(&template("dated", "dated")).await.unwrap();
+    lab.until_ec2(Duration::from_secs(60), "the machine stops", |sim| {
+        sim.place(ACCOUNT, HOME).unwrap().instances[&id].state == InstanceState::Stopping
+    })
+    .await
+    .unwrap();
+    let far = || Effect::Date { to: "Thu, 30 Dec 9999 22:00:00 GMT".to_owned() };
+    lab.ec2.add_fault(Fault::new("DescribeInstances", far()).nth(1));
+    lab.ec2.add_fault(Fault::new("DescribeImages", far()).nth(1));
+    lab.ready("dated").await.unwrap();
+    assert_eq!(state(&lab, &id), InstanceState::Running, "{}", lab.evidence());
+    assert!(!owes(&lab, &id), "{}", lab.evidence());
+    let sweeps = reads(&lab, "DescribeInstances");
+    lab.until_ec2(Duration::from_secs(30), "the sweep goes on", |sim| {
+        sim.log().iter().filter(|entry| entry.action == "DescribeInstances").count() > sweeps
+    })
+    .await
+    .unwrap();
+    let told = controller.output().lines().filter(|line| line.contains("and is ignored")).count();
+    assert_eq!(told, 1, "{}", controller.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotating_a_suspended_object_five_times_a_second_costs_ec2_no_probe() {
+    let lab = Lab::quick("hostile-annotated").await.unwrap();
+    lab.machine("annotated");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("annotated", "annotated", "  suspend: true\n")).await.unwrap();
+    lab.until("annotated", Duration::from_secs(60), "suspended", |object| {
+        is(object, "Ready", "False", Some("Suspended"))
+    })
+    .await
+    .unwrap();
+    let probes = |lab: &Lab<'_>| {
+        let sim = lab.ec2.sim();
+        sim.log().iter().filter(|entry| entry.action == "CreateImage" && entry.dry_run).count()
+    };
+    let before = probes(&lab);
+    for count in 0..50 {
+        let note = json!({"metadata": {"annotations": {"count": count.to_string()}}});
+        lab.api().patch("annotated", &PatchParams::default(), &Patch::Merge(note)).await.unwrap();
+        let pause = Duration::from_millis(200);
+        let _elapsed = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+    }
+    let more = probes(&lab) - before;
+    assert!(more <= 1, "{more} probes in the ten seconds in which 50 annotations came");
 }
 
 #[tokio::test(flavor = "multi_thread")]

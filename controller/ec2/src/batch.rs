@@ -15,7 +15,7 @@ use saved_template_core::{
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 
 use crate::errors;
@@ -117,10 +117,11 @@ where
     }
 
     async fn run(self: Arc<Self>, key: K, first: Waiter<T>, mut waiters: mpsc::UnboundedReceiver<Waiter<T>>) {
-        let end = Instant::now() + self.window.longest;
+        let opened = Instant::now();
         let mut batch = vec![first];
         while batch.len() < self.window.size {
-            match timeout_at(end.min(Instant::now() + self.window.idle), waiters.recv()).await {
+            let left = self.window.longest.saturating_sub(opened.elapsed());
+            match timeout(left.min(self.window.idle), waiters.recv()).await {
                 Ok(Some(waiter)) => batch.push(waiter),
                 Ok(None) | Err(_) => break,
             }

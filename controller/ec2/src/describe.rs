@@ -13,6 +13,7 @@ use aws_sdk_ec2::{
         AttributeBooleanValue, AttributeValue, Filter, InstanceAttributeName, InstanceType, InstanceTypeInfo,
     },
 };
+use aws_smithy_async::future::pagination_stream::PaginationStream;
 use saved_template_api::ids::{InstanceId, Region, VolumeId};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
@@ -25,23 +26,39 @@ use crate::{convert, errors, port::Line};
 /// `FilterLimitExceeded` above it.
 const VALUES: usize = 200;
 const PAGE: i32 = 1000;
+/// A list of more pages than this is no list of EC2's: it would never end.
+const PAGES: usize = 10_000;
 
 impl Line {
-    /// Pages of a list, all of them: the SDK ends a list silently when EC2 repeats a token.
-    async fn pages<P, E>(
+    /// What is read from the pages of a list, all of them: the SDK ends a list silently when EC2 repeats a token, and
+    /// follows ever new ones for ever.
+    async fn pages<P, T, E>(
         &self,
         operation: &'static str,
-        pages: impl Future<Output = Result<Vec<P>, SdkError<E, HttpResponse>>> + Send,
-        next: impl Fn(&P) -> Option<&str>,
-    ) -> Result<Vec<P>, Refusal>
+        mut pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        next: impl Fn(&P) -> Option<&str> + Send + Sync,
+        entries: impl Fn(&P) -> Vec<T> + Send + Sync,
+    ) -> Result<Vec<T>, Refusal>
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        P: Send,
+        T: Send,
+        E: ProvideErrorMetadata + std::error::Error + Send + 'static,
     {
-        let pages = self.read(operation, pages).await?;
-        match pages.last().and_then(next) {
-            None | Some("") => Ok(pages),
-            Some(_) => Err(errors::incomplete(operation, "end")),
-        }
+        let list = async {
+            let (mut found, mut is_whole) = (Vec::new(), true);
+            for _ in 0..PAGES {
+                let page = match pages.next().await {
+                    Some(Ok(page)) => page,
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                };
+                is_whole = next(&page).is_none_or(str::is_empty);
+                found.extend(entries(&page));
+            }
+            Ok((found, is_whole))
+        };
+        let (found, is_whole) = self.read(operation, list).await?;
+        if is_whole { Ok(found) } else { Err(errors::incomplete(operation, "end")) }
     }
 
     pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
@@ -53,10 +70,13 @@ impl Line {
             Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
         } {
             let call = self.client.describe_instances().filters(filter).include_managed_resources(true);
-            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self.pages("DescribeInstances", pages, DescribeInstancesOutput::next_token).await? {
-                instances.extend(page.reservations().iter().flat_map(convert::instances));
-            }
+            let pages = call.into_paginator().page_size(PAGE).send();
+            let entries = |page: &DescribeInstancesOutput| {
+                page.reservations().iter().flat_map(convert::instances).collect()
+            };
+            instances.extend(
+                self.pages("DescribeInstances", pages, DescribeInstancesOutput::next_token, entries).await?,
+            );
         }
         Ok(instances)
     }
@@ -76,10 +96,12 @@ impl Line {
         for filters in image_filters(which) {
             let call = self.client.describe_images().owners("self").set_filters(Some(filters));
             let call = call.include_disabled(true);
-            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self.pages("DescribeImages", pages, DescribeImagesOutput::next_token).await? {
-                images.extend(page.images().iter().filter_map(convert::image));
-            }
+            let pages = call.into_paginator().page_size(PAGE).send();
+            let entries =
+                |page: &DescribeImagesOutput| page.images().iter().filter_map(convert::image).collect();
+            images.extend(
+                self.pages("DescribeImages", pages, DescribeImagesOutput::next_token, entries).await?,
+            );
         }
         Ok(images)
     }
@@ -91,10 +113,13 @@ impl Line {
             Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
         } {
             let call = self.client.describe_snapshots().owner_ids("self").filters(filter);
-            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self.pages("DescribeSnapshots", pages, DescribeSnapshotsOutput::next_token).await? {
-                snapshots.extend(page.snapshots().iter().filter_map(convert::snapshot));
-            }
+            let pages = call.into_paginator().page_size(PAGE).send();
+            let entries = |page: &DescribeSnapshotsOutput| {
+                page.snapshots().iter().filter_map(convert::snapshot).collect()
+            };
+            snapshots.extend(
+                self.pages("DescribeSnapshots", pages, DescribeSnapshotsOutput::next_token, entries).await?,
+            );
         }
         Ok(snapshots)
     }
@@ -104,10 +129,12 @@ impl Line {
         let kind = Filter::builder().name("resource-type").values("instance").build();
         for filter in filters("key", [literal(key)]) {
             let call = self.client.describe_tags().filters(filter).filters(kind.clone());
-            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self.pages("DescribeTags", pages, DescribeTagsOutput::next_token).await? {
-                instances.extend(page.tags().iter().filter_map(|tag| convert::id(tag.resource_id())));
-            }
+            let pages = call.into_paginator().page_size(PAGE).send();
+            let entries = |page: &DescribeTagsOutput| {
+                page.tags().iter().filter_map(|tag| convert::id(tag.resource_id())).collect()
+            };
+            instances
+                .extend(self.pages("DescribeTags", pages, DescribeTagsOutput::next_token, entries).await?);
         }
         Ok(instances.into_iter().collect())
     }
@@ -153,10 +180,12 @@ impl Line {
         let mut found = Vec::new();
         for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
             let call = self.client.describe_volumes().filters(filter).include_managed_resources(true);
-            let pages = call.into_paginator().page_size(PAGE).send().try_collect();
-            for page in self.pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token).await? {
-                found.extend(page.volumes().iter().filter_map(convert::volume));
-            }
+            let pages = call.into_paginator().page_size(PAGE).send();
+            let entries =
+                |page: &DescribeVolumesOutput| page.volumes().iter().filter_map(convert::volume).collect();
+            found.extend(
+                self.pages("DescribeVolumes", pages, DescribeVolumesOutput::next_token, entries).await?,
+            );
         }
         Ok(found)
     }

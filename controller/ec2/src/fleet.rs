@@ -20,7 +20,12 @@ use aws_sdk_ec2::{
 };
 use saved_template_api::ids::Region;
 
-use crate::{clock::Clock, port::Ec2, tokens::Tokens, whole::Whole};
+use crate::{
+    clock::{Clock, NodeClock},
+    port::Ec2,
+    tokens::Tokens,
+    whole::Whole,
+};
 
 /// Hears of every finished call: the EC2 operation, and `ok` or the class of the refusal.
 pub type Observer = Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;
@@ -56,25 +61,26 @@ impl Use {
 pub struct Fleet {
     config: SdkConfig,
     observer: Observer,
+    node: NodeClock,
     clocks: Mutex<HashMap<Region, Arc<Clock>>>,
     clients: Mutex<HashMap<(Region, Use), Ec2>>,
 }
 
 impl Fleet {
     /// Reads the configuration that every AWS tool reads. Asks nobody: credentials are fetched on first use.
-    pub async fn connect(observer: Observer) -> Self {
+    pub async fn connect(observer: Observer, node: NodeClock) -> Self {
         // A region that is given in no file and no variable is not looked up in the instance metadata: each client
         // names its own, and this one only says which STS is asked.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(aws_config::Region::from_static("us-east-1"));
         let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
-        Self::new(config, observer)
+        Self::new(config, observer, node)
     }
 
     /// Clients of this configuration; their region, timeouts and retries are set here.
-    pub fn new(config: SdkConfig, observer: Observer) -> Self {
-        Self { config, observer, clocks: Mutex::default(), clients: Mutex::default() }
+    pub fn new(config: SdkConfig, observer: Observer, node: NodeClock) -> Self {
+        Self { config, observer, node, clocks: Mutex::default(), clients: Mutex::default() }
     }
 
     /// The region that the configuration names; after [`Fleet::connect`], us-east-1 where it names none.
@@ -94,7 +100,8 @@ impl Fleet {
 
     fn client(&self, region: &Region, purpose: Use) -> Ec2 {
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let clock = Arc::clone(clocks.entry(region.clone()).or_default());
+        let clock = || Arc::new(Clock::new(region.clone(), self.node));
+        let clock = Arc::clone(clocks.entry(region.clone()).or_insert_with(clock));
         let name = purpose.as_str();
         let mut settings = Builder::from(&self.config)
             .region(aws_config::Region::new(region.to_string()))

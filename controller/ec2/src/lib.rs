@@ -4,6 +4,7 @@
 //! Fleet ──► Ec2 (one region, one use) ──► reads  ────────────────────► SDK client ──► EC2
 //!                                     └─► writes ─► batch ─► fence ─┘       └► clock (Date of every reply)
 //! ```
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 mod batch;
 mod change;
 mod clock;
@@ -21,5 +22,6 @@ mod whole;
 #[cfg(test)]
 mod wire;
 
+pub use clock::NodeClock;
 pub use fleet::{Fleet, Observer, Use};
 pub use port::Ec2;

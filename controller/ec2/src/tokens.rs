@@ -39,9 +39,9 @@ impl Tokens {
 
     fn reserve(&self, now: Instant) -> Option<Instant> {
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = full.map_or(now, |full| full.max(now)) + self.interval;
-        let turn = next.checked_sub(self.interval * self.burst).map_or(now, |turn| turn.max(now));
-        if turn > now + PATIENCE {
+        let next = full.map_or(now, |full| full.max(now)).checked_add(self.interval)?;
+        let turn = next.checked_sub(self.all()).map_or(now, |turn| turn.max(now));
+        if turn.saturating_duration_since(now) > PATIENCE {
             return None;
         }
         *full = Some(next);
@@ -51,8 +51,14 @@ impl Tokens {
     /// EC2 throttled: somebody else uses the bucket too, so ours is empty.
     pub(crate) fn empty(&self) {
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        let emptied = Instant::now() + self.interval * self.burst;
-        *full = Some(full.map_or(emptied, |full| full.max(emptied)));
+        if let Some(emptied) = Instant::now().checked_add(self.all()) {
+            *full = Some(full.map_or(emptied, |full| full.max(emptied)));
+        }
+    }
+
+    /// How long it takes to fill the empty bucket.
+    const fn all(&self) -> Duration {
+        self.interval.saturating_mul(self.burst)
     }
 }
 

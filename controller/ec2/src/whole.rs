@@ -13,6 +13,9 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserialization
 use aws_smithy_types::body::SdkBody;
 use http_body::{Body, Frame};
 
+/// The longest reply that is held: a full page of EC2's is a tenth of it.
+const LONGEST: usize = 64 << 20;
+
 /// Every reply of EC2 is one element, named after its operation: `</StopInstancesResponse>`, or `<…Response/>`.
 fn is_whole(text: &[u8]) -> bool {
     let tag = text.iter().rposition(|byte| *byte == b'<').and_then(|at| text.get(at..)).unwrap_or_default();
@@ -83,7 +86,15 @@ impl Body for Read {
     ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
         while !self.is_over {
             match ready!(self.body.as_mut().poll_frame(context)) {
-                Some(Ok(frame)) => self.text.extend(frame.data_ref().into_iter().flatten()),
+                Some(Ok(frame)) => {
+                    let data = frame.data_ref().map_or(&[][..], AsRef::as_ref);
+                    if self.text.len().saturating_add(data.len()) > LONGEST {
+                        self.is_over = true;
+                        self.text = Vec::new();
+                        return Poll::Ready(Some(Err("the reply is longer than 64 MiB".into())));
+                    }
+                    self.text.extend_from_slice(data);
+                }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.is_over = true;

@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Done(String),
     /// A reply of this status and body.
     Reply(u16, String),
+    /// A page of a list, and the token of one that was never asked for.
+    Endless,
     /// The connection breaks after the request was sent.
     Lost,
     /// No answer ever.
@@ -102,7 +104,7 @@ impl Wire {
         let observer = move |operation: &str, outcome: &str| {
             counted.lock().unwrap().push(format!("{operation} {outcome}"));
         };
-        Fleet::new(config.build(), Arc::new(observer))
+        Fleet::new(config.build(), Arc::new(observer), node)
     }
 
     pub(crate) fn ec2(&self) -> Ec2 {
@@ -115,7 +117,11 @@ impl HttpConnector for Wire {
         let body = request.body().bytes().unwrap_or_default();
         let form = form(std::str::from_utf8(body).unwrap());
         let action = form["Action"].clone();
-        self.sent.lock().unwrap().push(form);
+        let number = {
+            let mut sent = self.sent.lock().unwrap();
+            sent.push(form);
+            sent.len()
+        };
         let scripted = self.script.lock().unwrap().pop_front();
         let answer =
             scripted.or_else(|| self.always.clone()).expect("a request that the script does not know");
@@ -123,6 +129,9 @@ impl HttpConnector for Wire {
         HttpConnectorFuture::new(async move {
             let (status, body): (u16, String) = match answer {
                 Answer::Done(body) => (200, format!("<{action}Response>{body}</{action}Response>")),
+                Answer::Endless => {
+                    (200, format!("<{action}Response><nextToken>{number}</nextToken></{action}Response>"))
+                }
                 Answer::Reply(status, body) => (status, body),
                 Answer::Lost => return Err(ConnectorError::io("connection reset".into())),
                 Answer::Hangs => std::future::pending().await,
@@ -134,6 +143,11 @@ impl HttpConnector for Wire {
             Ok(reply)
         })
     }
+}
+
+/// The node's clock, as [`announced`] has it.
+pub(crate) fn node() -> jiff::Timestamp {
+    "2026-11-24T07:46:58Z".parse().unwrap()
 }
 
 fn form(body: &str) -> Form {
@@ -177,10 +191,7 @@ pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
 
 /// Announced so long ago.
 pub(crate) fn announced(ago: u64) -> Announced {
-    Announced {
-        at: "2026-11-24T07:46:58Z".parse().unwrap(),
-        instant: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap(),
-    }
+    Announced { at: node(), instant: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap() }
 }
 
 /// The fields of a request whose names begin so, without the version.

@@ -50,6 +50,11 @@ pub enum Effect {
         /// By this many milliseconds.
         ms: Millis,
     },
+    /// It has its effect, and the answer's `Date` is another.
+    Date {
+        /// The text of the header.
+        to: String,
+    },
     /// A process is killed and the connection closed.
     Kill {
         /// The process.
@@ -147,6 +152,7 @@ impl Effect {
             Self::Refuse { .. }
             | Self::Delay { .. }
             | Self::ApplyAndDrip { .. }
+            | Self::Date { .. }
             | Self::Freeze { .. }
             | Self::EmptyPage
             | Self::RepeatPage

@@ -25,6 +25,7 @@ pub(crate) fn garble(mut body: String, effects: &[Effect], chance: u64) -> Strin
             | Effect::ApplyAndReset
             | Effect::ApplyAndRefuse { .. }
             | Effect::ApplyAndDrip { .. }
+            | Effect::Date { .. }
             | Effect::Kill { .. }
             | Effect::Freeze { .. }
             | Effect::EmptyPage

@@ -125,6 +125,8 @@ pub struct Reply {
     pub breaks: bool,
     /// How much later the second half of the body arrives.
     pub drips: Option<Millis>,
+    /// Another `Date` than the time of the answer.
+    pub date: Option<String>,
 }
 
 impl Reply {

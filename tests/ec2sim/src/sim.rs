@@ -253,6 +253,7 @@ impl Sim {
             Effect::Swallow => reply.is_swallowed = true,
             Effect::ApplyAndReset => reply.breaks = true,
             Effect::ApplyAndDrip { ms } => reply.drips = Some(*ms),
+            Effect::Date { to } => reply.date = Some(to.clone()),
             Effect::Delay { .. }
             | Effect::Drop
             | Effect::ApplyAndDrop

@@ -1,5 +1,8 @@
 //! Replies that broke on their way, or that nobody foresaw.
-use saved_template_core::refusal::{Class, Refusal};
+use saved_template_core::{
+    cloud::{Cloud, Instances},
+    refusal::{Class, Refusal},
+};
 
 use super::{
     replies::{self, READS, STOPPED},
@@ -65,6 +68,55 @@ async fn a_tag_that_xml_cannot_hold_keeps_nothing_else_from_being_read() {
     let refused = REFUSED.replace("gone", "tag \u{1b}[31m is not known");
     let refusal = stop(400, &refused).await.unwrap_err();
     assert_eq!((refusal.class, refusal.code.as_str()), (Class::NotFound, "InvalidInstanceID.NotFound"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_that_cannot_be_ec2s_stops_no_read_and_moves_no_clock() {
+    for date in [
+        "Thu, 30 Dec 9999 22:00:00 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sat, 01 Jan 8000 00:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "yesterday",
+        "",
+    ] {
+        let wire = Wire::always(Answer::ok(""));
+        wire.date(date);
+        let ec2 = wire.ec2();
+        assert_eq!(ec2.instances(Instances::TagKey("k".into())).await, Ok(Vec::new()), "{date}");
+        assert_eq!(ec2.now(), None, "{date}");
+        wire.date("Tue, 24 Nov 2026 07:46:58 GMT");
+        assert_eq!(ec2.instances(Instances::TagKey("k".into())).await, Ok(Vec::new()));
+        wire.date(date);
+        assert_eq!(ec2.instances(Instances::TagKey("k".into())).await, Ok(Vec::new()), "{date}");
+        let seconds = ec2.now().unwrap().duration_since(node()).as_secs();
+        assert!((0..60).contains(&seconds), "{date}: {seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_ever_new_pages_ends_and_is_no_list() {
+    let wire = Wire::always(Answer::Endless);
+    let refusal = wire.ec2().tagged("k").await.unwrap_err();
+    assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 10_000), "{refusal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_longer_than_64_mib_is_refused() {
+    let reply = |length: usize| {
+        let head = "<DescribeTagsResponse>";
+        let tail = "</DescribeTagsResponse>";
+        head.to_owned() + &" ".repeat(length - head.len() - tail.len()) + tail
+    };
+    let longest = 64 * 1024 * 1024;
+    for status in [200, 400] {
+        let wire = Wire::always(Answer::Reply(status, reply(longest + 1)));
+        let refusal = wire.ec2().tagged("k").await.unwrap_err();
+        assert!(refusal.to_string().contains("longer than 64 MiB"), "{refusal}");
+    }
+    let wire = Wire::always(Answer::Reply(200, reply(longest)));
+    assert_eq!(wire.ec2().tagged("k").await, Ok(Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -221,6 +221,7 @@ impl Sim {
                 | Effect::ApplyAndReset
                 | Effect::ApplyAndRefuse { .. }
                 | Effect::ApplyAndDrip { .. }
+                | Effect::Date { .. }
                 | Effect::Kill { .. }
                 | Effect::Freeze { .. }
                 | Effect::EmptyPage

@@ -123,8 +123,9 @@ fn response(reply: &Reply, now: Millis) -> Response<Text> {
         response = response.map(|text| text.dripping(Box::pin(pause(ms))));
     }
     let id = reply.text("requestId").or_else(|| reply.text("RequestID")).unwrap_or_default();
+    let date = reply.date.clone().unwrap_or_else(|| date(now));
     let headers = response.headers_mut();
-    for (name, value) in [("date", date(now).as_str()), ("x-amzn-requestid", id), ("server", "AmazonEC2")] {
+    for (name, value) in [("date", date.as_str()), ("x-amzn-requestid", id), ("server", "AmazonEC2")] {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(hyper::header::HeaderName::from_static(name), value);
         }

@@ -150,6 +150,16 @@ fn an_answer_may_drip() {
 }
 
 #[test]
+fn an_answer_may_have_another_date() {
+    let server = server();
+    let far = "Thu, 30 Dec 9999 22:00:00 GMT";
+    server.add_fault(Fault::new("DescribeRegions", Effect::Date { to: far.to_owned() }).nth(1));
+    let dates = |reply: &str| reply.lines().filter(|line| *line == format!("date: {far}")).count();
+    assert_eq!(dates(&post(&server, "x", HOME, "Action=DescribeRegions")), 1);
+    assert_eq!(dates(&post(&server, "x", HOME, "Action=DescribeRegions")), 0);
+}
+
+#[test]
 fn a_swallowed_call_is_never_answered_and_others_are() {
     let server = server();
     server.add_fault(Fault::new("*", Effect::Swallow).region(AWAY));
