@@ -14,7 +14,7 @@ use crate::{
     debt::later,
     fold,
     needs::{LATER, Unmet, record::passed},
-    scene::Scene,
+    scene::{Scene, copy_name},
     step::{CopyRequest, Step},
     world::Image,
 };
@@ -121,7 +121,7 @@ pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -
     let instance = scene.instance_id().or(adopted).map(|id| id.to_string()).unwrap_or_default();
     let tags = scene.tags(&capture, &instance, "copy", &row.region);
     let base = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
-    let name = if row.attempts < 2 { base } else { format!("{base}-c{}", row.attempts) };
+    let name = copy_name(base, row.attempts);
     let request = CopyRequest {
         source: source.clone(),
         source_region: scene.home().clone(),
@@ -189,6 +189,7 @@ fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {
         return format!("{region} cannot be read ({why})");
     }
     match row.state {
+        RegionState::Pending if row.is_unshown() => format!("{region} asked for, not shown yet"),
         RegionState::Pending => format!("{region} {}%", row.progress_percent.unwrap_or(0)),
         RegionState::Waiting | RegionState::Available => format!("{region} waiting"),
         RegionState::Failed => format!("{region} failed"),

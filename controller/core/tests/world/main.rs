@@ -14,6 +14,7 @@ mod ec2;
 mod failed;
 mod hostile;
 mod lab;
+mod late;
 mod life;
 mod mishap;
 mod model;
