@@ -1,4 +1,5 @@
 //! What was seen, put into the status: the facts, before any need is asked.
+mod failure;
 mod heal;
 mod images;
 mod revisions;
@@ -15,6 +16,7 @@ use saved_template_api::{
     },
 };
 
+pub(crate) use failure::KEY_DENIED;
 pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR};
 
 use crate::{

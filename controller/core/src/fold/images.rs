@@ -5,13 +5,13 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
-    condition::cut,
     ids::{ImageId, Region},
-    status::{Consistency, MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus},
+    status::{Consistency, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
     debt::later,
+    fold::failure::{KEY_DENIED, explained},
     needs::record::passed,
     own::revision_of,
     refusal::NOT_ENABLED,
@@ -174,7 +174,9 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
     row.revision = revision_of(&image.tags).or(revision);
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
-        let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(30));
+        // Somebody has to do something about a key first.
+        let shortest = if row.reason.as_deref() == Some(KEY_DENIED) { 10 * 60 } else { 30 };
+        let wait = pause(i64::from(row.attempts), Duration::from_secs(shortest), Duration::from_mins(30));
         let wait = SignedDuration::try_from(wait).unwrap_or_default();
         row.next_attempt_time = Some(Time(later(now, wait)));
     }
@@ -247,8 +249,11 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
     row.progress_percent = progress.max(before);
     match row.state {
         RegionState::Failed => {
-            row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
-            row.message = image.state_reason.clone().map(|text| cut(text, MAX_ROW_MESSAGE_BYTES));
+            let told = image.state_reason.as_ref().map(|reason| explained(reason, &row.region));
+            let word = told.as_ref().and_then(|(word, _)| *word).filter(|_| row.role == RegionRole::Copy);
+            let plain = if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" };
+            row.reason = Some(word.unwrap_or(plain).to_owned());
+            row.message = told.map(|(_, message)| message);
         }
         // What a refused change of tags says of an available image stays.
         RegionState::Available if !was_open && row.reason.as_deref() != Some(NOT_SHOWN) => {}

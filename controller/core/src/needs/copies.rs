@@ -12,8 +12,8 @@ use saved_template_api::{
 
 use crate::{
     debt::later,
-    fold,
-    needs::{LATER, Unmet, record::passed},
+    fold::{self, KEY_DENIED},
+    needs::{LATER, Unmet, Waits, record::passed},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
     world::Image,
@@ -46,7 +46,16 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             },
         }
     }
-    unfinished(scene, &wanted).map(|(ready, message)| Unmet::waiting(ready, message, soonest))
+    let waits = if wait_for_keys(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
+    unfinished(scene, &wanted)
+        .map(|(ready, message)| Unmet { waits, ..Unmet::waiting(ready, message, soonest) })
+}
+
+/// Whether every copy that is not there waits for somebody to let us use a key.
+fn wait_for_keys(scene: &Scene<'_>, wanted: &[Region]) -> bool {
+    let rows = wanted.iter().filter_map(|region| scene.row(region));
+    let mut open = rows.filter(|row| row.state != RegionState::Available);
+    open.all(|row| row.reason.as_deref() == Some(KEY_DENIED))
 }
 
 enum Next {

@@ -165,3 +165,58 @@ fn an_image_whose_reply_was_lost_and_that_shows_after_two_and_a_half_minutes_is_
     assert_eq!(status(&lab).capture.as_ref().unwrap().attempts, 1, "{}", lab.story());
     assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
 }
+
+/// Whether everything of ours in a region has the tag.
+fn has_tag(lab: &Lab, region: &str, key: &str) -> bool {
+    let place = lab.sim.place(ACCOUNT, region).unwrap();
+    let shots = place.snapshots.values().map(|shot| &shot.tags);
+    place.images.values().map(|image| &image.tags).chain(shots).all(|tags| tags.contains_key(key))
+}
+
+#[test]
+fn a_tag_that_vanishes_twice_is_put_back_twice() {
+    let mut lab = Lab::new(&spec(&json!({"tags": [{"key": "team", "value": "seismic"}]})));
+    ready(&mut lab);
+    for times in 1..=2 {
+        let (_, image) = served(&lab, FAR[0]).unwrap();
+        let now = lab.now;
+        let gone = Request::new("DeleteTags").with("ResourceId.1", &image).with("Tag.1.Key", "team");
+        assert_eq!(lab.sim.call(now, ACCOUNT, FAR[0], &gone).code, None);
+        assert!(!has_tag(&lab, FAR[0], "team"), "the premise");
+        lab.until(600, "put back", |lab| has_tag(lab, FAR[0], "team"));
+        ready(&mut lab);
+        let put = lab.sim.log().iter().filter(|call| call.action == "CreateTags" && call.region == FAR[0]);
+        assert_eq!(put.count(), times, "{}", lab.story());
+    }
+    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2));
+}
+
+#[test]
+fn snapshots_that_can_be_tagged_only_after_three_minutes_are_in_line_then_and_nothing_is_copied_again() {
+    let mut lab = Lab::new(&spec(&json!({})));
+    ready(&mut lab);
+    let code = "InvalidSnapshot.NotFound".to_owned();
+    let late = Effect::Refuse { code, message: "The snapshot does not exist.".into(), status: None };
+    lab.sim.add_fault(Fault::new("CreateTags", late).region(FAR[0]).for_ms(180_000));
+    edit(&mut lab, &json!({"tags": [{"key": "team", "value": "seismic"}]}));
+    lab.run(170);
+    assert!(!has_tag(&lab, FAR[0], "team"), "the premise");
+    lab.until(600, "in line", |lab| [HOME, FAR[0], FAR[1]].iter().all(|region| has_tag(lab, region, "team")));
+    ready(&mut lab);
+    assert_saved(&lab);
+    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
+}
+
+#[test]
+fn a_save_that_the_snapshot_quota_ends_without_a_stop_counts_no_disruption_and_names_the_quota() {
+    let mut lab = Lab::new(&spec(&json!({"capture": {"mode": "NoReboot"}})));
+    let (code, message) =
+        ("Client.SnapshotLimitExceeded".into(), "Maximum allowed snapshots exceeded".into());
+    lab.sim.add_fault(Fault::new("CreateImage", Effect::FailImage { code, message, after_ms: None }).nth(1));
+    lab.run(300);
+    let capture = status(&lab).capture.clone().unwrap();
+    assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some("ImageFailed"), 0));
+    let message = capture.message.unwrap();
+    assert!(message.contains("aws service-quotas") && message.contains("us-west-2"), "{message}");
+    assert_eq!(lab.count("StopInstances"), 0);
+}

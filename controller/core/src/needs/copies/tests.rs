@@ -179,6 +179,26 @@ fn an_earlier_copy_that_shows_while_the_one_that_was_named_last_does_not_is_take
 }
 
 #[test]
+fn a_copy_that_failed_for_its_key_waits_for_somebody_and_is_tried_again_slowly() {
+    let key =
+        "Client.InternalError: arn:aws:kms:us-east-2:123456789012:key/1234abcd is not accessible by KMS";
+    for (reason, stalls, pause) in [(key, true, 600), ("Server.InternalError: no", false, 30)] {
+        let state_reason = Some(reason.to_owned());
+        let failed = Image { state: ImageState::Failed, state_reason, ..copy() };
+        let mut status = replicated();
+        status.regions[1].state = S::Pending;
+        let decision = decided(&plain(), &status, &images(at(400), vec![made()], vec![failed]), 400);
+        let row = &decision.status.regions[1];
+        assert_eq!(row.next_attempt_time, Some(Time(at(400 + pause))), "{reason}");
+        assert_eq!(find(&decision.status.conditions, ConditionType::Stalled).is_some(), stalls, "{reason}");
+        let (_, message) = told(&decision, ConditionType::Ready);
+        assert_eq!(message.contains("kms:CreateGrant"), stalls, "{message}");
+        assert!(!message.contains("arn:"), "{message}");
+        assert!(asked(&decision.status, &only_home(400 + pause), 400 + pause).is_some(), "{reason}");
+    }
+}
+
+#[test]
 fn the_copy_of_an_adopted_image_repeats_what_that_image_says() {
     let (capture, attempt, revision) = (names::tag::CAPTURE, names::tag::ATTEMPT, names::tag::REVISION);
     for number in [1, 2] {
