@@ -193,8 +193,8 @@ pub struct Instance {
     pub placement_group: Option<String>,
     /// The Capacity Reservation that it runs in.
     pub reservation: Option<String>,
-    /// Whether it runs in that one only.
-    pub is_reservation_targeted: bool,
+    /// The Capacity Reservation that it may only run in.
+    pub reservation_target: Option<String>,
     /// What EC2 plans for it.
     pub events: Vec<ScheduledEvent>,
     /// Its tags.

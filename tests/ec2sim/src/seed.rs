@@ -49,8 +49,8 @@ pub struct InstanceSeed {
     pub placement_group: Option<String>,
     /// The Capacity Reservation that it runs in.
     pub reservation: Option<String>,
-    /// Whether it runs in that one only.
-    pub is_reservation_targeted: bool,
+    /// The Capacity Reservation that it may only run in.
+    pub reservation_target: Option<String>,
     /// What EC2 plans for it.
     pub events: Vec<ScheduledEvent>,
     /// The Auto Scaling group that it is a member of.
@@ -88,7 +88,7 @@ impl Default for InstanceSeed {
             host: None,
             placement_group: None,
             reservation: None,
-            is_reservation_targeted: false,
+            reservation_target: None,
             events: Vec::new(),
             asg: None,
             operator: None,
@@ -225,7 +225,7 @@ impl Sim {
             host: seed.host,
             placement_group: seed.placement_group,
             reservation: seed.reservation,
-            is_reservation_targeted: seed.is_reservation_targeted,
+            reservation_target: seed.reservation_target,
             events: seed.events,
             tags,
             zone,

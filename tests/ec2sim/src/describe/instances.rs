@@ -167,11 +167,9 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place, account: &str) {
     // "capacityReservationId: The ID of the Capacity Reservation" (EC2 API, Instance): of the one that it runs in.
     let runs = matches!(instance.state, InstanceState::Running | InstanceState::Pending);
     xml.maybe("capacityReservationId", instance.reservation.as_ref().filter(|_| runs));
-    xml.element("capacityReservationSpecification", |xml| {
-        match instance.reservation.as_ref().filter(|_| instance.is_reservation_targeted) {
-            Some(id) => xml.element("capacityReservationTarget", |xml| xml.text("capacityReservationId", id)),
-            None => xml.text("capacityReservationPreference", "open"),
-        }
+    xml.element("capacityReservationSpecification", |xml| match &instance.reservation_target {
+        Some(id) => xml.element("capacityReservationTarget", |xml| xml.text("capacityReservationId", id)),
+        None => xml.text("capacityReservationPreference", "open"),
     });
     xml.element("monitoring", |xml| xml.text("state", "disabled"));
     xml.text("sourceDestCheck", true);
