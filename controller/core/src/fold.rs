@@ -1,4 +1,5 @@
 //! What was seen, put into the status: the facts, before any need is asked.
+mod failure;
 mod heal;
 mod images;
 mod revisions;
@@ -15,7 +16,8 @@ use saved_template_api::{
     },
 };
 
-pub(crate) use images::{MOST_ROWS, NOT_SHOWN};
+pub(crate) use failure::KEY_DENIED;
+pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR};
 
 use crate::{
     debt::{Awaits, Record},
@@ -257,6 +259,7 @@ fn close(scene: &mut Scene<'_>) {
     let home = row.as_ref().map(|row| row.state);
     let state = scene.instance().map(|instance| instance.state);
     let (shots_are_read, claims) = (scene.snapshots().is_some(), scene.is_claim());
+    let late = is_late(scene);
     let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
@@ -280,6 +283,7 @@ fn close(scene: &mut Scene<'_>) {
     } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
         && capture.snapshots_started_time.is_none()
         && over
+        && !late
         && shots_are_read
     {
         let (reason, text) = if claims {
@@ -300,6 +304,15 @@ fn close(scene: &mut Scene<'_>) {
     if capture.debt.is_none() && is_over {
         capture.completion_time = Some(now);
     }
+}
+
+/// Whether an image that EC2 has named shows no snapshot yet, and may still do so.
+fn is_late(scene: &Scene<'_>) -> bool {
+    let requested = scene.open_capture().and_then(|capture| capture.image_requested_time.as_ref());
+    let shots = scene.record().zip(scene.snapshots()).zip(scene.images());
+    let is_shown =
+        shots.is_some_and(|((record, shots), images)| shots.iter().any(|shot| record.holds(shot, images)));
+    !is_shown && requested.is_some_and(|at| scene.now.duration_since(at.0) < UNSHOWN_FOR)
 }
 
 /// The row of a template whose machine waits for the image, whatever its spec says.

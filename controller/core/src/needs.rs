@@ -11,6 +11,7 @@ pub(crate) mod removal;
 pub(crate) mod source;
 pub(crate) mod stop;
 pub(crate) mod support;
+pub(crate) mod surplus;
 pub(crate) mod sync;
 
 use std::time::Duration;
@@ -130,7 +131,7 @@ pub(crate) fn while_owed(scene: &Scene<'_>, unmet: Unmet) -> Unmet {
 fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
     let mut first = plan.or_else(|| image::need(scene));
     // What waits, cannot be captured, or is gone for good keeps nothing else from being done.
-    for need in [copies::need, regions::need, sync::need, source::need] {
+    for need in [copies::need, regions::need, surplus::need, sync::need, source::need] {
         let before = scene.status.clone();
         let Some(unmet) = need(scene) else { continue };
         if unmet.step.is_some() {

@@ -62,6 +62,8 @@ pub(crate) fn running() -> Instance {
         lent_address: false,
         product_codes: false,
         dedicated_host: false,
+        reservation: None,
+        placement_group: None,
         tags: [("Name".to_owned(), "earthquake-analysis".to_owned())].into(),
     }
 }

@@ -259,9 +259,19 @@ impl<'a> Scene<'a> {
     pub(crate) fn expected_name(&self, region: &Region) -> String {
         let (revision, attempt) = self.edition();
         let name = self.owner().image_name(self.template_name(), revision, attempt);
-        let copies =
-            self.row(region).filter(|row| row.role == RegionRole::Copy).map_or(0, |row| row.attempts);
-        if copies < 2 { name } else { format!("{name}-c{copies}") }
+        copy_name(name, self.copies(region))
+    }
+
+    /// How often a copy was asked for in a region.
+    fn copies(&self, region: &Region) -> i32 {
+        self.row(region).filter(|row| row.role == RegionRole::Copy).map_or(0, |row| row.attempts)
+    }
+
+    /// Every name under which a copy of the image was asked for in a region.
+    pub(crate) fn asked_for(&self, region: &Region) -> impl Iterator<Item = String> {
+        let (revision, attempt) = self.edition();
+        let name = self.owner().image_name(self.template_name(), revision, attempt);
+        (1..=self.copies(region)).map(move |number| copy_name(name.clone(), number))
     }
 
     /// The row of a region, made if it is not there.
@@ -354,6 +364,11 @@ impl<'a> Scene<'a> {
     pub(crate) fn absence_of(&self, id: &ImageId, region: &Region) -> Option<Absence> {
         self.view_of(region)?.absences.get(id.as_str()).copied()
     }
+}
+
+/// The name of the `number`-th copy: whether a failed one keeps its name is not known.
+pub(crate) fn copy_name(name: String, number: i32) -> String {
+    if number < 2 { name } else { format!("{name}-c{number}") }
 }
 
 /// What ends the wait of a machine that is stopped for a capture.

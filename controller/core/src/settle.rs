@@ -82,7 +82,7 @@ fn named(status: &mut SavedTemplateStatus, step: &Step, id: &ImageId, now: Times
         row.image_id = Some(id.clone());
         row.state = RegionState::Pending;
         (row.announced_time, row.next_attempt_time) = (Some(Time(now)), None);
-        (row.progress_percent, row.reason, row.message) = (Some(0), None, None);
+        (row.progress_percent, row.reason, row.message) = (None, None, None);
     }
 }
 

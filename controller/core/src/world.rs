@@ -107,8 +107,21 @@ pub struct Instance {
     pub product_codes: bool,
     /// Whether it is bound to a dedicated host, by id or group.
     pub dedicated_host: bool,
+    /// The Capacity Reservation that it runs in, or may only run in.
+    pub reservation: Option<Reservation>,
+    /// `Placement.GroupName`.
+    pub placement_group: Option<String>,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// How an instance is bound to a Capacity Reservation (`CapacityReservationSpecification`, `CapacityReservationId`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reservation {
+    /// To one by its id or its group: it runs nowhere else.
+    Targeted,
+    /// It runs in one that any machine of its type may take.
+    Open,
 }
 
 /// The state of an image; the names are EC2's (`ImageState`).

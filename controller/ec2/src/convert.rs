@@ -5,7 +5,8 @@ use aws_sdk_ec2::{primitives::DateTime, types};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use saved_template_api::ids::{AccountId, Region, SnapshotId};
 use saved_template_core::world::{
-    Attachment, Image, ImageState, Instance, InstanceState, OptIn, Snapshot, SnapshotState, Tags, Volume,
+    Attachment, Image, ImageState, Instance, InstanceState, OptIn, Reservation, Snapshot, SnapshotState,
+    Tags, Volume,
 };
 
 /// An id that EC2 answered.
@@ -71,6 +72,9 @@ fn instance(row: &types::Instance, account: &AccountId) -> Option<Instance> {
         lent_address: row.network_interfaces().iter().any(lent_address),
         product_codes: !row.product_codes().is_empty(),
         dedicated_host: row.placement().is_some_and(dedicated_host),
+        reservation: reservation(row),
+        placement_group: owned(row.placement().and_then(types::Placement::group_name))
+            .filter(|name| !name.is_empty()),
         tags: tags(row.tags()),
     })
 }
@@ -95,6 +99,14 @@ fn lent_address(interface: &types::InstanceNetworkInterface) -> bool {
         interface.private_ip_addresses().iter().filter_map(types::InstancePrivateIpAddress::association);
     let mut associations = interface.association().into_iter().chain(secondary);
     associations.any(|row| row.public_ip().is_some() && row.ip_owner_id() == Some("amazon"))
+}
+
+fn reservation(row: &types::Instance) -> Option<Reservation> {
+    let target = row
+        .capacity_reservation_specification()
+        .and_then(types::CapacityReservationSpecificationResponse::capacity_reservation_target);
+    let open = row.capacity_reservation_id().map(|_| Reservation::Open);
+    target.map_or(open, |_| Some(Reservation::Targeted))
 }
 
 fn dedicated_host(placement: &types::Placement) -> bool {

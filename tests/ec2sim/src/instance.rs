@@ -189,6 +189,12 @@ pub struct Instance {
     pub tenancy: String,
     /// Its dedicated host.
     pub host: Option<String>,
+    /// The placement group that it is in.
+    pub placement_group: Option<String>,
+    /// The Capacity Reservation that it runs in.
+    pub reservation: Option<String>,
+    /// The Capacity Reservation that it may only run in.
+    pub reservation_target: Option<String>,
     /// What EC2 plans for it.
     pub events: Vec<ScheduledEvent>,
     /// Its tags.

@@ -45,6 +45,12 @@ pub struct InstanceSeed {
     pub tenancy: String,
     /// Its dedicated host.
     pub host: Option<String>,
+    /// The placement group that it is in.
+    pub placement_group: Option<String>,
+    /// The Capacity Reservation that it runs in.
+    pub reservation: Option<String>,
+    /// The Capacity Reservation that it may only run in.
+    pub reservation_target: Option<String>,
     /// What EC2 plans for it.
     pub events: Vec<ScheduledEvent>,
     /// The Auto Scaling group that it is a member of.
@@ -80,6 +86,9 @@ impl Default for InstanceSeed {
             public_address: None,
             tenancy: "default".to_owned(),
             host: None,
+            placement_group: None,
+            reservation: None,
+            reservation_target: None,
             events: Vec::new(),
             asg: None,
             operator: None,
@@ -214,6 +223,9 @@ impl Sim {
             address,
             tenancy: seed.tenancy,
             host: seed.host,
+            placement_group: seed.placement_group,
+            reservation: seed.reservation,
+            reservation_target: seed.reservation_target,
             events: seed.events,
             tags,
             zone,

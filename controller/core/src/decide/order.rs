@@ -45,7 +45,7 @@ fn while_a_record_is_on_a_machine_there_is_something_for_us_to_do_soon() {
     capture.image_requested_time = Some(Time(at(20)));
     let gone: saved_template_api::ids::ImageId = "ami-0123456789abcdef0".parse().unwrap();
     let row = &mut status.regions[0];
-    (row.image_id, row.state) = (Some(gone.clone()), RegionState::Pending);
+    (row.image_id, row.state, row.progress_percent) = (Some(gone.clone()), RegionState::Pending, Some(0));
     let mut machine = running();
     machine.tags.insert(names::debt_key(OWNER.cluster), claim.to_string());
     let mut seen = world(at(400), vec![machine], vec![], vec![]);

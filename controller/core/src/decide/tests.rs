@@ -347,6 +347,7 @@ fn an_image_is_not_missing_two_seconds_after_it_was_accepted_however_long_it_was
     status.announced = Some(announced(CREATE_IMAGE, 300, 2, None));
     let row = &mut status.regions[0];
     (row.image_id, row.state) = (Some("ami-0123456789abcdef0".parse().unwrap()), RegionState::Pending);
+    row.progress_percent = Some(0);
     let mut unseen = world(at(302), vec![tagged(stopped_at(Some(at(12))))], vec![], vec![]);
     let view = Arc::make_mut(unseen.home.as_mut().unwrap());
     view.absences.insert("ami-0123456789abcdef0".into(), Absence { since: at(41), reads: 90 });

@@ -1,16 +1,17 @@
 //! The images of the revision that is worked on: one row for each region.
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
-    condition::cut,
-    ids::Region,
-    status::{Consistency, MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus},
+    ids::{ImageId, Region},
+    status::{Consistency, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
     debt::later,
+    fold::failure::{KEY_DENIED, explained},
     needs::record::passed,
     own::Volumes,
     refusal::NOT_ENABLED,
@@ -149,14 +150,19 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
         return;
     };
     let known = scene.row(region).and_then(|row| row.image_id.clone());
-    let found = images
-        .iter()
-        .filter(|image| {
-            let current = image.state != ImageState::Failed || image.name == scene.expected_name(region);
-            let ours = || scene.is_copy(image, &source, region) && current;
-            known.as_ref().map_or_else(ours, |id| image.id == *id)
-        })
-        .min_by_key(|image| image.created);
+    let ours = |image: &&Image| {
+        let current = image.state != ImageState::Failed || image.name == scene.expected_name(region);
+        scene.is_copy(image, &source, region) && current
+    };
+    let any = || images.iter().filter(ours).min_by_key(|image| image.created);
+    let found = match &known {
+        None => any(),
+        // An earlier one that shows first is as good as the one that was named last.
+        Some(id) => images
+            .iter()
+            .find(|image| image.id == *id)
+            .or_else(|| any().filter(|_| scene.row(region).is_some_and(RegionStatus::is_unshown))),
+    };
     let shots = scene.our_snapshots(region).unwrap_or_default();
     let progress = found.map(|image| {
         let its = shots.iter().filter(|shot| shot.description.contains(image.id.as_str()));
@@ -173,33 +179,53 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
     row.revision = revision;
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
-        let wait = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(30));
-        let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
+        // Somebody has to do something about a key first.
+        let shortest = if row.reason.as_deref() == Some(KEY_DENIED) { 10 * 60 } else { 30 };
+        let wait = pause(i64::from(row.attempts), Duration::from_secs(shortest), Duration::from_mins(30));
+        let wait = SignedDuration::try_from(wait).unwrap_or_default();
         row.next_attempt_time = Some(Time(later(now, wait)));
     }
 }
 
 /// How long an image must be absent before it is believed to be gone, and in how many reads.
-pub(super) const GONE_FOR: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
-pub(super) const GONE_READS: u32 = 3;
+const GONE_FOR: SignedDuration = SignedDuration::from_secs(120);
+const GONE_READS: u32 = 3;
+/// What EC2's reply named exists, and some reads show it minutes later: it is believed for so much longer.
+pub(crate) const UNSHOWN_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+/// Whether an image is believed to be gone: looked for by its id, and absent for longer than EC2 may be late.
+pub(super) fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool {
+    let row = scene.row(region).filter(|row| row.image_id.as_ref() == Some(id));
+    let patience = if row.is_some_and(RegionStatus::is_unshown) { UNSHOWN_FOR } else { GONE_FOR };
+    scene.absence_of(id, region).is_some_and(|absence| {
+        let since = row.map_or(absence.since, |_| scene.absent_since(absence, region));
+        absence.reads >= GONE_READS && passed(since, patience, scene.now)
+    })
+}
 
 /// An image that somebody deregistered: doubted at the first read without it, believed after several.
 fn lost(scene: &mut Scene<'_>, region: &Region) {
     let Some(id) = scene.row(region).and_then(|row| row.image_id.clone()) else { return };
     let deleting = scene.subject.deleting;
-    let Some(absence) = scene.absence_of(&id, region) else { return };
-    let since = scene.absent_since(absence, region);
-    let gone = absence.reads >= GONE_READS && passed(since, GONE_FOR, scene.now);
+    if scene.absence_of(&id, region).is_none() {
+        return;
+    }
+    let gone = is_gone(scene, &id, region);
     let Some(row) = scene.row_mut(region) else { return };
     match row.state {
         // It is we who remove it.
         _ if deleting && !gone => {}
         RegionState::Pending | RegionState::Available if gone => {
-            let was =
-                if row.state == RegionState::Pending { "while it was pending" } else { "by somebody else" };
+            let message = if row.is_unshown() {
+                format!("EC2 named {id} in a reply, and never showed it")
+            } else if row.state == RegionState::Pending {
+                format!("{id} was deregistered while it was pending")
+            } else {
+                format!("{id} was deregistered by somebody else")
+            };
             row.state = RegionState::Missing;
             row.reason = Some(Reason::ImageMissing.name().to_owned());
-            row.message = Some(format!("{id} was deregistered {was}"));
+            row.message = Some(message);
             row.next_attempt_time = None;
         }
         RegionState::Available => {
@@ -228,8 +254,11 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
     row.progress_percent = progress.max(before);
     match row.state {
         RegionState::Failed => {
-            row.reason = Some(if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" }.into());
-            row.message = image.state_reason.clone().map(|text| cut(text, MAX_ROW_MESSAGE_BYTES));
+            let told = image.state_reason.as_ref().map(|reason| explained(reason, &row.region));
+            let word = told.as_ref().and_then(|(word, _)| *word).filter(|_| row.role == RegionRole::Copy);
+            let plain = if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" };
+            row.reason = Some(word.unwrap_or(plain).to_owned());
+            row.message = told.map(|(_, message)| message);
         }
         // What a refused change of tags says of an available image stays.
         RegionState::Available if !was_open && row.reason.as_deref() != Some(NOT_SHOWN) => {}

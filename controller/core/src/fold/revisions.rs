@@ -10,12 +10,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    fold::{
-        architecture,
-        images::{GONE_FOR, GONE_READS},
-        is_good,
-    },
-    needs::record::passed,
+    fold::{architecture, images, is_good},
     own::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},
@@ -197,11 +192,7 @@ fn is_named(scene: &Scene<'_>, image: &RevisionImage) -> bool {
 }
 
 fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool {
-    if found(scene, id, region).is_some() {
-        return false;
-    }
-    let absence = scene.absence_of(id, region);
-    absence.is_some_and(|absence| absence.reads >= GONE_READS && passed(absence.since, GONE_FOR, scene.now))
+    found(scene, id, region).is_none() && images::is_gone(scene, id, region)
 }
 
 /// The rows that consumers read. A row moves to another revision in one write, when that region's image is available;

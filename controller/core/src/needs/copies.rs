@@ -12,9 +12,9 @@ use saved_template_api::{
 
 use crate::{
     debt::later,
-    fold,
-    needs::{LATER, Unmet, record::passed},
-    scene::Scene,
+    fold::{self, KEY_DENIED},
+    needs::{LATER, Unmet, Waits, record::passed},
+    scene::{Scene, copy_name},
     step::{CopyRequest, Step},
     world::Image,
 };
@@ -46,7 +46,16 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             },
         }
     }
-    unfinished(scene, &wanted).map(|(ready, message)| Unmet::waiting(ready, message, soonest))
+    let waits = if wait_for_keys(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
+    unfinished(scene, &wanted)
+        .map(|(ready, message)| Unmet { waits, ..Unmet::waiting(ready, message, soonest) })
+}
+
+/// Whether every copy that is not there waits for somebody to let us use a key.
+fn wait_for_keys(scene: &Scene<'_>, wanted: &[Region]) -> bool {
+    let rows = wanted.iter().filter_map(|region| scene.row(region));
+    let mut open = rows.filter(|row| row.state != RegionState::Available);
+    open.all(|row| row.reason.as_deref() == Some(KEY_DENIED))
 }
 
 enum Next {
@@ -121,7 +130,7 @@ pub(crate) fn request(scene: &Scene<'_>, row: &RegionStatus, source: &ImageId) -
     let instance = scene.instance_id().or(adopted).map(|id| id.to_string()).unwrap_or_default();
     let tags = scene.tags(&capture, &instance, "copy", &row.region);
     let base = scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts);
-    let name = if row.attempts < 2 { base } else { format!("{base}-c{}", row.attempts) };
+    let name = copy_name(base, row.attempts);
     let request = CopyRequest {
         source: source.clone(),
         source_region: scene.home().clone(),
@@ -189,6 +198,7 @@ fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {
         return format!("{region} cannot be read ({why})");
     }
     match row.state {
+        RegionState::Pending if row.is_unshown() => format!("{region} asked for, not shown yet"),
         RegionState::Pending => format!("{region} {}%", row.progress_percent.unwrap_or(0)),
         RegionState::Waiting | RegionState::Available => format!("{region} waiting"),
         RegionState::Failed => format!("{region} failed"),

@@ -18,8 +18,9 @@ use crate::{
     world::{Image, Instance, InstanceState},
 };
 
-/// A name that EC2 calls taken, and that shows nothing for this long, is given up.
-const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(120);
+/// A name that EC2 calls taken, and that shows nothing for this long, is given up: images were seen to show after two
+/// and a half minutes.
+const TAKEN_BY_NOBODY: SignedDuration = SignedDuration::from_secs(180);
 
 /// R2 and §6: the machine is stopped; ask for the image, or find the one that was asked for.
 pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
@@ -223,6 +224,8 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             let percent = row.progress_percent.unwrap_or(0);
             let message = if row.state == RegionState::Available {
                 format!("image {shown} is available; whether it is good is seen from its snapshots")
+            } else if row.is_unshown() {
+                format!("EC2 has named image {shown}, and does not show it yet")
             } else {
                 format!("image {shown} is pending, {percent}% or more")
             };

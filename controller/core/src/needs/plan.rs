@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
-    spec::{CaptureMode, RestartWhen},
+    spec::{CaptureMode, CaptureSpec, RestartWhen, StopSpec},
     status::{CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
 };
 
@@ -17,6 +17,9 @@ use crate::{
     step::Step,
     world::{Instance, InstanceState},
 };
+
+/// Bare metal was seen to take 15 to 20 minutes to stop.
+pub(crate) const METAL_STOPS_IN: i32 = 1200;
 
 /// §4: somebody else was faster; asked again after this.
 const BUSY: Duration = Duration::from_mins(1);
@@ -160,6 +163,17 @@ pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
     scene.attempts_at(scene.subject.spec.revision)
 }
 
+pub(crate) fn is_metal(instance: &Instance) -> bool {
+    instance.instance_type.as_deref().is_some_and(|kind| kind.contains(".metal"))
+}
+
+/// The stop timeout that a capture of this machine is planned with: the default does not fit bare metal.
+pub(crate) fn stop_timeout_of(capture: &CaptureSpec, instance: &Instance) -> i32 {
+    let declared = capture.stop.timeout_seconds;
+    let is_default = declared == StopSpec::default().timeout_seconds;
+    if is_default && is_metal(instance) { declared.max(METAL_STOPS_IN) } else { declared }
+}
+
 fn write(
     scene: &mut Scene<'_>,
     instance: &Instance,
@@ -176,7 +190,7 @@ fn write(
         if fold::is_patient(scene) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
     let awaits = if stops { awaits(restart_when) } else { Awaits::Nothing };
     let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
-    let limits = (spec.capture.stop.timeout_seconds, max_downtime_seconds);
+    let limits = (stop_timeout_of(&spec.capture, instance), max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();
     let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     let record =

@@ -16,11 +16,14 @@ use crate::{
     needs::{LATER, Unmet, Waits, image, plan, record},
     refusal::{Class, Refusal},
     scene::Scene,
-    world::{Instance, InstanceState},
+    world::{Instance, InstanceState, Reservation},
 };
 
 /// The row of volumes with Multi-Attach: their snapshots prove nothing about other writers.
 pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
+
+/// The tag by which Instance Scheduler on AWS knows its machines, unless it is told another one.
+const SCHEDULE: &str = "Schedule";
 
 /// EC2 allows 50 tags; the record and the receipt need two.
 const MOST_TAGS: usize = 48;
@@ -341,8 +344,9 @@ fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
 fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
     let capture = &scene.subject.spec.capture;
     let (stops, limit) = (stops(scene, instance), capture.max_downtime_seconds_or_default());
-    let timeout = capture.stop.timeout_seconds;
+    let timeout = plan::stop_timeout_of(capture, instance);
     let counted = stop_timeout(timeout, limit);
+    let schedule = instance.tags.keys().find(|key| key.eq_ignore_ascii_case(SCHEDULE));
     let rows = [
         (
             "Hibernation",
@@ -363,6 +367,36 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
             "DedicatedHost",
             instance.dedicated_host && stops,
             "it is bound to a dedicated host: it starts again only if that host has room".to_owned(),
+        ),
+        (
+            "CapacityReservation",
+            instance.reservation.is_some() && stops,
+            match instance.reservation {
+                Some(Reservation::Targeted) => "it is bound to a Capacity Reservation, whose place the stop gives up: it starts again only if there is still one".to_owned(),
+                Some(Reservation::Open) | None => "it runs in an open Capacity Reservation: the stop gives up its place, which any machine of its type may take".to_owned(),
+            },
+        ),
+        (
+            "PlacementGroup",
+            instance.placement_group.as_ref().is_some_and(|group| !group.is_empty()) && stops,
+            "it is in a placement group: the stop gives up its place, and in a cluster group there may be no room to start it again".to_owned(),
+        ),
+        (
+            "BareMetal",
+            plan::is_metal(instance) && stops,
+            format!(
+                "bare metal may take {} s to stop, and {counted} s are allowed: spec.capture.stop.timeoutSeconds sets another \
+                 time, within maxDowntimeSeconds",
+                plan::METAL_STOPS_IN
+            ),
+        ),
+        (
+            "Scheduler",
+            schedule.is_some() && (stops || reboots(scene, instance)),
+            format!(
+                "the tag {} says that a scheduler starts and stops it: save it at a time at which that leaves it alone",
+                schedule.map(String::as_str).unwrap_or_default()
+            ),
         ),
         (
             "StopTimeout",

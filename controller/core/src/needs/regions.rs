@@ -89,7 +89,9 @@ fn keep(scene: &Scene<'_>, region: &Region) -> Removal {
     }
     // A copy that was asked for and is not shown yet is marked when it is.
     match scene.row(region) {
-        Some(row) if row.announced_time.is_some() && row.image_id.is_none() => removal::next(scene, region),
+        Some(row) if row.announced_time.is_some() && (row.image_id.is_none() || row.is_unshown()) => {
+            removal::next(scene, region)
+        }
         Some(_) | None => Removal::Done,
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// A region is believed to be empty after so many sweeps without anything of ours, over so long.
 const EMPTY: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
-/// What was asked for may show so late; the second, where EC2's reply was never seen.
+/// What was asked for may show so late; the second, where EC2's reply was never seen, or what it named never shown.
 const SHOWN: SignedDuration = SignedDuration::from_mins(5);
 const SHOWN_UNANSWERED: SignedDuration = SignedDuration::from_mins(16);
 /// A snapshot that another image uses: EC2 frees it some minutes after its own image is gone, or never. The pauses
@@ -104,7 +104,8 @@ fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
     } else {
         row.and_then(|row| row.announced_time.clone())
     };
-    let span = if answered { SHOWN } else { SHOWN_UNANSWERED };
+    let was_shown = answered && !row.is_some_and(RegionStatus::is_unshown);
+    let span = if was_shown { SHOWN } else { SHOWN_UNANSWERED };
     if created.is_some_and(|at| !passed(at.0, span, scene.now)) {
         return Removal::Wait(LATER, "an image that was asked for a short while ago may still show");
     }

@@ -164,7 +164,7 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
     }
     if late {
         let message = format!(
-            "{} has not stopped in {timeout} s: the save is given up, and the machine is started once it has stopped",
+            "{} has not stopped in {timeout} s and is still stopping: the save is given up, and the machine is started once it has stopped",
             record.instance
         );
         return record::give_up(scene, "StopTimedOut", &message);

@@ -189,6 +189,8 @@ impl State {
             lent_address: false,
             product_codes: false,
             dedicated_host: false,
+            reservation: None,
+            placement_group: None,
             tags: self.machine.tags.clone(),
         }
     }

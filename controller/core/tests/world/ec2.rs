@@ -62,6 +62,8 @@ pub(crate) fn instances(place: &Place) -> Vec<Instance> {
         lent_address: false,
         product_codes: false,
         dedicated_host: false,
+        reservation: None,
+        placement_group: None,
         tags: tags(&one.tags),
     };
     place.instances.values().map(of).collect()

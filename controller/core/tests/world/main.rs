@@ -15,6 +15,7 @@ mod enemy;
 mod failed;
 mod hostile;
 mod lab;
+mod late;
 mod life;
 mod mishap;
 mod model;

@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ec2sim::{ACCOUNT, Place, Sim};
+use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     debt::Record,
@@ -97,12 +98,15 @@ impl Lab {
         };
         let instances: Vec<Instance> = instances.into_iter().filter(wanted).collect();
         let images = self.haze.place(&self.sim, region, self.now).map(ec2::images).unwrap_or_default();
+        let shown_from = Timestamp::from_millisecond(self.now - self.sim.config().visibility_lag).unwrap();
+        let shown = |made: Option<Timestamp>| made.is_none_or(|made| made <= shown_from);
         let named = |image: &Image| {
             image.tags.get(tag::CLUSTER).is_some_and(|cluster| cluster == CLUSTER)
                 || asked.image_names.contains(&image.name)
                 || asked.images.contains(&image.id)
         };
-        let images: Vec<Image> = images.into_iter().filter(named).collect();
+        let images: Vec<Image> =
+            images.into_iter().filter(named).filter(|image| shown(image.created)).collect();
         let ids =
             asked.instances.iter().map(|id| (id.to_string(), instances.iter().any(|one| one.id == *id)));
         let wanted_names = asked
@@ -112,7 +116,8 @@ impl Lab {
         let known = asked.images.iter();
         let known = known.map(|id| (id.to_string(), images.iter().any(|image| image.id == *id)));
         let snapshots = if asked.snapshots || owed {
-            Ok(self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default())
+            let all = self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default();
+            Ok(all.into_iter().filter(|shot| shown(shot.started)).collect())
         } else {
             Err(Refusal::new("DescribeSnapshots", "", "not read"))
         };

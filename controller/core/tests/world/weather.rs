@@ -100,7 +100,9 @@ fn s39_an_image_that_somebody_deregisters_while_it_is_pending_gives_the_machine_
             lab.run(1500);
             let what = format!("{spec} {wait}");
             assert_given_back(&lab, &what);
-            assert!(downtime(&lab) < 400, "{what}: down for {} s\n{}", downtime(&lab), lab.story());
+            // One that EC2 never showed may only be late: it is waited for until a minute after `m`.
+            let longest = if wait == 0 { 900 } else { 400 };
+            assert!(downtime(&lab) < longest, "{what}: down for {} s\n{}", downtime(&lab), lab.story());
             let told = lab.condition("Ready");
             assert_eq!(told.0, "False", "{what}: {told:?}");
             assert!(is_settled(&lab), "{what}: {told:?}\n{}", lab.story());

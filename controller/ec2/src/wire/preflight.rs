@@ -3,7 +3,7 @@ use saved_template_api::ids::VolumeId;
 use saved_template_core::{
     cloud::{Cloud, Instances},
     refusal::Class,
-    world::{Instance, OptIn, Volume},
+    world::{Instance, OptIn, Reservation, Volume},
 };
 
 use super::*;
@@ -42,6 +42,29 @@ async fn a_dedicated_host_is_known_by_its_id_its_group_or_the_tenancy() {
     for (placement, dedicated) in rows {
         let found = read_with(&format!("<placement>{placement}</placement>")).await;
         assert_eq!(found.dedicated_host, dedicated, "{placement}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capacity_reservation_and_a_placement_group_are_noticed() {
+    let (open, targeted) = (Some(Reservation::Open), Some(Reservation::Targeted));
+    let id = "<capacityReservationId>cr-1</capacityReservationId>";
+    let specified =
+        |what: &str| format!("<capacityReservationSpecification>{what}</capacityReservationSpecification>");
+    let target = specified(&format!("<capacityReservationTarget>{id}</capacityReservationTarget>"));
+    let preference = specified("<capacityReservationPreference>open</capacityReservationPreference>");
+    for (elements, reservation) in [
+        (String::new(), None),
+        (preference.clone(), None),
+        (format!("{id}{preference}"), open),
+        (target.clone(), targeted),
+        (format!("{id}{target}"), targeted),
+    ] {
+        assert_eq!(read_with(&elements).await.reservation, reservation, "{elements}");
+    }
+    for (name, group) in [("", None), ("hpc", Some("hpc"))] {
+        let found = read_with(&format!("<placement><groupName>{name}</groupName></placement>")).await;
+        assert_eq!(found.placement_group.as_deref(), group);
     }
 }
 

@@ -62,7 +62,7 @@ pub struct RegionStatus {
     /// How far the image is.
     pub state: RegionState,
 
-    /// Progress in steps of 25.
+    /// Progress in steps of 25; absent until EC2 shows the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub progress_percent: Option<i32>,
@@ -120,6 +120,13 @@ impl RegionStatus {
             next_attempt_time: None,
             announced_time: None,
         }
+    }
+
+    /// Whether a reply of EC2 has named the image, and no read has shown it yet.
+    pub const fn is_unshown(&self) -> bool {
+        self.image_id.is_some()
+            && matches!(self.state, RegionState::Pending)
+            && self.progress_percent.is_none()
     }
 }
 

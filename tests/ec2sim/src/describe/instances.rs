@@ -159,10 +159,17 @@ fn write(xml: &mut Xml, instance: &Instance, place: &Place, account: &str) {
     xml.text("launchTime", iso(instance.launch_time));
     xml.element("placement", |xml| {
         xml.text("availabilityZone", &instance.zone);
-        xml.text("groupName", "");
+        xml.text("groupName", instance.placement_group.as_deref().unwrap_or_default());
         xml.text("tenancy", &instance.tenancy);
         xml.maybe("hostId", instance.host.as_ref());
         xml.maybe("affinity", instance.host.as_ref().map(|_| "default"));
+    });
+    // "capacityReservationId: The ID of the Capacity Reservation" (EC2 API, Instance): of the one that it runs in.
+    let runs = matches!(instance.state, InstanceState::Running | InstanceState::Pending);
+    xml.maybe("capacityReservationId", instance.reservation.as_ref().filter(|_| runs));
+    xml.element("capacityReservationSpecification", |xml| match &instance.reservation_target {
+        Some(id) => xml.element("capacityReservationTarget", |xml| xml.text("capacityReservationId", id)),
+        None => xml.text("capacityReservationPreference", "open"),
     });
     xml.element("monitoring", |xml| xml.text("state", "disabled"));
     xml.text("sourceDestCheck", true);

@@ -48,6 +48,31 @@ fn a_machine_on_a_dedicated_host_says_so() {
 }
 
 #[test]
+fn a_machine_in_a_placement_group_and_a_capacity_reservation_says_so_and_leaves_the_reservation_when_it_stops()
+ {
+    for is_targeted in [false, true] {
+        let mut world = World::new();
+        let id = "cr-00000000000000001".to_owned();
+        let seed = InstanceSeed {
+            placement_group: Some("hpc".to_owned()),
+            reservation: Some(id.clone()),
+            reservation_target: is_targeted.then_some(id),
+            ..InstanceSeed::default()
+        };
+        let id = world.machine_of(seed);
+        let reply = world.accepted(&look(&id));
+        assert_eq!(reply.text("groupName"), Some("hpc"));
+        let named = |reply: &ec2sim::Reply| reply.texts("capacityReservationId").len();
+        assert_eq!(named(&reply), 1 + usize::from(is_targeted));
+        let open = reply.text("capacityReservationPreference");
+        assert_eq!(open, (!is_targeted).then_some("open"));
+        world.accepted(&stop(&id));
+        world.wait(40);
+        assert_eq!(named(&world.accepted(&look(&id))), usize::from(is_targeted));
+    }
+}
+
+#[test]
 fn product_codes_go_from_a_machine_to_its_image() {
     let mut world = World::new();
     let id =

@@ -140,6 +140,65 @@ fn a_copy_that_is_gone_is_made_anew_and_one_that_is_disabled_is_not() {
 }
 
 #[test]
+fn what_a_reply_named_is_believed_for_a_quarter_of_an_hour_and_what_was_shown_for_two_minutes() {
+    for (progress, seconds, state) in [
+        (Some(0), 300 + 119, S::Pending),
+        (Some(0), 300 + 120, S::Missing),
+        (None, 300 + 899, S::Pending),
+        (None, 300 + 900, S::Missing),
+    ] {
+        let mut status = saved();
+        let row = &mut status.regions[1];
+        (row.image_id, row.state) = (Some(copy().id), S::Pending);
+        (row.attempts, row.announced_time, row.progress_percent) = (1, Some(Time(at(300))), progress);
+        let mut unseen = images(at(seconds), vec![made()], vec![]);
+        let absence = Absence { since: at(301), reads: 90 };
+        abroad(&mut unseen).absences.insert(copy().id.to_string(), absence);
+        // An absence counts from when EC2 had taken the request, or later.
+        let decision = decided(&plain(), &status, &unseen, seconds + 1);
+        let found = &decision.status.regions[1];
+        let asked = matches!(decision.step, Some(Step::CopyImage { .. }));
+        assert_eq!(asked, state == S::Missing, "{progress:?} {seconds}");
+        assert_eq!(found.state == S::Pending, !asked, "{progress:?} {seconds}");
+    }
+}
+
+#[test]
+fn an_earlier_copy_that_shows_while_the_one_that_was_named_last_does_not_is_taken() {
+    let mut status = saved();
+    let row = &mut status.regions[1];
+    (row.image_id, row.state) = (Some("ami-00000000000000009".parse().unwrap()), S::Pending);
+    (row.attempts, row.announced_time) = (2, Some(Time(at(300))));
+    for (progress, taken) in [(None, true), (Some(25), false)] {
+        status.regions[1].progress_percent = progress;
+        let seen = images(at(400), vec![made()], vec![copy()]);
+        let decision = decided(&plain(), &status, &seen, 400);
+        let is_taken = decision.status.regions[1].image_id == Some(copy().id);
+        assert_eq!((is_taken, decision.step), (taken, None), "{progress:?}");
+    }
+}
+
+#[test]
+fn a_copy_that_failed_for_its_key_waits_for_somebody_and_is_tried_again_slowly() {
+    let key =
+        "Client.InternalError: arn:aws:kms:us-east-2:123456789012:key/1234abcd is not accessible by KMS";
+    for (reason, stalls, pause) in [(key, true, 600), ("Server.InternalError: no", false, 30)] {
+        let state_reason = Some(reason.to_owned());
+        let failed = Image { state: ImageState::Failed, state_reason, ..copy() };
+        let mut status = replicated();
+        status.regions[1].state = S::Pending;
+        let decision = decided(&plain(), &status, &images(at(400), vec![made()], vec![failed]), 400);
+        let row = &decision.status.regions[1];
+        assert_eq!(row.next_attempt_time, Some(Time(at(400 + pause))), "{reason}");
+        assert_eq!(find(&decision.status.conditions, ConditionType::Stalled).is_some(), stalls, "{reason}");
+        let (_, message) = told(&decision, ConditionType::Ready);
+        assert_eq!(message.contains("kms:CreateGrant"), stalls, "{message}");
+        assert!(!message.contains("arn:"), "{message}");
+        assert!(asked(&decision.status, &only_home(400 + pause), 400 + pause).is_some(), "{reason}");
+    }
+}
+
+#[test]
 fn the_copy_of_an_adopted_image_repeats_what_that_image_says() {
     let (capture, attempt, revision) = (names::tag::CAPTURE, names::tag::ATTEMPT, names::tag::REVISION);
     for number in [1, 2] {

@@ -107,7 +107,7 @@ fn an_answer_that_passes_is_followed_by_another_try_and_any_other_gives_the_mach
 }
 
 #[test]
-fn a_name_that_ec2_calls_taken_ends_the_capture_only_if_somebody_else_has_it_or_nobody_for_two_minutes() {
+fn a_name_that_ec2_calls_taken_ends_the_capture_only_if_somebody_else_has_it_or_nobody_for_three_minutes() {
     let name = OWNER.image_name(OWNER.name, 1, 1);
     let named = |image: Image| Image { name: name.clone(), ..image };
     let mut bare = named(image(CAPTURE, ImageState::Available));
@@ -121,10 +121,10 @@ fn a_name_that_ec2_calls_taken_ends_the_capture_only_if_somebody_else_has_it_or_
         ("forged", vec![only_the_capture], None, 60, Some("NameConflict")),
         ("of another capture", vec![other_capture], None, 60, Some("NameConflict")),
         ("of another name", vec![other_name], Some(42), 60, None),
-        ("late", vec![], Some(-500), 41 + 119, None),
-        ("hidden", vec![], Some(-500), 41 + 120, Some("NameConflict")),
-        ("late to be missed", vec![], Some(100), 100 + 119, None),
-        ("missed", vec![], Some(100), 100 + 120, Some("NameConflict")),
+        ("late", vec![], Some(-500), 41 + 179, None),
+        ("hidden", vec![], Some(-500), 41 + 180, Some("NameConflict")),
+        ("late to be missed", vec![], Some(100), 100 + 179, None),
+        ("missed", vec![], Some(100), 100 + 180, Some("NameConflict")),
         ("ours", vec![owned(image(CAPTURE, ImageState::Pending))], None, 60, None),
     ] {
         let status = SavedTemplateStatus {

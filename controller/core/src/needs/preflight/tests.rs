@@ -174,6 +174,63 @@ fn hibernation_and_shared_volumes_warn_and_do_not_refuse() {
 }
 
 #[test]
+fn what_a_stop_gives_up_is_told_before_it_and_only_where_there_is_a_stop() {
+    let kind = |kind: &str| Instance { instance_type: Some(kind.into()), ..running() };
+    let held = |reservation| Instance { reservation: Some(reservation), ..running() };
+    let grouped = Instance { placement_group: Some("hpc".into()), ..running() };
+    for (machine, check, says) in [
+        (held(Reservation::Targeted), "CapacityReservation", "starts again only if there is still one"),
+        (held(Reservation::Open), "CapacityReservation", "any machine of its type may take"),
+        (grouped, "PlacementGroup", "no room to start it again"),
+        (with_tag("Schedule"), "Scheduler", "a scheduler starts and stops it"),
+        (with_tag("schedule"), "Scheduler", "the tag schedule"),
+        (kind("c5n.metal"), "BareMetal", "spec.capture.stop.timeoutSeconds"),
+        (kind("i4i.metal-24xl"), "BareMetal", "1200 s are allowed"),
+    ] {
+        for (mode, stops) in [("Stop", true), ("NoReboot", false)] {
+            let spec = spec(&format!(
+                r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}},
+                    "capture": {{"mode": "{mode}"}}}}"#
+            ));
+            let world = seen(machine.clone());
+            let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).unwrap();
+            let row = decision.status.preflight.iter().find(|row| row.check == check);
+            assert_eq!(row.is_some(), stops, "{check} {mode}");
+            assert!(decision.step.is_some(), "a warning is no refusal");
+            if let Some(row) = row {
+                let text = row.message.as_deref().unwrap();
+                assert!(row.result == CheckResult::Warning && text.contains(says), "{text}");
+                assert!(!text.ends_with('…'), "it fits: {text}");
+            }
+        }
+    }
+    let plain = looked(&seen(running()));
+    for check in ["CapacityReservation", "PlacementGroup", "Scheduler", "BareMetal"] {
+        assert!(!plain.status.preflight.iter().any(|row| row.check == check), "{check}");
+    }
+}
+
+#[test]
+fn bare_metal_has_twenty_minutes_to_stop_unless_the_manifest_says_otherwise_and_within_the_downtime() {
+    for (kind, capture, seconds) in [
+        ("m5.large", "{}", 600),
+        ("c5n.metal", "{}", 1200),
+        ("c5n.metal", r#"{"maxDowntimeSeconds": 900}"#, 660),
+        ("c5n.metal", r#"{"stop": {"timeoutSeconds": 300}}"#, 300),
+        ("c5n.metal", r#"{"stop": {"timeoutSeconds": 1500}}"#, 1500),
+    ] {
+        let spec = spec(&format!(
+            r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, "capture": {capture}}}"#
+        ));
+        let world = seen(Instance { instance_type: Some(kind.into()), ..running() });
+        let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).unwrap();
+        let debt = decision.status.capture.unwrap().debt.unwrap();
+        let record: crate::debt::Record = debt.parse().expect("within the bounds of a record");
+        assert_eq!(record.image_by, at(seconds + 180), "{kind} {capture}");
+    }
+}
+
+#[test]
 fn what_needs_calls_is_asked_only_once_describe_calls_passed() {
     let mut good = seen(running());
     good.probe = None;

@@ -262,15 +262,17 @@ fn a_machine_that_waits_for_an_image_that_is_gone_is_given_back() {
     let known = owned(image(CAPTURE, ImageState::Pending));
     let absent = |reads| Some(Absence { since: at(45), reads });
     let disabled = Image { state: ImageState::Disabled, ..known.clone() };
-    for (what, images, absence, gives_back) in [
-        ("there", vec![known.clone()], None, false),
-        ("not shown twice", vec![], absent(2), false),
-        ("not shown for long", vec![], absent(3), true),
-        ("disabled", vec![disabled], None, true),
+    for (what, images, absence, progress, gives_back) in [
+        ("there", vec![known.clone()], None, Some(0), false),
+        ("not shown twice", vec![], absent(2), Some(0), false),
+        ("not shown for long", vec![], absent(3), Some(0), true),
+        ("never shown: it is only late", vec![], absent(30), None, false),
+        ("disabled", vec![disabled], None, Some(0), true),
     ] {
         let mut status = imaging();
         let home = &mut status.regions[0];
         (home.image_id, home.state) = (Some(known.id.clone()), RegionState::Pending);
+        home.progress_percent = progress;
         let mut seen = world(at(200), vec![tagged(stopped_at(Some(at(20))))], images, vec![]);
         let view = Arc::make_mut(seen.home.as_mut().expect("home"));
         view.absences = absence.map(|absence| (known.id.to_string(), absence)).into_iter().collect();

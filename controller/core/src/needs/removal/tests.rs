@@ -256,18 +256,23 @@ fn home_is_empty_only_once_an_image_that_was_asked_for_can_no_longer_show() {
 
 #[test]
 fn the_region_of_a_copy_is_empty_only_once_a_copy_that_was_asked_for_can_no_longer_show() {
-    for (attempts, announced, answered, seconds, goes) in [
-        (1, Some(2000), true, 2299, false),
-        (1, Some(2000), true, 2300, true),
-        (1, Some(2000), false, 2000 + 959, false),
-        (1, Some(2000), false, 2000 + 960, true),
-        (3, Some(2000), false, 2300, false),
-        (1, None, false, 2000, true),
-        (0, None, false, 2000, true),
+    // Shown; named in a reply and never shown; not answered.
+    let (shown, named, unanswered) = ((true, Some(0)), (true, None), (false, None));
+    for (attempts, announced, (answered, progress), seconds, goes) in [
+        (1, Some(2000), shown, 2299, false),
+        (1, Some(2000), shown, 2300, true),
+        (1, Some(2000), named, 2000 + 959, false),
+        (1, Some(2000), named, 2000 + 960, true),
+        (1, Some(2000), unanswered, 2000 + 959, false),
+        (1, Some(2000), unanswered, 2000 + 960, true),
+        (3, Some(2000), unanswered, 2300, false),
+        (1, None, unanswered, 2000, true),
+        (0, None, unanswered, 2000, true),
     ] {
         let mut status = replicated();
         let row = &mut status.regions[1];
         (row.attempts, row.announced_time) = (attempts, announced.map(at).map(Time));
+        row.progress_percent = progress;
         (row.state, row.image_id) = (
             if answered { RegionState::Pending } else { RegionState::Waiting },
             row.image_id.take().filter(|_| answered),

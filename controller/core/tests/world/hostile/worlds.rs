@@ -6,8 +6,8 @@ use saved_template_api::{Region, SavedTemplateSpec, SavedTemplateStatus, names, 
 use saved_template_core::{
     refusal::Refusal,
     world::{
-        Absence, Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting,
-        Snapshot, SnapshotState, Started, Tags, View, Volume, World,
+        Absence, Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Reservation,
+        Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
     },
 };
 
@@ -181,6 +181,8 @@ fn instance(dice: &mut Dice<'_>, spec: &SavedTemplateSpec, status: &SavedTemplat
         lent_address: dice.once_in(10),
         product_codes: dice.once_in(10),
         dedicated_host: dice.once_in(10),
+        reservation: dice.maybe(|dice| dice.pick(&[Reservation::Targeted, Reservation::Open])),
+        placement_group: dice.maybe(|dice| dice.pick(&["hpc", ""]).to_owned()),
         tags,
     }
 }

@@ -1,0 +1,79 @@
+//! Why EC2 made nothing of an image, and what helps.
+use saved_template_api::{condition::cut, ids::Region, status::MAX_ROW_MESSAGE_BYTES};
+
+/// The reason of a row whose copy waits for somebody to let us use a key.
+pub(crate) const KEY_DENIED: &str = "KeyNotUsable";
+
+/// The word and the message of a row whose image has failed; none where EC2's own reason is all that is known.
+pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>, String) {
+    let text = without_keys(reason, region);
+    let lower = reason.to_ascii_lowercase();
+    let names = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let (word, message) = if names(&["kms", "encryption key", "customer master key", "customer key"]) {
+        let message = format!(
+            "EC2 could not use the key of {region} for it: allow kms:DescribeKey, kms:CreateGrant, kms:Decrypt, \
+             kms:ReEncrypt* and kms:GenerateDataKeyWithoutPlaintext on the key ({text})"
+        );
+        (Some(KEY_DENIED), message)
+    } else if names(&["snapshot"]) && names(&["limit", "quota", "maximum"]) {
+        let message = format!(
+            "the quota of EBS snapshots in {region} is used up; it is shown by aws service-quotas get-service-quota \
+             --region {region} --service-code ebs --quota-code L-309BACF6 ({text})"
+        );
+        (None, message)
+    } else {
+        (None, text)
+    };
+    (word, cut(message, MAX_ROW_MESSAGE_BYTES))
+}
+
+/// EC2's words without what names a key: whoever may read an object need not know it.
+fn without_keys(reason: &str, region: &Region) -> String {
+    let hidden = |word: &str| {
+        if word.contains("arn:") && word.contains(":kms:") {
+            format!("the key of {region}")
+        } else {
+            word.to_owned()
+        }
+    };
+    reason.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(reason: &str) -> (Option<&'static str>, String) {
+        explained(reason, &"us-east-2".parse().unwrap())
+    }
+
+    #[test]
+    fn a_used_up_quota_is_named_with_the_command_that_shows_it() {
+        for reason in [
+            "Client.SnapshotLimitExceeded: Maximum allowed snapshots exceeded",
+            "Client.ResourceLimitExceeded: The maximum number of snapshots was reached",
+        ] {
+            let (word, text) = told(reason);
+            assert_eq!(word, None);
+            assert!(text.contains("the quota of EBS snapshots in us-east-2 is used up"), "{text}");
+            let command = "aws service-quotas get-service-quota --region us-east-2 --service-code ebs --quota-code L-309BACF6";
+            assert!(text.contains(command) && text.contains(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_may_not_be_used_is_told_with_the_permission_and_not_by_its_arn() {
+        let reason = "Client.InternalError: Given key arn:aws:kms:us-east-2:123456789012:key/1234abcd is not accessible by KMS";
+        let (word, text) = told(reason);
+        assert_eq!(word, Some(KEY_DENIED));
+        assert!(text.contains("kms:DescribeKey") && text.contains("kms:CreateGrant"), "{text}");
+        assert!(text.contains("the key of us-east-2"), "{text}");
+        assert!(!text.contains("arn:") && !text.contains("1234abcd"), "{text}");
+    }
+
+    #[test]
+    fn another_reason_is_told_as_it_is() {
+        let reason = "Client.InstanceTerminated: the machine was started";
+        assert_eq!(told(reason), (None, reason.to_owned()));
+    }
+}
