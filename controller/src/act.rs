@@ -1,12 +1,14 @@
 //! Does the one step that the status announces. What comes back is an outcome, never an error.
 use std::time::Instant;
 
+use saved_template_api::{ids::InstanceId, receipts::Receipt};
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
     debt::Record,
+    receipt,
     refusal::Refusal,
     step::{Outcome, Step},
-    world::InstanceState,
+    world::{InstanceState, Tags},
 };
 
 use crate::{regions::Desk, regions::Regions};
@@ -76,8 +78,8 @@ pub(crate) async fn act<C: Cloud>(
             let desk = regions.desk(region);
             upkeep(&desk, desk.cloud.delete_snapshot(snapshot, announced).await)
         }
-        Step::RemoveReceipt { instance, key, value } => {
-            done(home.cloud.untag(instance, key, value, announced).await)
+        Step::RemoveReceipt { instance, key, value, left } => {
+            remove_receipt(instance, (key, value), left.as_ref(), announced, home).await
         }
     };
     home.survey.poke();
@@ -88,31 +90,51 @@ pub(crate) async fn act<C: Cloud>(
 /// The instance's tags are read right before: a record of another capture under our key is a debt, and stays.
 async fn tag<C: Cloud>(
     record: &Record,
-    receipt: Option<&(String, String)>,
+    receipt: Option<&(String, Receipt)>,
     replaces: Option<&str>,
     announced: Announced,
     home: &Desk<C>,
 ) -> Outcome {
     let id = &record.instance;
     let key = home.survey.debt_key();
-    let found = match home.cloud.instances(Instances::Ids(vec![id.clone()])).await {
-        Ok(found) => found,
+    let there = match tags_of(id, home).await {
+        Ok(there) => there,
         Err(refusal) => return Outcome::Refused(refusal),
     };
-    let Some(instance) = found.into_iter().find(|instance| instance.id == *id) else {
-        return Outcome::Refused(Refusal::new(
-            "CreateTags",
-            "InvalidInstanceID.NotFound",
-            format!("EC2 does not show {id}"),
-        ));
-    };
-    let other = instance.tags.get(key).filter(|value| is_anothers(value, record, replaces));
+    let other = there.get(key).filter(|value| is_anothers(value, record, replaces));
     if let Some(value) = other {
         return Outcome::Busy { value: value.clone() };
     }
-    let mut tags = saved_template_core::world::Tags::from([(key.to_owned(), record.to_string())]);
-    tags.extend(receipt.cloned());
+    let mut tags = Tags::from([(key.to_owned(), record.to_string())]);
+    tags.extend(receipt.map(|receipt| receipt::tag(receipt, &there)));
     done(home.cloud.tag(id, tags, announced).await)
+}
+
+/// The tag is read right before: where it has another value by now, the next pass decides anew.
+async fn remove_receipt<C: Cloud>(
+    id: &InstanceId,
+    (key, value): (&str, &str),
+    left: Option<&String>,
+    announced: Announced,
+    home: &Desk<C>,
+) -> Outcome {
+    match tags_of(id, home).await {
+        Ok(there) if there.get(key).is_some_and(|there| there == value) => {}
+        Ok(_) => return Outcome::Done,
+        Err(refusal) => return Outcome::Refused(refusal),
+    }
+    done(match left {
+        Some(left) => home.cloud.tag(id, [(key.to_owned(), left.clone())].into(), announced).await,
+        None => home.cloud.untag(id, key, value, announced).await,
+    })
+}
+
+async fn tags_of<C: Cloud>(id: &InstanceId, home: &Desk<C>) -> Result<Tags, Refusal> {
+    let found = home.cloud.instances(Instances::Ids(vec![id.clone()])).await?;
+    let instance = found.into_iter().find(|instance| instance.id == *id);
+    instance.map(|instance| instance.tags).ok_or_else(|| {
+        Refusal::new("CreateTags", "InvalidInstanceID.NotFound", format!("EC2 does not show {id}"))
+    })
 }
 
 /// Only the record of this capture may be overwritten, and what this one replaces: the plan before, or a value that nobody

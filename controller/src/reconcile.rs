@@ -45,6 +45,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let Decision { status, finalizer, step, notes, look_again } = decision;
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
+        ctx.claims.release(&key, &object.spec.source.region, &status).await;
         ctx.regions.forget(&key);
         return Ok(Action::await_change());
     }

@@ -3,7 +3,7 @@
 //! It needs no lease, no object and no API server: between `main` and here nothing awaits Kubernetes. Only this loop
 //! sends `StartInstances`, and it never gives up.
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -40,8 +40,23 @@ const OLD: Duration = Duration::from_secs(10);
 /// A loop that ticks every second and has not for this long was stopped, and others may have led meanwhile.
 const SLEPT: Duration = Duration::from_secs(10);
 
+/// A call about a record: each has pauses of its own between its tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    Start,
+    Remove,
+    Rewrite,
+    Abort,
+}
+
+/// 5 s, doubling to a minute.
+fn pause(tries: u32) -> Duration {
+    Duration::from_secs(5).saturating_mul(1 << tries.saturating_sub(1).min(5)).min(LONGEST)
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Tries {
+    /// Starts that were refused; of the other calls, those that were sent: a read that lags shows none of them.
     refused: u32,
     last: Instant,
     first_due: Option<Timestamp>,
@@ -51,7 +66,8 @@ struct Tries {
 pub(crate) struct Restart<C> {
     survey: Arc<Survey<C>>,
     metrics: Metrics,
-    tries: Mutex<BTreeMap<String, Tries>>,
+    /// Of a start by the capture, of the other calls by the record.
+    tries: Mutex<BTreeMap<(Call, String), Tries>>,
     /// What the last sweep showed and is not paid: each is told once.
     told: Mutex<BTreeSet<Told>>,
 }
@@ -199,10 +215,14 @@ impl<C: Cloud> Restart<C> {
                 self.survey.ledger.forget(&capture);
                 return Done { place, sent: None };
             }
-            Verdict::Remove(why) => self.remove(&record, why, announced).await,
+            Verdict::Remove(why) if self.may_write(Call::Remove, &record) => {
+                self.remove(&record, why, announced).await;
+            }
             Verdict::Rewrite { due } => {
                 // The policy may allow the start only while the record is on the machine.
-                self.rewrite(&record, announced).await;
+                if self.may_write(Call::Rewrite, &record) {
+                    self.rewrite(&record, announced).await;
+                }
                 if let Some((due, since)) = due.filter(|(_, since)| self.may_start(&capture, *since, now)) {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
@@ -218,6 +238,7 @@ impl<C: Cloud> Restart<C> {
                 self.metrics.restart("implausible");
                 return Done { place, sent: None };
             }
+            Verdict::Remove(_) => return Done { place, sent: None },
         }
         Done { place, sent: Some(Instant::now()) }
     }
@@ -239,35 +260,41 @@ impl<C: Cloud> Restart<C> {
     /// The pause between tries, and the standby's courtesy.
     fn may_start(&self, capture: &str, since: Option<Timestamp>, now: Timestamp) -> bool {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tries.get(capture).copied();
+        let place = (Call::Start, capture.to_owned());
+        let known = tries.get(&place).copied();
         let first_due = since.or(known.and_then(|known| known.first_due)).unwrap_or(now);
         let paused = known.is_some_and(|known| {
-            let doublings = known.refused.saturating_sub(1).min(5);
-            let pause = if known.refused == 0 {
-                ACCEPTED
-            } else {
-                Duration::from_secs(5).saturating_mul(1 << doublings).min(LONGEST)
-            };
+            let pause = if known.refused == 0 { ACCEPTED } else { pause(known.refused) };
             known.first_due.is_some() && known.last.elapsed() < pause
         });
         if !self.survey.leads() && now < later(first_due, STANDBY) {
             // Remembered without a try, so that a due time that EC2 does not tell is counted from its first sight.
             let long_ago = Instant::now().checked_sub(LONGEST).unwrap_or_else(Instant::now);
-            tries.entry(capture.to_owned()).or_insert(Tries {
-                refused: 0,
-                last: long_ago,
-                first_due: Some(first_due),
-            });
+            tries.entry(place).or_insert(Tries { refused: 0, last: long_ago, first_due: Some(first_due) });
             return false;
         }
         if !paused {
             let refused = known.map_or(0, |known| known.refused);
-            tries.insert(
-                capture.to_owned(),
-                Tries { refused, last: Instant::now(), first_due: Some(first_due) },
-            );
+            tries.insert(place, Tries { refused, last: Instant::now(), first_due: Some(first_due) });
         }
         !paused
+    }
+
+    /// The pause between tries of a change of tags: whether the last one went through, a read that lags does not tell.
+    fn may_write(&self, call: Call, record: &Record) -> bool {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was not tried for so long is over.
+        tries.retain(|(call, _), known| *call == Call::Start || known.last.elapsed() < LONGEST * 2);
+        let known = tries.entry((call, record.to_string()));
+        let sent = match &known {
+            Entry::Occupied(known) if known.get().last.elapsed() < pause(known.get().refused) => {
+                return false;
+            }
+            Entry::Occupied(known) => known.get().refused,
+            Entry::Vacant(_) => 0,
+        };
+        known.insert_entry(Tries { refused: sent.saturating_add(1), last: Instant::now(), first_due: None });
+        true
     }
 
     async fn start(&self, record: &Record, instance: Option<&Instance>, due: Due, announced: Announced) {
@@ -292,7 +319,7 @@ impl<C: Cloud> Restart<C> {
 
     fn note(&self, capture: &str, change: impl FnOnce(&mut Tries)) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tries) = tries.get_mut(capture) {
+        if let Some(tries) = tries.get_mut(&(Call::Start, capture.to_owned())) {
             tries.last = Instant::now();
             change(tries);
         }
@@ -305,7 +332,10 @@ impl<C: Cloud> Restart<C> {
                 tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
                 self.metrics.restart("settled");
                 self.survey.ledger.forget(&record.capture);
-                self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&record.capture);
+                self.tries
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&(Call::Start, record.capture.clone()));
                 self.survey.poke();
             }
             Err(refusal) => {
@@ -357,6 +387,9 @@ impl<C: Cloud> Restart<C> {
         let Some(now) = self.survey.cloud.now() else {
             return Done { place, sent: None };
         };
+        if !self.may_write(Call::Abort, &record) {
+            return Done { place, sent: None };
+        }
         let announced = Announced { at: now, instant: Instant::now() };
         let record = match self.on_machine(&record).await {
             Ok(record) => record,

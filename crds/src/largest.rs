@@ -7,9 +7,9 @@ use crate::{
         SavedTemplate, SavedTemplateSpec, SavedTemplateStatus,
         spec::{
             CaptureMode, CaptureSpec, DeletionPolicy, DeregistrationProtection, Encryption, EncryptionMode,
-            ImageOwnership, InUse, InstanceStore, LaunchTemplate, Lifecycle, OnStopTimeout, Publish,
-            PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen, Retention,
-            Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
+            ImageOwnership, InUse, InstanceStore, LARGEST_REVISION, LaunchTemplate, Lifecycle, OnStopTimeout,
+            Publish, PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen,
+            Retention, Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
             Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,
@@ -39,9 +39,9 @@ fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
         class_name: "c".repeat(63),
         template_name: Some("t".repeat(88)),
         description: Some("d".repeat(255)),
-        revision: NUMBER,
-        active_revision: Some(NUMBER),
-        revoked_revisions: (0..32).map(|n| NUMBER - n).collect(),
+        revision: LARGEST_REVISION,
+        active_revision: Some(LARGEST_REVISION),
+        revoked_revisions: (0..32).map(|n| LARGEST_REVISION - n).collect(),
         suspend: false,
         source: Source {
             region: region(0)?,

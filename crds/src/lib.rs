@@ -8,6 +8,7 @@ pub mod ids;
 #[doc(hidden)]
 pub mod largest;
 pub mod names;
+pub mod receipts;
 mod schema;
 pub mod template;
 

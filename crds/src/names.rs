@@ -4,6 +4,7 @@
 
 use crate::{
     ids::{ImageId, InstanceId},
+    receipts,
     template::spec::Source,
 };
 use serde_json::Value;
@@ -49,7 +50,7 @@ pub mod tag {
     pub const ALLOW: &str = "savedtemplate.dev/allow";
     /// What the key of a restart debt begins with, whoever owes it.
     pub const DEBT_PREFIX: &str = "savedtemplate.dev/restart-owed.";
-    /// What the key of a receipt begins with.
+    /// What the key of receipts begins with, whoever wrote them.
     pub const RECEIPT_PREFIX: &str = "savedtemplate.dev/saved.";
 }
 
@@ -80,8 +81,13 @@ impl Owner<'_> {
         format!("{}-src", self.image_name(template, revision, attempt))
     }
 
-    /// Key of the receipt on an instance that a revision of this object was captured from.
-    pub fn receipt_key(&self) -> String {
+    /// Under which the receipts on an instance name this object.
+    pub fn receipt_object(&self) -> String {
+        self.digest(receipts::DIGITS)
+    }
+
+    /// Key of the receipt of this object alone, as it was written before the receipts of a machine were one tag.
+    pub fn old_receipt_key(&self) -> String {
         format!("{}{}", tag::RECEIPT_PREFIX, self.digest(8))
     }
 
@@ -113,9 +119,9 @@ pub fn is_image_name(name: &str) -> bool {
     digest && revision && words.next().is_some()
 }
 
-/// Value of the receipt: the revision that was begun, and the capture that it was begun with.
-pub fn receipt_value(revision: i32, capture: &str) -> String {
-    format!("r{revision} {capture}")
+/// Key of the receipts on an instance: one for each installation.
+pub fn receipts_key(cluster: &str) -> String {
+    format!("{}{}", tag::RECEIPT_PREFIX, hex_digest(cluster, 8))
 }
 
 /// Digest of the source as declared: JSON with sorted keys, without absent fields.
@@ -207,12 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn every_installation_has_its_own_debt_and_every_object_its_own_receipt() {
+    fn every_installation_has_its_own_debt_and_receipts_and_every_object_its_own_entry() {
         assert_eq!(debt_key("lab"), "savedtemplate.dev/restart-owed.a51146d3");
-        assert_eq!(OWNER.receipt_key(), "savedtemplate.dev/saved.4152581f");
-        assert_eq!(receipt_value(3, "0123456789abcdef"), "r3 0123456789abcdef");
+        assert_eq!(receipts_key("lab"), "savedtemplate.dev/saved.a51146d3");
+        assert_eq!(OWNER.receipt_object(), "4152581f17833ff1");
+        assert_eq!(OWNER.old_receipt_key(), "savedtemplate.dev/saved.4152581f");
         assert_ne!(debt_key("lab"), debt_key("lab2"));
-        assert_ne!(OWNER.receipt_key(), Owner { name: "seismic", ..OWNER }.receipt_key());
+        assert_ne!(receipts_key("lab"), receipts_key("lab2"));
+        let another = Owner { name: "seismic", ..OWNER };
+        assert_ne!(OWNER.receipt_object(), another.receipt_object());
+        assert_ne!(OWNER.old_receipt_key(), another.old_receipt_key());
     }
 
     #[test]

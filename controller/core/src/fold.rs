@@ -309,9 +309,11 @@ fn close(scene: &mut Scene<'_>) {
 /// Whether an image that EC2 has named shows no snapshot yet, and may still do so.
 fn is_late(scene: &Scene<'_>) -> bool {
     let requested = scene.open_capture().and_then(|capture| capture.image_requested_time.as_ref());
+    let volumes = scene.expected_volumes();
     let shots = scene.record().zip(scene.snapshots()).zip(scene.images());
-    let is_shown =
-        shots.is_some_and(|((record, shots), images)| shots.iter().any(|shot| record.holds(shot, images)));
+    let is_shown = shots.is_some_and(|((record, shots), images)| {
+        shots.iter().any(|shot| record.holds(shot, images, Volumes::Expected(&volumes)))
+    });
     !is_shown && requested.is_some_and(|at| scene.now.duration_since(at.0) < UNSHOWN_FOR)
 }
 

@@ -92,7 +92,7 @@ impl Unmet {
 
 /// The first unmet need; none when the template is ready.
 pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    if let Some(unmet) = deletion::need(scene) {
+    if let Some(unmet) = deletion::need(scene)? {
         return Ok(Some(unmet));
     }
     if let Err(refusal) = &scene.world.home {

@@ -11,11 +11,12 @@ use saved_template_api::{
 };
 
 pub use capture::Volumes;
-use capture::{copied_for, created_for};
+use capture::{copied_for, created_for, is_of_backup_service};
 
 use crate::{
     debt::Record,
     decide::Subject,
+    receipt,
     scene::Scene,
     world::{Image, ImageState, Instance, Snapshot, Tags},
 };
@@ -174,10 +175,12 @@ impl Estate {
                     || self.images.iter().any(|image| image.as_str() == id)
             })
         };
+        // What EC2 wrote about another image speaks louder.
         let expected = || {
-            self.capture.as_ref().is_some_and(|(capture, volumes)| {
+            let its = |(capture, volumes): &(String, Vec<VolumeId>)| {
                 is(&shot.tags, tag::CAPTURE, capture) && volumes.contains(&shot.volume)
-            })
+            };
+            made_for.is_none() && !is_of_backup_service(&shot.tags) && self.capture.as_ref().is_some_and(its)
         };
         self.owns(&shot.tags) && (mapped() || described() || expected())
     }
@@ -306,7 +309,7 @@ impl<'a> Scene<'a> {
         let is_tagged = |instance: &Instance| {
             let tagged = instance.tags.get(&self.debt_key()).and_then(|value| value.parse::<Record>().ok());
             tagged.is_some_and(|tagged| tagged.capture == record.capture)
-                || instance.tags.contains_key(&self.owner().receipt_key())
+                || receipt::begun(self, instance).is_some()
         };
         let shown = || self.instances().iter().find(|instance| instance.id == record.instance);
         let is_imaged =

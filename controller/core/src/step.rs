@@ -5,6 +5,7 @@ use saved_template_api::{
     condition::cut,
     ids::{ImageId, InstanceId, Region, SnapshotId},
     names,
+    receipts::Receipt,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +60,8 @@ pub enum Step {
     Tag {
         /// The record to write.
         record: Record,
-        /// The key of the receipt and its value; none when a record is only rewritten.
-        receipt: Option<(String, String)>,
+        /// The key of the receipts on the instance, and the one that is put first; none when a record is only rewritten.
+        receipt: Option<(String, Receipt)>,
         /// The capture of an earlier plan whose record may be overwritten, since it came too late to stop anything.
         replaces: Option<String>,
     },
@@ -126,14 +127,17 @@ pub enum Step {
         /// The snapshot.
         snapshot: SnapshotId,
     },
-    /// `DeleteTags` by key *and* exact value: the receipt on the machine.
+    /// Takes a receipt off the machine, if the tag still has the value that it was read from: `CreateTags` with those
+    /// of other objects that are left, or `DeleteTags` by key *and* exact value where none is.
     RemoveReceipt {
         /// The machine.
         instance: InstanceId,
-        /// The key of the receipt.
+        /// The key of the tag.
         key: String,
-        /// Its value.
+        /// The value that it has.
         value: String,
+        /// The value that it gets.
+        left: Option<String>,
     },
 }
 

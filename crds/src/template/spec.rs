@@ -22,6 +22,9 @@ pub use lifecycle::{DeregistrationProtection, InUse, Lifecycle, Retention};
 pub use publish::{LaunchTemplate, Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
 pub use sharing::{Sharing, SnapshotAccess, Visibility};
 
+/// The largest number of a revision: seven digits, so that ten receipts fit into the value of one tag.
+pub const LARGEST_REVISION: i32 = 1_000_000;
+
 /// Desired state of one template: which machine, which revision, which regions, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -141,18 +144,18 @@ pub struct SavedTemplateSpec {
     /// The save that is wanted. Raising it is the only thing that captures the machine again; lowering it selects an
     /// older image.
     #[serde(default = "one")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = LARGEST_REVISION))]
     pub revision: i32,
 
     /// Pins the revision that is served (capture 3, keep serving 2). Absent means `revision`, or, while that has no
     /// image, the newest older one that has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = LARGEST_REVISION))]
     pub active_revision: Option<i32>,
 
     /// Revisions that are disabled in every region and never active. Taking a number out enables it again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(range(min = 1)))]
+    #[schemars(length(max = 32), inner(range(min = 1, max = LARGEST_REVISION)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub revoked_revisions: Vec<i32>,
 

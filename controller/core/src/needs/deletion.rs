@@ -8,32 +8,35 @@ use saved_template_api::{
 };
 
 use crate::{
-    decide::Finalizer,
+    decide::{Finalizer, Question},
     fold::MOST_ROWS,
     needs::{
         LATER, SLOWLY, SOON, Unmet, adopt, record,
         removal::{self, Removal},
     },
-    refusal::Refusal,
+    receipt,
     scene::Scene,
-    step::{REMOVE_RECEIPT, Step},
+    step::Step,
     world::ImageState,
 };
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
     if !scene.subject.deleting {
-        return None;
+        return Ok(None);
     }
     let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
     if owed && scene.subject.finalizer && !is_overdue(scene) {
-        return Some(pay_first(scene));
+        return Ok(Some(pay_first(scene)));
     }
     if !scene.subject.finalizer {
-        return Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON));
+        return Ok(Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON)));
     }
     match scene.subject.spec.deletion_policy {
-        DeletionPolicy::Retain => Some(gone("the images stay (deletionPolicy Retain)")),
-        DeletionPolicy::Delete => Some(delete(scene)),
+        DeletionPolicy::Retain => Ok(Some(gone("the images stay (deletionPolicy Retain)"))),
+        DeletionPolicy::Delete => match images(scene) {
+            Some(unmet) => Ok(Some(unmet)),
+            None => receipt(scene).map(Some),
+        },
     }
 }
 
@@ -56,10 +59,10 @@ fn pay_first(scene: &mut Scene<'_>) -> Unmet {
     Unmet { step, ..Unmet::waiting(Reason::Deleting, message, SOON) }
 }
 
-/// Everything of ours in every region that was ever used: copies, then home, then the receipt on the machine.
-fn delete(scene: &mut Scene<'_>) -> Unmet {
+/// Everything of ours in every region that was ever used: copies, then home.
+fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
     if let Some(message) = adopt::held_by_other(scene) {
-        return Unmet::stalled(Reason::Deleting, message);
+        return Some(Unmet::stalled(Reason::Deleting, message));
     }
     let home = scene.home().clone();
     let regions = scene.regions_ever();
@@ -76,7 +79,7 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
         scene.our_images(region).is_none_or(|images| images.iter().any(pending))
     });
     if let Some((wait, why)) = removal::held_up(scene) {
-        return Unmet::waiting(Reason::Deleting, why, wait);
+        return Some(Unmet::waiting(Reason::Deleting, why, wait));
     }
     let mut waits: Option<(Duration, String)> = None;
     let mut hindered: Vec<String> = Vec::new();
@@ -93,7 +96,7 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
                     waits.get_or_insert((left, format!("{region}: {} is tried again", step.name())));
                     continue;
                 }
-                return act(scene, step);
+                return Some(act(scene, step));
             }
             Removal::Wait(wait, why) => _ = waits.get_or_insert((wait, format!("{region}: {why}"))),
             Removal::Blocked(wait) => {
@@ -112,15 +115,29 @@ fn delete(scene: &mut Scene<'_>) -> Unmet {
         let retain = retain(scene);
         let message =
             format!("{}; to keep what is left and let the object go: {retain}", hindered.join("; "));
-        return Unmet::waiting(Reason::Deleting, message, look_again);
+        return Some(Unmet::waiting(Reason::Deleting, message, look_again));
     }
-    if let Some((wait, why)) = waits {
-        return Unmet::waiting(Reason::Deleting, why, wait);
+    waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, why, wait))
+}
+
+/// Then the receipt on the machine, if that is still there, under the claim on it.
+fn receipt(scene: &mut Scene<'_>) -> Result<Unmet, Question> {
+    let source = scene.status.source.as_ref().and_then(|source| source.instance_id.clone());
+    let instance = source.and_then(|source| scene.instances().iter().find(|instance| instance.id == source));
+    let step = instance.and_then(|instance| Some((&instance.id, receipt::removal(scene, instance)?)));
+    let Some((id, step)) = step else {
+        return Ok(gone(&left(scene)));
+    };
+    if removal::pause_left_of(scene, &step).is_some() {
+        return Ok(Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON));
     }
-    match receipt(scene) {
-        Some(step) if removal::pause_left_of(scene, &step).is_none() => act(scene, step),
-        Some(_) => Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON),
-        None => gone(&left(scene)),
+    match &scene.world.claim {
+        None => Err(Question::Claim(id.clone())),
+        Some(Ok(())) => Ok(act(scene, step)),
+        Some(Err(_)) => {
+            let message = "the machine is being saved by another template: the receipt on it goes after that";
+            Ok(Unmet::waiting(Reason::Deleting, message, LATER))
+        }
     }
 }
 
@@ -150,21 +167,6 @@ fn act(scene: &mut Scene<'_>, step: Step) -> Unmet {
     let region = step.region().cloned();
     let message = format!("{} in {}", step.name(), region.as_ref().unwrap_or(scene.home()));
     Unmet::acting(scene, Reason::Deleting, message, step)
-}
-
-/// The receipt is taken off by value, if the machine is still there. One that cannot be taken off holds up nothing.
-fn receipt(scene: &Scene<'_>) -> Option<Step> {
-    let source = scene.status.source.as_ref()?.instance_id.as_ref()?;
-    let instance = scene.instances().iter().find(|instance| instance.id == *source)?;
-    let key = scene.owner().receipt_key();
-    let value = instance.tags.get(&key).cloned()?;
-    let last = scene.announced(REMOVE_RECEIPT).and_then(|last| last.settled.as_deref()?.split_once(": "));
-    let refused = last.is_some_and(|(code, message)| !Refusal::new("DeleteTags", code, message).passes());
-    (!instance.state.is_gone() && !refused).then(|| Step::RemoveReceipt {
-        instance: source.clone(),
-        key,
-        value,
-    })
 }
 
 #[cfg(test)]

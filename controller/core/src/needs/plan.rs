@@ -12,7 +12,8 @@ use crate::{
     debt::{Awaits, Record, later},
     decide::Question,
     fold,
-    needs::{LATER, SLOWLY, Unmet, adopt, preflight, record},
+    needs::{LATER, SLOWLY, Unmet, adopt, preflight},
+    receipt,
     scene::{Scene, awaits, left},
     step::Step,
     world::{Instance, InstanceState},
@@ -227,7 +228,7 @@ fn write(
         row.attempts = attempts;
     }
     scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
-    let step = Step::Tag { receipt: Some(record::receipt(scene, &record)), record, replaces };
+    let step = Step::Tag { receipt: Some(receipt::of(scene)), record, replaces };
     Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
 }
 

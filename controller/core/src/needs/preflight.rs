@@ -5,7 +5,7 @@ use saved_template_api::{
     Reason,
     condition::cut,
     ids::Region,
-    spec::CaptureMode,
+    spec::{CaptureMode, LARGEST_REVISION},
     status::{CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck},
 };
 
@@ -14,6 +14,7 @@ use crate::{
     decide::Question,
     fold,
     needs::{LATER, Unmet, Waits, image, plan, record},
+    receipt,
     refusal::{Class, Refusal},
     scene::Scene,
     world::{Instance, InstanceState, Reservation},
@@ -25,7 +26,7 @@ pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
 /// The tag by which Instance Scheduler on AWS knows its machines, unless it is told another one.
 const SCHEDULE: &str = "Schedule";
 
-/// EC2 allows 50 tags; the record and the receipt need two.
+/// EC2 allows 50 tags; the record and the receipts need two.
 const MOST_TAGS: usize = 48;
 
 struct Finding {
@@ -181,20 +182,17 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
             instance.id
         ));
     }
-    let receipt = instance.tags.get(&scene.owner().receipt_key())?;
-    let revision: Option<i32> =
-        receipt.strip_prefix('r').and_then(|text| text.split(' ').next()).and_then(|text| text.parse().ok());
-    let begun = revision.filter(|revision| *revision >= scene.subject.spec.revision)?;
-    let is_news = scene.status.latest_revision.is_none_or(|latest| latest < begun);
+    let (begun, key) = receipt::begun(scene, instance)?;
+    let is_news = begun >= scene.subject.spec.revision
+        && scene.status.latest_revision.is_none_or(|latest| latest < begun);
     is_news.then(|| {
+        let next = begun.saturating_add(1);
+        let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };
         let message = format!(
-            "the receipt on {id} says that revision {begun} was captured before ({receipt}), and its image is gone: it is not \
-             captured again by itself. Set spec.revision to {next}, or, to allow it: aws ec2 delete-tags --region {region} \
-             --resources {id} --tags Key={key}",
+            "the receipt on {id} says that revision {begun} was captured before, and its image is gone: it is not captured \
+             again by itself. {raise} allow it: aws ec2 delete-tags --region {region} --resources {id} --tags Key={key}",
             id = instance.id,
-            next = begun.saturating_add(1),
             region = scene.home(),
-            key = scene.owner().receipt_key()
         );
         Unmet::stalled(Reason::ImageMissing, message)
     })

@@ -15,6 +15,7 @@ use crate::{
     decide::Question,
     fold::fail,
     needs::{LATER, SOON, Unmet, image, plan, support},
+    receipt,
     refusal::{Class, Refusal},
     scene::{Scene, seconds_between},
     step::{RETAG, Step, TAG, UNTAG},
@@ -120,6 +121,10 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < SEEN_FOR) {
+        if let Some(step) = receipt::fold(scene, instance) {
+            let message = "the receipts on the machine become one tag";
+            return Ok(Unmet::acting(scene, Reason::Capturing, message, step));
+        }
         return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
     }
     if record.awaits == Awaits::Nothing {
@@ -174,14 +179,8 @@ fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unme
             SOON,
         );
     }
-    let step = Step::Tag { record: record.clone(), receipt: Some(receipt(scene, record)), replaces };
+    let step = Step::Tag { record: record.clone(), receipt: Some(receipt::of(scene)), replaces };
     Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
-}
-
-/// The receipt that stays on the machine: this revision had begun.
-pub(crate) fn receipt(scene: &Scene<'_>, record: &Record) -> (String, String) {
-    let value = names::receipt_value(scene.revision(), &record.capture);
-    (scene.owner().receipt_key(), value)
 }
 
 /// A live record of another installation: its machine does not run, or its limit has not long passed (§4).

@@ -4,6 +4,7 @@ use saved_template_api::Reason;
 use crate::{
     debt::{self, Awaits, Record},
     needs::{SOON, Unmet},
+    receipt,
     scene::Scene,
     world::InstanceState,
 };
@@ -23,14 +24,14 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     Some(Unmet::waiting(ready, format!("{}: {message}", reason.name()), SOON))
 }
 
-/// A debt of which the status knows nothing: it is on a machine that is down, and the receipt beside it, or an image of
-/// its capture, is this object's.
+/// A debt of which the status knows nothing: it is on a machine that is down, and the receipt that came
+/// with it, or an image of its capture, is this object's.
 fn forgotten(scene: &Scene<'_>) -> Option<Record> {
-    let (key, receipt) = (scene.debt_key(), scene.owner().receipt_key());
+    let key = scene.debt_key();
     let images = scene.our_images(scene.home()).unwrap_or_default();
     scene.instances().iter().find_map(|instance| {
         let record: Record = instance.tags.get(&key)?.parse().ok()?;
-        let receipt = instance.tags.get(&receipt).is_some_and(|receipt| receipt.ends_with(&record.capture));
+        let receipt = receipt::is_newest(scene, instance);
         let made = images.iter().any(|image| record.made(image));
         let ours = record.awaits != Awaits::Nothing && record.instance == instance.id && (receipt || made);
         let down = matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)

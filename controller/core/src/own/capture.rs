@@ -43,7 +43,7 @@ pub(crate) fn copied_for(snapshot: &Snapshot) -> Option<&str> {
 }
 
 /// Whether AWS Backup or Data Lifecycle Manager took it: nobody else can write or remove a tag that begins with `aws:`.
-fn is_of_backup_service(tags: &Tags) -> bool {
+pub(crate) fn is_of_backup_service(tags: &Tags) -> bool {
     tags.keys().any(|key| key.starts_with("aws:backup:") || key.starts_with("aws:dlm:"))
 }
 

@@ -13,6 +13,7 @@ use saved_template_api::{
 use saved_template_core::{
     debt::{Record, last_arrival},
     interest::everything,
+    receipt,
     refusal::Refusal,
     step::{Outcome, Step},
     world::{
@@ -310,7 +311,8 @@ impl State {
                     return Outcome::Busy { value };
                 }
                 self.tag(&record.to_string());
-                self.machine.tags.extend(receipt.clone());
+                let receipts = receipt.as_ref().map(|receipt| receipt::tag(receipt, &self.machine.tags));
+                self.machine.tags.extend(receipts);
                 Outcome::Done
             }
             Step::Untag { record } => {
@@ -376,9 +378,10 @@ impl State {
                 reach(Premise::SnapshotDeleted);
                 Outcome::Done
             }
-            Step::RemoveReceipt { key, value, .. } => {
+            Step::RemoveReceipt { key, value, left, .. } => {
                 if self.machine.tags.get(key) == Some(value) {
                     self.machine.tags.remove(key);
+                    self.machine.tags.extend(left.clone().map(|left| (key.clone(), left)));
                 }
                 Outcome::Done
             }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use saved_template_api::{
     ConditionType, SavedTemplateSpec, SavedTemplateStatus,
     condition::find,
-    names::{Owner, debt_key},
+    names::{Owner, debt_key, receipts_key},
+    receipts::Receipts,
     spec::DeletionPolicy,
     status::Consistency,
 };
@@ -310,6 +311,7 @@ impl State {
             self.breaks("gone while a machine is owed");
         }
         self.objects[at].gone = true;
+        self.claim = self.claim.filter(|(holder, _)| *holder != at);
         self.objects[at].status = Status::new(SavedTemplateStatus::default());
         reach(Premise::Gone);
     }
@@ -503,9 +505,12 @@ impl State {
         }
         let deletes = spec.deletion_policy == DeletionPolicy::Delete;
         for object in self.objects.iter().filter(|object| object.gone && deletes) {
-            let receipt = Owner { cluster: CLUSTER, namespace: "default", name: object.name }.receipt_key();
+            let owner = Owner { cluster: CLUSTER, namespace: "default", name: object.name };
+            let receipts = self.machine.tags.get(&receipts_key(CLUSTER));
+            let receipt =
+                receipts.and_then(|value| Receipts::parse(value).revision_of(&owner.receipt_object()));
             let images = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
-            if !self.truth.unkept && (images || self.machine.tags.contains_key(&receipt)) {
+            if !self.truth.unkept && (images || receipt.is_some()) {
                 return Some("at the end something is left of an object that is gone");
             }
         }

@@ -5,6 +5,7 @@ use ec2sim::Request;
 use saved_template_api::names::debt_key;
 use saved_template_core::{
     debt::Record,
+    receipt,
     refusal::Refusal,
     step::{Outcome, Step},
 };
@@ -22,7 +23,8 @@ impl Lab {
             |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
-                let there = self.instance().tags.get(&key).cloned();
+                let tagged = self.instance().tags.clone();
+                let there = tagged.get(&key).cloned();
                 let anothers = |value: &String| {
                     let capture = value.parse::<Record>().ok().map(|there| there.capture);
                     capture.is_none_or(|capture| {
@@ -33,7 +35,7 @@ impl Lab {
                     return Ok(Outcome::Busy { value });
                 }
                 let mut tags = BTreeMap::from([(key, record.to_string())]);
-                tags.extend(receipt.clone());
+                tags.extend(receipt.as_ref().map(|receipt| receipt::tag(receipt, &tagged)));
                 refused(self.send(HOME, label, &ec2::tag(record.instance.as_str(), &tags))?)
             }
             Step::Untag { record } => {
@@ -89,8 +91,15 @@ impl Lab {
                 let call = Request::new("DeleteSnapshot").with("SnapshotId", snapshot.as_str());
                 refused(self.send(region.as_str(), label, &call)?)
             }
-            Step::RemoveReceipt { instance, key, value } => {
-                refused(self.send(HOME, label, &ec2::untag(instance.as_str(), key, value))?)
+            Step::RemoveReceipt { instance, key, value, left } => {
+                if self.instance().tags.get(key) != Some(value) {
+                    return Ok(Outcome::Done);
+                }
+                let call = match left {
+                    Some(left) => ec2::tag(instance.as_str(), &BTreeMap::from([(key.clone(), left.clone())])),
+                    None => ec2::untag(instance.as_str(), key, value),
+                };
+                refused(self.send(HOME, label, &call)?)
             }
         })
     }

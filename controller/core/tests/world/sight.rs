@@ -77,8 +77,11 @@ impl Lab {
         let key = debt_key(CLUSTER);
         let instances = self.haze.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();
         if region == HOME {
-            let values =
-                instances.iter().filter_map(|one| Some((one.id.clone(), one.tags.get(&key)?.clone())));
+            let is_record = |key: &&String| key.starts_with(tag::DEBT_PREFIX);
+            let values = instances.iter().flat_map(|one| {
+                let records = one.tags.iter().filter(|(key, _)| is_record(key));
+                records.map(|(_, value)| (one.id.clone(), value.clone()))
+            });
             let before = std::mem::take(&mut memory.sightings);
             memory.sightings = values
                 .map(|seen| {

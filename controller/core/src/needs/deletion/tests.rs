@@ -1,18 +1,19 @@
 //! What a deletion does, in which order, and when the object goes: tables.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, status::Announced,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, status::Announced,
 };
 
 use super::*;
 use crate::{
     decide::{Decision, Subject, decide},
     interest::everything,
+    refusal::Refusal,
     sample::{
         CAPTURE, OWNER, abroad, at, at_home, copy, images, imaging, made, plain, planned, record, replicated,
         running, stopped_at, stopping, subject, tagged, world,
     },
-    step::{CREATE_IMAGE, DEREGISTER, TAG},
+    step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
     world::{Absence, Image, Instance, InstanceState, World},
 };
 
@@ -180,11 +181,11 @@ fn every_region_that_is_emptied_has_one_row_to_tell_of_it_and_the_status_keeps_i
 
 #[test]
 fn the_receipt_is_the_last_thing_to_go_and_holds_up_nothing() {
-    let receipt = ("savedtemplate.dev/saved.", format!("r1 {CAPTURE}"));
-    let key = OWNER.receipt_key();
-    assert!(key.starts_with(receipt.0));
-    let step = Step::RemoveReceipt { instance: running().id, key: key.clone(), value: receipt.1.clone() };
-    let request = format!("{key}={}", receipt.1);
+    let key = names::receipts_key(OWNER.cluster);
+    let value = format!("{}=r1", OWNER.receipt_object());
+    let step =
+        Step::RemoveReceipt { instance: running().id, key: key.clone(), value: value.clone(), left: None };
+    let request = format!("{key}={value}");
     let last = |seconds, settled| Some(announced(REMOVE_RECEIPT, &request, seconds, settled));
     let terminated = InstanceState::Terminated;
     for (what, state, has, announced, removes, goes) in [
@@ -202,7 +203,7 @@ fn the_receipt_is_the_last_thing_to_go_and_holds_up_nothing() {
         status.announced = announced;
         let mut machine = Instance { state, ..running() };
         if has {
-            machine.tags.insert(key.clone(), receipt.1.clone());
+            machine.tags.insert(key.clone(), value.clone());
         }
         let other = Instance { id: "i-00000000000000001".parse().unwrap(), ..running() };
         let mut world = emptied(images(at(900), vec![], vec![]));
@@ -211,6 +212,56 @@ fn the_receipt_is_the_last_thing_to_go_and_holds_up_nothing() {
         assert_eq!(decision.step, removes.then(|| step.clone()), "{what}");
         assert_eq!(decision.finalizer == Finalizer::Remove, goes, "{what}");
     }
+}
+
+/// Nothing but this on the machine, read at 900.
+fn with_receipts(tags: &[(&String, &String)]) -> World {
+    let mut machine = running();
+    machine.tags.extend(tags.iter().map(|(key, value)| ((*key).clone(), (*value).clone())));
+    let mut world = emptied(images(at(900), vec![], vec![]));
+    at_home(&mut world).instances = Ok(vec![machine]);
+    world
+}
+
+#[test]
+fn the_receipts_of_other_objects_stay_and_what_is_none_goes_with_ours() {
+    let (key, old) = (names::receipts_key(OWNER.cluster), OWNER.old_receipt_key());
+    let ours = format!("{}=r3", OWNER.receipt_object());
+    let (one, two) = ("0123456789abcdef=r1", "fedcba9876543210=r1000000");
+    let alone = format!("r2 {CAPTURE}");
+    for (value, left) in [
+        (ours.clone(), None),
+        (format!("{ours} {one} {two}"), Some(format!("{one} {two}"))),
+        (format!("{one} {ours} {two}"), Some(format!("{one} {two}"))),
+        (format!("{one} {ours} forged=r9 {two}=r1"), Some(one.to_owned())),
+    ] {
+        let decision = deleted(&replicated(), &with_receipts(&[(&key, &value), (&old, &alone)]), 900);
+        let (instance, key) = (running().id, key.clone());
+        assert_eq!(decision.step, Some(Step::RemoveReceipt { instance, key, value, left }));
+    }
+    // That of the earlier form goes as well; what is not ours is left alone.
+    let decision = deleted(&replicated(), &with_receipts(&[(&key, &one.to_owned()), (&old, &alone)]), 900);
+    let step = Step::RemoveReceipt { instance: running().id, key: old.clone(), value: alone, left: None };
+    assert_eq!(decision.step, Some(step));
+    let decision = deleted(
+        &replicated(),
+        &with_receipts(&[(&key, &one.to_owned()), (&old, &"somebody's".to_owned())]),
+        900,
+    );
+    assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Remove));
+}
+
+#[test]
+fn the_list_of_receipts_is_changed_under_the_claim_on_the_machine_alone() {
+    let value = format!("{}=r3 0123456789abcdef=r1", OWNER.receipt_object());
+    let mut world = with_receipts(&[(&names::receipts_key(OWNER.cluster), &value)]);
+    let (spec, status) = (with(DeletionPolicy::Delete), replicated());
+    let subject = || Subject { deleting: true, ..subject(&spec, &status) };
+    world.claim = None;
+    assert_eq!(decide(subject(), &world, at(900)), Err(Question::Claim(running().id)));
+    world.claim = Some(Err("geo/another".into()));
+    let decision = decide(subject(), &world, at(900)).unwrap();
+    assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
 }
 
 #[test]

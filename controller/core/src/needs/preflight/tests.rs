@@ -242,13 +242,32 @@ fn what_needs_calls_is_asked_only_once_describe_calls_passed() {
 
 #[test]
 fn a_receipt_of_a_revision_that_had_begun_is_never_captured_again_by_itself() {
-    let mut machine = running();
-    machine.tags.insert(OWNER.receipt_key(), names::receipt_value(1, CAPTURE));
-    let decision = looked(&seen(machine));
-    let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
-    assert_eq!(ready.reason, "ImageMissing");
-    assert!(ready.message.contains("aws ec2 delete-tags"));
-    assert_eq!(decision.step, None);
+    let (list, old) = (names::receipts_key(OWNER.cluster), OWNER.old_receipt_key());
+    for (key, value, told) in [
+        (&list, format!("{}=r1", OWNER.receipt_object()), Some("spec.revision to 2")),
+        (&list, format!("0123456789abcdef=r7 {}=r3", OWNER.receipt_object()), Some("spec.revision to 4")),
+        (&list, format!("{}=r1000000", OWNER.receipt_object()), Some("To allow it")),
+        (&old, format!("r1 {CAPTURE}"), Some("spec.revision to 2")),
+        // That of another object, and what nobody of us has written.
+        (&list, "0123456789abcdef=r1".to_owned(), None),
+        (&list, format!("{}=r2147483647", OWNER.receipt_object()), None),
+        (&list, format!("{}=r1x", OWNER.receipt_object()), None),
+        (&old, "r2147483647 0123456789abcdef".to_owned(), None),
+    ] {
+        let mut machine = running();
+        machine.tags.insert(key.clone(), value.clone());
+        let decision = looked(&seen(machine));
+        let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!(ready.reason == "ImageMissing", told.is_some(), "{value}: {}", ready.message);
+        assert_eq!(decision.step.is_none(), told.is_some(), "{value}");
+        if let Some(told) = told {
+            assert!(ready.message.contains(told), "{}", ready.message);
+            let mends = format!(
+                "aws ec2 delete-tags --region us-west-2 --resources i-0123456789abcdef0 --tags Key={key}"
+            );
+            assert!(ready.message.ends_with(&mends), "{}", ready.message);
+        }
+    }
 }
 
 #[test]
@@ -384,7 +403,8 @@ fn a_name_is_taken_by_somebody_elses_image_of_that_name_alone_and_the_row_says_w
 fn what_a_receipt_says_counts_only_where_the_status_does_not_know_it() {
     let with_receipt = |revision| {
         let mut machine = running();
-        machine.tags.insert(OWNER.receipt_key(), names::receipt_value(revision, CAPTURE));
+        let value = format!("{}=r{revision}", OWNER.receipt_object());
+        machine.tags.insert(names::receipts_key(OWNER.cluster), value);
         machine
     };
     // The first attempt of revision 1 failed, and a second is allowed.

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, status::Announced,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, receipts::Receipt,
+    status::Announced,
 };
 
 use super::*;
@@ -14,7 +15,7 @@ use crate::{
         stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, STOP},
-    world::{Absence, Image, ImageState, Permits, World},
+    world::{Absence, Image, ImageState, Permits, Sighting, World},
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -99,11 +100,43 @@ fn a_record_that_does_not_show_is_written_again_after_a_pause_and_a_later_read()
 }
 
 #[test]
-fn the_record_comes_with_a_receipt_of_the_revision_and_the_capture() {
+fn the_record_comes_with_a_receipt_of_the_object_and_the_revision() {
     let decision = decided(&plain(), &plan(), &read(running(), 20), 20);
     let Some(Step::Tag { receipt: Some((key, value)), .. }) = decision.step else { panic!("no receipt") };
-    assert!(key.starts_with("savedtemplate.dev/saved.") && key == OWNER.receipt_key(), "{key}");
-    assert_eq!(value, format!("r1 {CAPTURE}"));
+    assert_eq!(key, names::receipts_key(OWNER.cluster));
+    assert_eq!(value, Receipt { object: OWNER.receipt_object(), revision: 1 });
+}
+
+#[test]
+fn a_receipt_of_the_earlier_form_is_taken_off_once_the_list_has_it_and_keeps_no_machine_waiting() {
+    let (key, old) = (names::receipts_key(OWNER.cluster), OWNER.old_receipt_key());
+    let value = format!("r1 {CAPTURE}");
+    let listed = format!("{}=r1", OWNER.receipt_object());
+    let step =
+        Step::RemoveReceipt { instance: running().id, key: old.clone(), value: value.clone(), left: None };
+    for (what, list, there, seen_until, removes) in [
+        ("listed", &listed, &value, 17, true),
+        ("not listed", &String::new(), &value, 17, false),
+        ("of somebody", &listed, &"r2147483647 x".to_owned(), 17, false),
+        ("time to stop", &listed, &value, 22, false),
+    ] {
+        let mut machine = tagged(running());
+        machine.tags.extend([(key.clone(), list.clone()), (old.clone(), there.clone())]);
+        let mut seen = read(machine, seen_until);
+        let view = Arc::make_mut(seen.home.as_mut().unwrap());
+        let sighting = Sighting { first: at(17), last: at(seen_until) };
+        view.sightings = [((record().instance, record().to_string()), sighting)].into();
+        let decision = decided(&plain(), &plan(), &seen, 23);
+        assert_eq!(
+            decision.step.as_ref().is_some_and(|it| *it == step),
+            removes,
+            "{what}: {:?}",
+            decision.step
+        );
+        // It is tried once.
+        let again = decided(&plain(), &decision.status, &seen, 40);
+        assert!(again.step.is_none_or(|it| it != step), "{what}");
+    }
 }
 
 #[test]

@@ -8,12 +8,12 @@ use crate::{
     world::Instance,
 };
 
-/// With this record on it, and this receipt beside it.
-fn carrying(machine: Instance, record: &Record, receipt: Option<&str>) -> Instance {
+/// With this record on it, and these receipts beside it.
+fn carrying(machine: Instance, record: &Record, receipts: Option<&str>) -> Instance {
     let mut machine = machine;
     machine.tags.insert(names::debt_key(OWNER.cluster), record.to_string());
-    let receipt = receipt.map(|capture| (OWNER.receipt_key(), names::receipt_value(1, capture)));
-    machine.tags.extend(receipt);
+    let receipts = receipts.map(|value| (names::receipts_key(OWNER.cluster), value.to_owned()));
+    machine.tags.extend(receipts);
     machine
 }
 
@@ -26,14 +26,18 @@ fn a_template_whose_machine_is_down_for_it_is_not_ready_though_the_status_was_lo
         || Instance { state_reason: Some("Client.InstanceInitiatedShutdown".into()), ..stopped() };
     let claim = Record { awaits: Awaits::Nothing, ..record() };
     let copied = Record { instance: "i-00000000000000009".parse().unwrap(), ..record() };
-    let receipt = Some(CAPTURE);
+    let (ours_first, another_first) = (
+        format!("{}=r1 0123456789abcdef=r4", OWNER.receipt_object()),
+        format!("0123456789abcdef=r4 {}=r1", OWNER.receipt_object()),
+    );
+    let receipt = Some(ours_first.as_str());
     for (what, machine, image_of, told) in [
         ("receipt", carrying(stopped(), &ours, receipt), EARLIER_CAPTURE, true),
         ("image", carrying(stopped(), &ours, None), CAPTURE, true),
         ("both", carrying(stopped(), &ours, receipt), CAPTURE, true),
         ("stopping", carrying(state(InstanceState::Stopping), &ours, receipt), EARLIER_CAPTURE, true),
         ("another object's", carrying(stopped(), &ours, None), EARLIER_CAPTURE, false),
-        ("an older receipt", carrying(stopped(), &ours, Some(EARLIER_CAPTURE)), EARLIER_CAPTURE, false),
+        ("an older receipt", carrying(stopped(), &ours, Some(&another_first)), EARLIER_CAPTURE, false),
         ("running", carrying(running(), &ours, receipt), CAPTURE, false),
         ("starting", carrying(state(InstanceState::Pending), &ours, receipt), CAPTURE, false),
         ("stopped by itself", carrying(by_itself(), &ours, receipt), CAPTURE, false),

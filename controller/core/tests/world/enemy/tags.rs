@@ -1,6 +1,6 @@
 //! A writer of tags: who may call CreateTags and nothing else, on whatever the account has, at any second.
 use ec2sim::{ACCOUNT, InstanceSeed, Request};
-use saved_template_api::names::{Owner, debt_key, source_digest, tag};
+use saved_template_api::names::{Owner, debt_key, receipts_key, source_digest, tag};
 use saved_template_core::debt::Record;
 
 use crate::{
@@ -212,9 +212,9 @@ impl Lab {
                 put(self, HOME, &id, &[(key, value)]);
             }
             Forgery::Receipt(revision) => {
-                let key = Owner { cluster: CLUSTER, namespace: NAMESPACE, name: NAME }.receipt_key();
+                let object = Owner { cluster: CLUSTER, namespace: NAMESPACE, name: NAME }.receipt_object();
                 let id = self.id.clone();
-                put(self, HOME, &id, &[(key, format!("r{revision} 0123456789abcdef"))]);
+                put(self, HOME, &id, &[(receipts_key(CLUSTER), format!("{object}=r{revision}"))]);
             }
             Forgery::Rename(which, instead) => {
                 let other = self.watch.others[usize::from(which) % self.watch.others.len()].clone();

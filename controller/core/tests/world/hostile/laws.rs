@@ -199,8 +199,23 @@ fn allowed(step: &Step, object: &Object, status: &SavedTemplateStatus, world: &W
             );
             ours(world, object, region, snapshot.as_str());
         }
-        Step::RemoveReceipt { key, .. } => {
-            assert!(object.deleting && *key == OWNER.receipt_key());
+        Step::RemoveReceipt { instance, key, value, left } => {
+            let instances = world.home.as_ref().unwrap().instances.as_ref().unwrap();
+            let tags = &instances.iter().find(|one| one.id == *instance).unwrap().tags;
+            assert_eq!(tags.get(key), Some(value), "only what was read there");
+            if *key == OWNER.old_receipt_key() {
+                let is_folded = tags.get(&names::receipts_key(OWNER.cluster)).is_some_and(|list| {
+                    list.split(' ').any(|entry| entry.starts_with(&OWNER.receipt_object()))
+                });
+                assert!(left.is_none() && (object.deleting || is_folded), "{left:?}");
+            } else {
+                assert!(object.deleting && *key == names::receipts_key(OWNER.cluster));
+                assert_eq!(world.claim, Some(Ok(())), "the list is written under the claim");
+                for entry in left.iter().flat_map(|left| left.split(' ')) {
+                    assert!(!entry.starts_with(&OWNER.receipt_object()));
+                    assert!(value.split(' ').any(|there| there == entry), "{entry} was not there");
+                }
+            }
         }
     }
     let of_images = step.region().is_some() && !object.deleting;

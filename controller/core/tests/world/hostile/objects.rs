@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use saved_template_api::{
     ImageId, InstanceId, Reason, Region, SavedTemplateSpec, SavedTemplateStatus, VolumeId,
     ids::AccountId,
-    spec::{CaptureMode, OnStopTimeout, RestartWhen},
+    spec::{CaptureMode, LARGEST_REVISION, OnStopTimeout, RestartWhen},
     status::{
         Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
         RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
@@ -105,7 +105,7 @@ pub(crate) fn spec(dice: &mut Dice<'_>) -> SavedTemplateSpec {
         .map(|number| json!({"key": format!("k{number}{}", dice.line(100)), "value": dice.line(256)}))
         .collect();
     let mut spec = json!({
-        "source": source, "regions": names, "tags": tags, "revision": dice.revision(),
+        "source": source, "regions": names, "tags": tags, "revision": dice.revision().min(LARGEST_REVISION),
         "suspend": dice.once_in(8),
         "removedRegionPolicy": dice.pick(&["Retain", "Delete"]),
         "deletionPolicy": dice.pick(&["Retain", "Delete"]),
@@ -122,7 +122,7 @@ pub(crate) fn spec(dice: &mut Dice<'_>) -> SavedTemplateSpec {
         spec["description"] = dice.line(255).replace(|c: char| !c.is_ascii(), "?").into();
     }
     if dice.once_in(4) {
-        spec["activeRevision"] = dice.revision().into();
+        spec["activeRevision"] = dice.revision().min(LARGEST_REVISION).into();
     }
     if dice.once_in(12) {
         spec["sharing"] = json!({"visibility": "Public"});

@@ -153,7 +153,14 @@ fn instance(dice: &mut Dice<'_>, spec: &SavedTemplateSpec, status: &SavedTemplat
     }
     if dice.once_in(6) {
         let value = if dice.flip() { format!("r{} 0123456789abcdef", dice.number()) } else { dice.text(255) };
-        tags.insert(OWNER.receipt_key(), value);
+        tags.insert(OWNER.old_receipt_key(), value);
+    }
+    if dice.once_in(4) {
+        let entries = dice.few(11, |dice| {
+            let known = [OWNER.receipt_object(), "0123456789abcdef".into(), dice.text(20)];
+            format!("{}=r{}", dice.pick(&known), dice.number())
+        });
+        tags.insert(names::receipts_key(OWNER.cluster), entries.join(" "));
     }
     Instance {
         id: instance_id(dice),
