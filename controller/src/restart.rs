@@ -215,7 +215,10 @@ impl<C: Cloud> Restart<C> {
                 self.survey.ledger.forget(&capture);
                 return Done { place, sent: None };
             }
-            Verdict::Remove(why) if self.may_write(Call::Remove, &record) => {
+            Verdict::Remove(why) => {
+                if !self.may_write(Call::Remove, &record) {
+                    return Done { place, sent: None };
+                }
                 self.remove(&record, why, announced).await;
             }
             Verdict::Rewrite { due } => {
@@ -223,7 +226,9 @@ impl<C: Cloud> Restart<C> {
                 if self.may_write(Call::Rewrite, &record) {
                     self.rewrite(&record, announced).await;
                 }
-                if let Some((due, since)) = due.filter(|(_, since)| self.may_start(&capture, *since, now)) {
+                if let Some((due, since)) = due
+                    && self.may_start(&capture, since, now)
+                {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
             }
@@ -238,7 +243,6 @@ impl<C: Cloud> Restart<C> {
                 self.metrics.restart("implausible");
                 return Done { place, sent: None };
             }
-            Verdict::Remove(_) => return Done { place, sent: None },
         }
         Done { place, sent: Some(Instant::now()) }
     }
@@ -247,11 +251,11 @@ impl<C: Cloud> Restart<C> {
     /// another one by now, or if it cannot be read.
     async fn again(&self, debt: Debt) -> Option<Debt> {
         let id = &debt.record.instance;
-        let found = self.survey.cloud.instances(Instances::One(id.clone())).await;
-        let found = found
+        let shown = self.survey.cloud.instances(Instances::One(id.clone())).await;
+        let shown = shown
             .inspect_err(|refusal| tracing::warn!(instance = %id, %refusal, "cannot be read again"))
             .ok()?;
-        let instance = found.into_iter().find(|instance| instance.id == *id);
+        let instance = shown.into_iter().find(|instance| instance.id == *id);
         let remembered = if debt.copy == Copy::Tag { Vec::new() } else { vec![debt.record.clone()] };
         let (debts, _) = found(instance.as_slice(), self.survey.debt_key(), &remembered);
         debts.into_iter().find(|there| there.record == debt.record && there.copy == debt.copy)
@@ -284,7 +288,9 @@ impl<C: Cloud> Restart<C> {
     fn may_write(&self, call: Call, record: &Record) -> bool {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         // What was not tried for so long is over.
-        tries.retain(|(call, _), known| *call == Call::Start || known.last.elapsed() < LONGEST * 2);
+        tries.retain(|(call, _), known| {
+            *call == Call::Start || known.last.elapsed() < LONGEST.saturating_mul(2)
+        });
         let known = tries.entry((call, record.to_string()));
         let sent = match &known {
             Entry::Occupied(known) if known.get().last.elapsed() < pause(known.get().refused) => {

@@ -116,7 +116,7 @@ pub fn is_image_name(name: &str) -> bool {
     words.next_if(|word| word.strip_prefix('a').is_some_and(number));
     let digest = words.next().is_some_and(is_digest);
     let revision = words.next().and_then(|word| word.strip_prefix('r')).is_some_and(number);
-    digest && revision && words.next().is_some()
+    digest && revision && words.any(|word| !word.is_empty())
 }
 
 /// Key of the receipts on an instance: one for each installation.

@@ -65,6 +65,7 @@ pub fn run() -> anyhow::Result<bool> {
 fn table() -> anyhow::Result<Vec<Entry>> {
     let mut rows: Vec<Entry> = serde_yaml::from_str(TABLE).context("tests/faults.yaml")?;
     rows.extend(features::table()?.into_iter().filter(|row| row.row.starts_with('S')));
+    rows.sort_by_key(|row| row.row.trim_start_matches('S').parse().unwrap_or(u32::MAX));
     Ok(rows)
 }
 

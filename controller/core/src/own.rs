@@ -66,11 +66,13 @@ pub struct Estate {
 }
 
 /// Every image that a status names.
-fn named_by(status: &SavedTemplateStatus) -> impl Iterator<Item = &ImageId> {
+fn images_of(status: &SavedTemplateStatus) -> BTreeSet<ImageId> {
     let rows = status.regions.iter().filter_map(|row| row.image_id.as_ref());
     let served = status.images.iter().map(|image| &image.image_id);
     let older = status.revisions.iter().flat_map(|revision| &revision.images);
-    rows.chain(served).chain(older.map(|image| &image.image_id))
+    // What was asked to go last may be named by nothing else any more.
+    let last = status.announced.iter().filter_map(|announced| announced.request.parse().ok());
+    rows.chain(served).chain(older.map(|image| &image.image_id)).cloned().chain(last).collect()
 }
 
 impl Estate {
@@ -78,20 +80,23 @@ impl Estate {
     pub fn of(subject: &Subject<'_>) -> Self {
         let heritage = subject.heritage.clusters.iter().cloned();
         let status = subject.status;
-        // What was asked to go last may be named by nothing else any more.
-        let last = status.announced.iter().filter_map(|announced| announced.request.parse().ok());
         Self {
             clusters: std::iter::once(subject.cluster.to_owned()).chain(heritage).collect(),
             namespace: subject.namespace.to_owned(),
             name: subject.name.to_owned(),
             template_name: subject.spec.template_name.as_deref().unwrap_or(subject.name).to_owned(),
             home: subject.spec.source.region.clone(),
-            images: named_by(status).cloned().chain(last).collect(),
+            images: images_of(status),
             capture: status
                 .capture
                 .as_ref()
                 .map(|capture| (capture.id.clone(), capture.expected_volumes.clone())),
         }
+    }
+
+    /// Forgets the images that the status does not name any more.
+    pub(crate) fn knows_only(&mut self, status: &SavedTemplateStatus) {
+        self.images = images_of(status);
     }
 
     fn owner<'o>(&'o self, cluster: &'o str) -> Owner<'o> {
@@ -304,7 +309,9 @@ impl<'a> Scene<'a> {
     pub(crate) fn is_supported(&self, record: &Record) -> bool {
         let spec = &self.subject.spec.source;
         let is_declared = |instance: &Instance| {
-            instance.tags.get("Name").is_some_and(|name| Some(name) == spec.instance_name.as_ref())
+            let named =
+                instance.tags.get("Name").is_some_and(|name| Some(name) == spec.instance_name.as_ref());
+            named && self.pinned().is_none_or(|pinned| pinned == instance.id)
         };
         let is_tagged = |instance: &Instance| {
             let tagged = instance.tags.get(&self.debt_key()).and_then(|value| value.parse::<Record>().ok());

@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn a_claim_that_is_remembered_counts_like_any_other() {
         let claim = Record { awaits: Awaits::Nothing, ..record() };
-        assert_eq!(copies(&claim.to_string(), &[claim.clone()]).0, [(claim.capture, Copy::Both)]);
+        assert_eq!(copies(&claim.to_string(), std::slice::from_ref(&claim)).0, [(claim.capture, Copy::Both)]);
     }
 }

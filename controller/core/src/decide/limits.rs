@@ -42,6 +42,7 @@ fn id(n: u32) -> ImageId {
 fn shot(n: u32) -> Snapshot {
     let mut shot = snapshot(1, CAPTURE, at(42), SnapshotState::Completed);
     shot.id = format!("snap-{n:017x}").parse().unwrap();
+    shot.description = format!("Created by CreateImage(i-0123456789abcdef0) for {}", id(0));
     shot.tags = owned(image(CAPTURE, ImageState::Available)).tags;
     shot
 }
@@ -82,8 +83,11 @@ fn regions_that_come_and_go_leave_the_status_room_for_those_that_are_wanted() {
 #[test]
 fn snapshots_in_use_in_two_regions_are_tried_a_few_times_with_pauses_and_then_kept() {
     let (mut status, mut world) = saved(vec![], vec![shot(1)]);
-    status.regions[0].image_id = None;
-    let mut far = Snapshot { description: "Copied for DestinationAmi ami-1".into(), ..shot(2) };
+    let row = &mut status.regions[1];
+    (row.image_id, row.state, row.revision) =
+        (Some("ami-00000000000000002".parse().unwrap()), RegionState::Available, Some(1));
+    let mut far =
+        Snapshot { description: "Copied for DestinationAmi ami-00000000000000002 from".into(), ..shot(2) };
     far.tags.insert(tag::REGION.into(), "us-east-2".into());
     let spec = deleted();
     let (mut tries, mut kept) = (0, 0);

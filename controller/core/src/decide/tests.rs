@@ -318,12 +318,47 @@ fn a_first_stop_that_found_the_machine_stopped_is_taken_back_and_a_repeated_one_
 }
 
 #[test]
+fn a_stop_is_the_first_only_for_the_process_that_planned_it_and_has_sent_none() {
+    for (unsent, number) in [(true, 1), (false, 2)] {
+        let seen = World { unsent, ..world(at(10), vec![tagged(running())], vec![], vec![]) };
+        let mut status = planned();
+        status.source.as_mut().unwrap().original_state = Some("running".into());
+        let decision = decided(&plain(), &status, &seen, 10);
+        assert!(matches!(decision.step, Some(Step::Stop { .. })), "{:?}", decision.step);
+        assert_eq!(decision.status.announced.unwrap().number, number, "{unsent}");
+    }
+}
+
+#[test]
+fn the_image_of_a_capture_has_its_own_name_and_no_other_of_that_form() {
+    let taken = |name: String| {
+        let made = Image { name, ..owned(image(CAPTURE, ImageState::Pending)) };
+        let seen = world(at(60), vec![tagged(stopped_at(Some(at(12))))], vec![made], vec![]);
+        decided(&plain(), &imaging(), &seen, 60).status.regions[0].image_id.is_some()
+    };
+    assert!(taken(OWNER.image_name(OWNER.name, 1, 1)));
+    for other in [
+        OWNER.image_name(OWNER.name, 1, 2),
+        OWNER.image_name(OWNER.name, 2, 1),
+        OWNER.image_name("other", 1, 1),
+        names::Owner { name: "tremor", ..OWNER }.image_name(OWNER.name, 1, 1),
+    ] {
+        assert!(!taken(other.clone()), "{other}");
+    }
+}
+
+#[test]
 fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not_forgotten() {
     let machine = tagged(stopped_at(Some(at(12))));
     let by_a_fresh_process =
         |seconds| World { unsent: false, ..world(at(seconds), vec![machine.clone()], vec![], vec![]) };
     let decision = decided(&plain(), &planned(), &by_a_fresh_process(400), 400);
     assert!(matches!(decision.step, Some(Step::CreateImage(_))), "the save goes on");
+    let sooner = decided(&plain(), &planned(), &by_a_fresh_process(40), 40);
+    assert!(matches!(sooner.step, Some(Step::CreateImage(_))), "a status that went back some seconds, too");
+    let sure = World { unsent: true, ..by_a_fresh_process(40) };
+    let owners = decided(&plain(), &planned(), &sure, 40);
+    assert!(matches!(owners.step, Some(Step::Untag { .. })), "whoever planned it and sent no Stop knows better");
     let late = decided(&plain(), &planned(), &by_a_fresh_process(2000), 2000);
     assert_eq!(late.step, None, "the restart loop has it");
     assert!(late.status.capture.unwrap().debt.is_some());

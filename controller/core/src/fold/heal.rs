@@ -42,6 +42,7 @@ pub(super) fn foreign(scene: &mut Scene<'_>) {
         let revision = entry.revision;
         entry.images.retain(|image| !is_foreign(scene, &image.image_id, &image.region, revision));
     }
+    scene.estate.knows_only(&status);
     scene.status = status;
 }
 

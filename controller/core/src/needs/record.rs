@@ -58,8 +58,8 @@ pub(crate) fn unsupported(scene: &Scene<'_>) -> Option<Unmet> {
          template's: nothing is done about it. If it is, set spec.source.instanceID to {id}",
         id = record.instance
     );
-    let unmet = Unmet::invalid(Reason::SourceChanged, message);
-    (!scene.is_supported(&record)).then(|| Unmet { look_again: LATER, ..unmet })
+    let is_supported = scene.is_supported(&record);
+    (!is_supported).then(|| Unmet { look_again: LATER, ..Unmet::invalid(Reason::SourceChanged, message) })
 }
 
 /// The image that the machine waits for is gone: somebody deregistered it.
@@ -83,6 +83,10 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         return Ok(waiting("EC2 does not show the machine"));
     };
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
+    if scene.tagged_value().is_some_and(|value| value != text && !is_stale(scene, instance, value)) {
+        let message = "another restart record of this installation is on the machine: it is paid first";
+        return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
+    }
     if scene.now > record.stop_by && as_planned {
         if !scene.is_known_unstopped(record) {
             return Ok(waiting(UNKNOWN));
@@ -99,12 +103,8 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         Some(value) if as_planned && is_stale(scene, instance, value) => {
             return Ok(tag(scene, record, Some(value.to_owned())));
         }
-        Some(_) => {
-            let message = "another restart record of this installation is on the machine: it is paid first";
-            return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
-        }
         None if as_planned => return Ok(tag(scene, record, None)),
-        None => {}
+        Some(_) | None => {}
     }
     if let Some(key) = foreign_record(scene, instance) {
         let message = format!("another installation is saving {}: it carries the tag {key}", instance.id);

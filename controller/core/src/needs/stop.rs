@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
-    debt::{self, Record},
+    debt::{self, Awaits, Record},
     needs::{SOON, Unmet, image, record},
     refusal::Class,
     scene::{Scene, seconds_between, was_refused},
@@ -20,6 +20,10 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let (Some(capture), Some(record)) = (open.cloned(), scene.record()) else {
         return None;
     };
+    // A claim owes nothing: nothing is stopped under it, whatever a status says.
+    if record.awaits == Awaits::Nothing {
+        return None;
+    }
     if scene.is_gone() && capture.image_requested_time.is_none() {
         let message = format!("{} was terminated before its image was asked for", record.instance);
         return Some(image::fail(scene, Reason::InstanceTerminated, &message));

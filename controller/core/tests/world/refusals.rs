@@ -51,8 +51,11 @@ fn a_region_that_does_not_answer_holds_up_nothing_else() {
 #[test]
 fn a_copy_that_fails_is_made_again_under_another_name_without_stopping_anything() {
     let mut lab = Lab::new(COPIES);
-    let fail =
-        Effect::FailImage { code: "Client.InternalError".into(), message: "kms".into(), after_ms: None };
+    let fail = Effect::FailImage {
+        code: "Client.InternalError".into(),
+        message: "a bad disk".into(),
+        after_ms: None,
+    };
     lab.sim.add_fault(Fault::new("CopyImage", fail).region("us-east-2").nth(1).times(2));
     lab.until(1800, "Ready", Lab::is_ready);
     assert_eq!(lab.images("us-east-2"), 3, "two that failed and a good one");

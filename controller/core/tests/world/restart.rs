@@ -1,7 +1,7 @@
 //! The restart loop: sweep, judge, send. Every process has one; it needs no object and no API server.
 use std::collections::BTreeMap;
 
-use saved_template_api::names::debt_key;
+use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     cloud::FRESH,
     debt::{Copy, Debt, Evidence, Record, Verdict, found, judge},
@@ -58,8 +58,9 @@ impl Lab {
         }
         let (now, key) = (self.time(), debt_key(CLUSTER));
         let place = self.sim.place(ec2sim::ACCOUNT, HOME);
+        let is_record = |key: &String| key.starts_with(tag::DEBT_PREFIX);
         let tagged =
-            place.is_some_and(|place| place.instances.values().any(|one| one.tags.contains_key(&key)));
+            place.is_some_and(|place| place.instances.values().any(|one| one.tags.keys().any(is_record)));
         if !tagged && memory.records.is_empty() {
             memory.sightings.clear();
             memory.sweep_at = self.now + 60_000;

@@ -61,9 +61,9 @@ fn a_record_that_no_plan_can_have_written_starts_nothing() {
 
 #[test]
 fn a_record_whose_limit_is_three_days_past_and_that_nobody_remembers_starts_nothing() {
-    let lab = forged(Way::NoReboot, 20, Forgery::Record(Note::Right, 2));
+    let lab = forged(Way::NoReboot, 3 * 86_400, Forgery::Record(Note::Right, 2));
     let sleeper = &lab.sim.place(ec2sim::ACCOUNT, crate::ec2::HOME).unwrap().instances[&lab.watch.others[0]];
-    assert_eq!(sleeper.state, InstanceState::Stopped);
+    assert_eq!(sleeper.state, InstanceState::Stopped, "{:?}\n{}", sleeper.history, lab.story());
 }
 
 #[test]
