@@ -358,7 +358,10 @@ fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not
     assert!(matches!(sooner.step, Some(Step::CreateImage(_))), "a status that went back some seconds, too");
     let sure = World { unsent: true, ..by_a_fresh_process(40) };
     let owners = decided(&plain(), &planned(), &sure, 40);
-    assert!(matches!(owners.step, Some(Step::Untag { .. })), "whoever planned it and sent no Stop knows better");
+    assert!(
+        matches!(owners.step, Some(Step::Untag { .. })),
+        "whoever planned it and sent no Stop knows better"
+    );
     let late = decided(&plain(), &planned(), &by_a_fresh_process(2000), 2000);
     assert_eq!(late.step, None, "the restart loop has it");
     assert!(late.status.capture.unwrap().debt.is_some());
