@@ -43,7 +43,7 @@ SMALL := $(CORE) --test small -- --ignored --nocapture --exact
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
 model: ## Random double faults and exhaustive small worlds at length: about half an hour on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
-	@$(SMALL) small_worlds_at_length
+	@$(SMALL) worlds::small_worlds_at_length
 	@$(WORLD) walk::many_more_walks
 	@$(WORLD) enemy::rewind::every_jump_after_every_effect
 	@$(WORLD) enemy::hunt::hunts
