@@ -127,9 +127,9 @@ impl Refusal {
     /// A refusal with EC2's own code and message.
     pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
-        let message = message.split(ENCODED).next().unwrap_or_default();
+        let message = without_keys(message.split(ENCODED).next().unwrap_or_default());
         // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
-        let (code, message) = (cut(code.into(), 128), cut(message.to_owned(), MOST_OF_A_MESSAGE));
+        let (code, message) = (cut(code.into(), 128), cut(message, MOST_OF_A_MESSAGE));
         Self { operation, class: Class::of(&code, &message), code, message }
     }
 
@@ -175,6 +175,16 @@ impl Refusal {
             Class::Throttle | Class::Unknown | Class::Wait | Class::Capacity | Class::Late | Class::NotFound
         )
     }
+}
+
+/// EC2's words without the ARN of a KMS key: who may read an object, its events or a log need not know it.
+pub(crate) fn without_keys(message: &str) -> String {
+    let hidden = |word: &str| {
+        let (before, arn) = word.split_at(word.find("arn:").unwrap_or(word.len()));
+        let rest = arn.trim_start_matches(|c: char| !",;)'\"]}".contains(c));
+        if arn.contains(":kms:") { format!("{before}a KMS key{rest}") } else { word.to_owned() }
+    };
+    message.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Refusal {
@@ -256,6 +266,26 @@ mod tests {
         assert!(
             refusal.message.len() <= 8192 && !refusal.message.contains(saved_template_api::condition::steers)
         );
+    }
+
+    #[test]
+    fn no_message_names_the_arn_of_a_key_and_every_other_word_of_it_stays() {
+        for (message, told) in [
+            ("", ""),
+            (
+                "Given key arn:aws:kms:us-east-2:1:key/1a is not accessible",
+                "Given key a KMS key is not accessible",
+            ),
+            ("on resource: 'arn:aws-cn:kms:cn-north-1:1:key/x', since", "on resource: 'a KMS key', since"),
+            ("(arn:aws:kms:a:1:alias/x)", "(a KMS key)"),
+            ("arn:aws:kms:a:1:key/x", "a KMS key"),
+            (
+                "User: arn:aws:sts::1:assumed-role/r/s may not kms:CreateGrant",
+                "User: arn:aws:sts::1:assumed-role/r/s may not kms:CreateGrant",
+            ),
+        ] {
+            assert_eq!(Refusal::new("StartInstances", "x", message).message, told);
+        }
     }
 
     #[test]
