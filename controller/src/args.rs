@@ -1,8 +1,10 @@
 //! The command line; each flag has an environment name. Nothing else reads the environment.
-use std::{ffi::OsString, net::SocketAddr, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use saved_template_api::ids::Region;
+use saved_template_core::debt::Signing;
 use saved_template_ec2::iam::{self, Bounds, Guard};
 use serde_json::Value;
 
@@ -114,6 +116,15 @@ pub struct Args {
     #[arg(long, env = "SAVEDTEMPLATE_NAMESPACES", value_delimiter = ',')]
     pub namespaces: Vec<String>,
 
+    /// File of keys, one in each line, for instance of `openssl rand -hex 32`: restart records are signed with the first, and
+    /// verified with each. Read once.
+    #[arg(long, env = "SAVEDTEMPLATE_RECORD_KEY_FILE", value_name = "FILE")]
+    pub record_key_file: Option<PathBuf>,
+
+    /// Pays no restart record without a valid signature. Without it, only a wrong one is refused.
+    #[arg(long, env = "SAVEDTEMPLATE_REQUIRE_SIGNED_RECORDS", requires = "record_key_file")]
+    pub require_signed_records: bool,
+
     /// Whether only the holder of the lease reconciles. Machines are given back by every replica.
     #[arg(long, env = "SAVEDTEMPLATE_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
@@ -169,6 +180,18 @@ pub enum LogFormat {
 impl Args {
     pub(crate) fn drift(&self) -> Duration {
         Duration::from_secs(self.drift_seconds)
+    }
+
+    /// How restart records are signed.
+    pub(crate) fn signing(&self) -> anyhow::Result<Signing> {
+        let Some(file) = &self.record_key_file else {
+            return Ok(Signing::off(&self.cluster_name));
+        };
+        let read = || -> anyhow::Result<_> {
+            let keys = std::fs::read_to_string(file)?;
+            Ok(Signing::with_keys(&self.cluster_name, &keys, self.require_signed_records)?)
+        };
+        read().with_context(|| format!("--record-key-file {}", file.display()))
     }
 }
 
@@ -292,6 +315,31 @@ mod tests {
         ] {
             assert_eq!(policy(line).unwrap_err().kind(), kind, "{line}");
         }
+    }
+
+    #[test]
+    fn records_are_signed_only_with_a_key_and_a_file_without_one_ends_the_program() {
+        let run = |more: &str| -> Result<_, clap::Error> {
+            match parse(&format!("controller --cluster-name lab{more}"))? {
+                Request::Run(args) => Ok(args),
+                Request::IamPolicy(asked) => panic!("{asked:?}"),
+            }
+        };
+        assert_eq!(
+            run(" --require-signed-records").unwrap_err().kind(),
+            clap::error::ErrorKind::MissingRequiredArgument,
+            "there would be nothing to verify them with"
+        );
+        assert!(run("").unwrap().signing().is_ok());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let args =
+            run(&format!(" --record-key-file {} --require-signed-records", file.path().display())).unwrap();
+        let why = |args: &Args| args.signing().err().map(|error| format!("{error:#}"));
+        assert!(why(&args).unwrap().contains("no key"), "{:?}", why(&args));
+        std::fs::write(file.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
+        assert_eq!(why(&args), None);
+        let missing = run(" --record-key-file /nowhere").unwrap();
+        assert!(why(&missing).unwrap().contains("--record-key-file /nowhere"), "{:?}", why(&missing));
     }
 
     #[test]

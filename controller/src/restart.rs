@@ -13,7 +13,8 @@ use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
     debt::{
-        Copy, Debt, Due, Evidence, Record, Settled, Told, Verdict, found, judge, later, stopped_by_somebody,
+        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, later,
+        stopped_by_somebody,
     },
     refusal::Refusal,
     world::{Instance, InstanceState, Started},
@@ -157,9 +158,12 @@ impl<C: Cloud> Restart<C> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for new in untold.difference(&told) {
             match new {
-                Told::Unreadable { instance, value } => {
-                    self.metrics.restart("unreadable");
-                    tracing::error!(%instance, value, "a restart record that cannot be read is not paid");
+                Told::Unreadable { instance, value, why } => {
+                    self.metrics.restart(match why {
+                        Unreadable::Malformed => "unreadable",
+                        Unreadable::Unauthentic => "unauthentic",
+                    });
+                    tracing::error!(%instance, value, %why, "a restart record that cannot be read is not paid");
                 }
                 Told::Overruled { instance, value } => {
                     self.metrics.restart("overruled");

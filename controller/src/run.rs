@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let metrics = metrics.clone();
         move |operation, outcome| metrics.called(operation, outcome)
     };
-    let fleet = Fleet::connect(Arc::new(observer), whole_seconds).await;
+    let fleet = Fleet::connect(Arc::new(observer), whole_seconds, args.signing()?).await;
     tokio::spawn(tell_identity(fleet.identity()));
     let configured = fleet.region();
     let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));

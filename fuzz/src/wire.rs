@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_types::body::SdkBody;
+use saved_template_core::debt::Signing;
 use saved_template_ec2::{Ec2, Fleet, Use};
 
 #[derive(Debug)]
@@ -34,5 +35,6 @@ pub(crate) fn ec2(status: u16, body: String) -> Ec2 {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
-    Fleet::new(config, Arc::new(|_: &str, _: &str| {}), || jiff::Timestamp::UNIX_EPOCH).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
+    let observer = Arc::new(|_: &str, _: &str| {});
+    Fleet::new(config, observer, || jiff::Timestamp::UNIX_EPOCH, Signing::off("fuzz")).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
 }

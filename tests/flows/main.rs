@@ -19,6 +19,7 @@ mod outage;
 mod ownership;
 mod preflight;
 mod save;
+mod signature;
 mod soup;
 mod weather;
 mod whole;

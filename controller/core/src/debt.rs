@@ -4,6 +4,7 @@
 //! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
 mod found;
 mod record;
+mod signature;
 
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::ids::InstanceId;
@@ -11,6 +12,7 @@ use saved_template_api::ids::InstanceId;
 pub use found::{Debt, Told, found};
 pub(crate) use record::after;
 pub use record::{Awaits, Record, Unreadable, later, stop_timeout};
+pub use signature::{BadKeys, Signing};
 
 use crate::{
     own::Volumes,

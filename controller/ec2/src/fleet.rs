@@ -19,10 +19,12 @@ use aws_sdk_ec2::{
     },
 };
 use saved_template_api::ids::Region;
+use saved_template_core::debt::Signing;
 
 use crate::{
     clock::{Clock, NodeClock},
     port::Ec2,
+    records::Records,
     tokens::Tokens,
     whole::Whole,
 };
@@ -57,30 +59,31 @@ impl Use {
     }
 }
 
-/// All clients of one AWS account. They share their credentials and, in one region, EC2's clock.
+/// All clients of one AWS account. They share their credentials and, in one region, EC2's clock and what was read of records.
 pub struct Fleet {
     config: SdkConfig,
     observer: Observer,
     node: NodeClock,
-    clocks: Mutex<HashMap<Region, Arc<Clock>>>,
+    signing: Signing,
+    shared: Mutex<HashMap<Region, (Arc<Clock>, Arc<Records>)>>,
     clients: Mutex<HashMap<(Region, Use), Ec2>>,
 }
 
 impl Fleet {
     /// Reads the configuration that every AWS tool reads. Asks nobody: credentials are fetched on first use.
-    pub async fn connect(observer: Observer, node: NodeClock) -> Self {
+    pub async fn connect(observer: Observer, node: NodeClock, signing: Signing) -> Self {
         // A region that is given in no file and no variable is not looked up in the instance metadata: each client
         // names its own, and this one only says which STS is asked.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else(aws_config::Region::from_static("us-east-1"));
         let config = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
-        Self::new(config, observer, node)
+        Self::new(config, observer, node, signing)
     }
 
     /// Clients of this configuration; their region, timeouts and retries are set here.
-    pub fn new(config: SdkConfig, observer: Observer, node: NodeClock) -> Self {
-        Self { config, observer, node, clocks: Mutex::default(), clients: Mutex::default() }
+    pub fn new(config: SdkConfig, observer: Observer, node: NodeClock, signing: Signing) -> Self {
+        Self { config, observer, node, signing, shared: Mutex::default(), clients: Mutex::default() }
     }
 
     /// The region that the configuration names; after [`Fleet::connect`], us-east-1 where it names none.
@@ -99,9 +102,12 @@ impl Fleet {
     }
 
     fn client(&self, region: &Region, purpose: Use) -> Ec2 {
-        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let clock = || Arc::new(Clock::new(region.clone(), self.node));
-        let clock = Arc::clone(clocks.entry(region.clone()).or_insert_with(clock));
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let records = Records::new(self.signing.clone(), region.clone());
+            (Arc::new(Clock::new(region.clone(), self.node)), Arc::new(records))
+        };
+        let (clock, records) = shared.entry(region.clone()).or_insert_with(new).clone();
         let name = purpose.as_str();
         let mut settings = Builder::from(&self.config)
             .region(aws_config::Region::new(region.to_string()))
@@ -118,7 +124,8 @@ impl Fleet {
             .interceptor(Whole);
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
-        Ec2::new(region.clone(), client, clock, Arc::clone(&self.observer), purpose.start_tokens())
+        let observer = Arc::clone(&self.observer);
+        Ec2::new(region.clone(), client, (clock, records), observer, purpose.start_tokens())
     }
 }
 

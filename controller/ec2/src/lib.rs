@@ -16,6 +16,7 @@ mod fleet;
 pub mod iam;
 mod identity;
 mod port;
+mod records;
 mod tokens;
 mod upkeep;
 mod whole;

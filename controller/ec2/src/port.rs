@@ -21,6 +21,7 @@ use crate::{
     errors,
     fence::Fence,
     fleet::Observer,
+    records::Records,
     tokens::Tokens,
 };
 
@@ -28,6 +29,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Ec2 {
     pub(crate) line: Arc<Line>,
+    records: Arc<Records>,
     stops: Batcher<bool, InstanceState>,
     starts: Batcher<(), InstanceState>,
     tags: Batcher<Tags, ()>,
@@ -82,7 +84,7 @@ impl Ec2 {
     pub(crate) fn new(
         region: Region,
         client: Client,
-        clock: Arc<Clock>,
+        (clock, records): (Arc<Clock>, Arc<Records>),
         observer: Observer,
         start_tokens: Tokens,
     ) -> Self {
@@ -92,6 +94,7 @@ impl Ec2 {
         let window = Window::DEFAULT;
         Self {
             line,
+            records,
             stops: Batcher::new("StopInstances", window, move |force, instances, announced| {
                 Arc::clone(&for_stops).stop(force, instances, announced)
             }),
@@ -118,7 +121,8 @@ impl Cloud for Ec2 {
     }
 
     async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
-        self.line.instances(which).await
+        let instances = self.line.instances(which).await?;
+        Ok(instances.into_iter().map(|instance| self.records.read(instance)).collect())
     }
 
     async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
@@ -162,7 +166,7 @@ impl Cloud for Ec2 {
     }
 
     async fn tag(&self, instance: &InstanceId, tags: Tags, announced: Announced) -> Result<(), Refusal> {
-        self.tags.submit(tags, instance.clone(), announced).await
+        self.tags.submit(self.records.write(tags), instance.clone(), announced).await
     }
 
     async fn untag(
@@ -172,7 +176,8 @@ impl Cloud for Ec2 {
         value: &str,
         announced: Announced,
     ) -> Result<(), Refusal> {
-        self.untags.submit((key.to_owned(), value.to_owned()), instance.clone(), announced).await
+        let value = self.records.written(instance, key, value);
+        self.untags.submit((key.to_owned(), value), instance.clone(), announced).await
     }
 
     async fn stop(

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
-use saved_template_core::{cloud::Announced, world::Tags};
+use saved_template_core::{cloud::Announced, debt::Signing, world::Tags};
 
 use crate::{Ec2, Fleet, Use};
 
@@ -94,6 +94,16 @@ impl Wire {
     }
 
     pub(crate) fn fleet_with(&self, credentials: Option<SharedCredentialsProvider>) -> Fleet {
+        self.fleet_signing(credentials, Signing::off("lab"))
+    }
+
+    /// EC2 as it is shared by the clients of an installation that signs its records.
+    pub(crate) fn signing(&self, signing: Signing) -> Fleet {
+        let credentials = Credentials::new("123456789012", "secret", None, None, "tests");
+        self.fleet_signing(Some(SharedCredentialsProvider::new(credentials)), signing)
+    }
+
+    fn fleet_signing(&self, credentials: Option<SharedCredentialsProvider>, signing: Signing) -> Fleet {
         let connector = SharedHttpConnector::new(self.clone());
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -104,7 +114,7 @@ impl Wire {
         let observer = move |operation: &str, outcome: &str| {
             counted.lock().unwrap().push(format!("{operation} {outcome}"));
         };
-        Fleet::new(config.build(), Arc::new(observer), node)
+        Fleet::new(config.build(), Arc::new(observer), node, signing)
     }
 
     pub(crate) fn ec2(&self) -> Ec2 {

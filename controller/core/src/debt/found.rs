@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use saved_template_api::ids::InstanceId;
 
-use super::{Copy, Record};
+use super::{Copy, Record, Unreadable};
 use crate::world::Instance;
 
 /// One record, where it was read, and the machine.
@@ -33,6 +33,8 @@ pub enum Told {
         instance: InstanceId,
         /// What it says.
         value: String,
+        /// Why it is none.
+        why: Unreadable,
     },
     /// Not the record under which we stopped the machine, which has not run since: that one counts, and is written again.
     Overruled {
@@ -49,9 +51,12 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
     let mut stands: BTreeSet<InstanceId> = BTreeSet::new();
     for instance in instances {
         let Some(value) = instance.tags.get(key) else { continue };
-        let Ok(record) = value.parse::<Record>() else {
-            told.push(Told::Unreadable { instance: instance.id.clone(), value: value.clone() });
-            continue;
+        let record = match value.parse::<Record>() {
+            Ok(record) => record,
+            Err(why) => {
+                told.push(Told::Unreadable { instance: instance.id.clone(), value: value.clone(), why });
+                continue;
+            }
         };
         let mut ours = remembered.iter().filter(|known| known.instance == instance.id).peekable();
         let is_about_another = record.instance != instance.id;

@@ -65,13 +65,24 @@ pub struct Record {
     pub volumes: usize,
 }
 
+/// Stands before the text of a record that is not authentic: what begins with it is no record.
+pub(super) const UNAUTHENTIC: &str = "not authentic: ";
+
 /// Why a record could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreadable;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unreadable {
+    /// We can not have written it.
+    Malformed,
+    /// It lacks a signature by a key of this installation, or has a wrong one.
+    Unauthentic,
+}
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a restart record that this version of the controller can have written")
+        f.write_str(match self {
+            Self::Malformed => "not a restart record that this version of the controller can have written",
+            Self::Unauthentic => "a restart record that is not signed with a key of this installation",
+        })
     }
 }
 
@@ -181,23 +192,24 @@ impl FromStr for Record {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Unreadable> {
-        let mut words = text.strip_prefix("v1 ").ok_or(Unreadable)?.split(' ');
-        let mut word = |key: &str| {
-            words
-                .next()
-                .and_then(|word| word.strip_prefix(key))
-                .filter(|value| !value.is_empty())
-                .ok_or(Unreadable)
-        };
-        let time = |text: &str| {
-            text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Unreadable)
-        };
+        if text.starts_with(UNAUTHENTIC) {
+            return Err(Unreadable::Unauthentic);
+        }
+        Self::read(text).ok_or(Unreadable::Malformed)
+    }
+}
+
+impl Record {
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.strip_prefix("v1 ")?.split(' ');
+        let mut word = |key: &str| words.next()?.strip_prefix(key).filter(|value| !value.is_empty());
+        let time = |text: &str| Timestamp::from_second(text.parse().ok()?).ok();
         let hex = |text: &str, length: usize| {
             let good = text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            good.then(|| text.to_owned()).ok_or(Unreadable)
+            good.then(|| text.to_owned())
         };
         let record = Self {
-            instance: word("i=")?.parse().map_err(|_| Unreadable)?,
+            instance: word("i=")?.parse().ok()?,
             capture: hex(word("c=")?, 16)?,
             owner: hex(word("o=")?, 8)?,
             planned: time(word("t=")?)?,
@@ -208,10 +220,10 @@ impl FromStr for Record {
                 "snapshots" => Awaits::Snapshots,
                 "image" => Awaits::Image,
                 "nothing" => Awaits::Nothing,
-                _ => return Err(Unreadable),
+                _ => return None,
             },
-            volumes: word("n=")?.parse().map_err(|_| Unreadable)?,
+            volumes: word("n=")?.parse().ok()?,
         };
-        (words.next().is_none() && record.is_possible()).then_some(record).ok_or(Unreadable)
+        (words.next().is_none() && record.is_possible()).then_some(record)
     }
 }

@@ -62,7 +62,9 @@ fn what_a_machine_waits_for_is_read_as_it_was_written() {
         let record = Record { awaits, ..record() };
         assert_eq!(record.to_string().parse(), Ok(record));
     }
-    assert!(Unreadable.to_string().contains("restart record"));
+    assert!(Unreadable::Malformed.to_string().contains("restart record"));
+    assert_eq!("not authentic: v1 …".parse::<Record>(), Err(Unreadable::Unauthentic));
+    assert!(Unreadable::Unauthentic.to_string().contains("not signed"));
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn what_no_plan_can_have_written_is_no_record() {
         ("no volume", text(&|record| record.volumes = 0)),
         ("more volumes than EC2 attaches", text(&|record| record.volumes = 129)),
     ] {
-        assert_eq!(text.parse::<Record>(), Err(Unreadable), "{what}");
+        assert_eq!(text.parse::<Record>(), Err(Unreadable::Malformed), "{what}");
     }
     for (what, record) in [
         ("given up in the first second", record().aborted(at(0))),
@@ -198,7 +200,7 @@ fn what_is_not_quite_a_record_is_refused() {
         format!("{good} "),
     ];
     for text in bad {
-        assert_eq!(text.parse::<Record>(), Err(Unreadable), "{text:?}");
+        assert_eq!(text.parse::<Record>(), Err(Unreadable::Malformed), "{text:?}");
     }
 }
 

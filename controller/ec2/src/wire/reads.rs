@@ -228,9 +228,12 @@ async fn an_outage_of_one_use_leaves_the_other_its_retries() {
 
 #[tokio::test]
 async fn a_fleet_is_made_without_asking_anybody() {
-    let fleet = tokio::time::timeout(Duration::from_secs(5), Fleet::connect(Arc::new(|_, _| ()), node))
-        .await
-        .unwrap();
+    let fleet = tokio::time::timeout(
+        Duration::from_secs(5),
+        Fleet::connect(Arc::new(|_, _| ()), node, Signing::off("lab")),
+    )
+    .await
+    .unwrap();
     assert_eq!(fleet.ec2(&region(), Use::Restart).region(), &region());
 }
 
@@ -252,7 +255,7 @@ async fn an_endpoint_on_this_machine_is_reached_without_tls() {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint)
         .build();
-    let ec2 = Fleet::new(config, Arc::new(|_, _| ()), node).ec2(&region(), Use::Restart);
+    let ec2 = Fleet::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
     assert!(ec2.regions().await.unwrap().is_empty());
     assert!(ec2.now().is_some());
 }

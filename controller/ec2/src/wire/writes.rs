@@ -1,5 +1,6 @@
+use saved_template_api::names;
 use saved_template_core::{
-    cloud::{Cloud, DryRun},
+    cloud::{Cloud, DryRun, Instances},
     refusal::{Class, Refusal},
     step::{CopyRequest, ImageRequest},
     world::InstanceState,
@@ -96,6 +97,45 @@ async fn a_record_is_removed_by_key_and_value() {
     let sent = &wire.sent()[0];
     assert_eq!(fields(sent, "Tag."), [("Tag.1.Key", "key"), ("Tag.1.Value", "v1 i=x")]);
     assert_eq!(sent["ResourceId.1"], "i-0123456789abcdef0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_written_with_a_signature_read_without_it_and_removed_with_it() {
+    let key = names::debt_key("lab");
+    let record = "v1 i=i-0123456789abcdef0 c=0123456789abcdef o=0a1b2c3d t=1764000000 s=1764000060 m=1764000780 d=1764001800 \
+                  w=snapshots n=1";
+    let (new, old) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let signing = |keys: &str| Signing::with_keys("lab", keys, true).unwrap();
+    let shown = |value: &str| {
+        format!(
+            "<reservationSet><item><ownerId>123456789012</ownerId><instancesSet><item>
+            <instanceId>i-0123456789abcdef0</instanceId><instanceState><name>stopped</name></instanceState>
+            <tagSet><item><key>{key}</key><value>{value}</value></item></tagSet></item></instancesSet></item></reservationSet>"
+        )
+    };
+    let by_old = signing(old).write(&region(), record);
+    let done = || Answer::ok(DONE);
+    let script = [done(), done(), Answer::ok(&shown(&by_old)), done(), Answer::ok(&shown(record)), done()];
+    let wire = Wire::new(script);
+    let fleet = wire.signing(signing(&format!("{new}\n{old}")));
+    let (restart, reconcile) = (fleet.ec2(&region(), Use::Restart), fleet.ec2(&region(), Use::Reconcile));
+    let value = |number: usize| wire.sent()[number]["Tag.1.Value"].clone();
+    let read = async || {
+        let found = restart.instances(Instances::One(instance())).await.unwrap();
+        found[0].tags[&key].clone()
+    };
+
+    restart.tag(&instance(), tags(&[(&key, record)]), announced(0)).await.unwrap();
+    let by_new = value(0);
+    assert_eq!(by_new, signing(new).write(&region(), record));
+    reconcile.untag(&instance(), &key, record, announced(0)).await.unwrap();
+    assert_eq!(value(1), by_new, "what was never read is removed as it was written");
+    assert_eq!(read().await, record);
+    reconcile.untag(&instance(), &key, record, announced(0)).await.unwrap();
+    assert_eq!(value(3), by_old, "what another client of the region read is removed as it is there");
+    assert_ne!(read().await, record, "it is not signed");
+    reconcile.untag(&instance(), &key, record, announced(0)).await.unwrap();
+    assert_eq!(value(5), by_new, "what is there by now is not the record that is to go");
 }
 
 #[tokio::test(start_paused = true)]

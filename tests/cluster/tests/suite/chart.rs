@@ -68,6 +68,8 @@ async fn all_that_the_chart_renders_is_accepted() -> Result<()> {
         "regions={eu-west-1}",
         "namespaces={default,kube-system}",
         "admissionPolicy.exempt={system:serviceaccount:velero:velero,restorers}",
+        "recordSigning.secretName=record-keys",
+        "recordSigning.required=true",
         "networkPolicy.create=true",
         "networkPolicy.ingressFrom[0].namespaceSelector.matchLabels.team=metrics",
         "networkPolicy.extraEgress[0].ports[0].port=3128",
@@ -110,6 +112,38 @@ async fn the_role_of_the_node_is_taken_only_if_that_is_asked_for() -> Result<()>
         let said = env.iter().any(|one| one["name"] == "AWS_EC2_METADATA_DISABLED" && one["value"] == "true");
         assert_eq!(said, disabled);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn records_are_signed_with_the_secret_that_is_named_and_signatures_are_not_required_without_one()
+-> Result<()> {
+    let pod = async |values: &[&str]| -> Result<Value> {
+        let objects = rendered(values).await?;
+        Ok(of_kind(&objects, "Deployment").context("no Deployment")?["spec"]["template"]["spec"].clone())
+    };
+    let flags = |pod: &Value| -> Vec<String> {
+        let args = pod["containers"][0]["args"].as_array().cloned().unwrap_or_default();
+        let args = args.iter().filter_map(|arg| arg.as_str().map(str::to_owned));
+        args.filter(|arg| arg.contains("record")).collect()
+    };
+    let off = pod(&[]).await?;
+    assert_eq!((flags(&off), off.get("volumes")), (Vec::new(), None));
+    let (secret, key) = ("recordSigning.secretName=mine", "recordSigning.secretKey=hmac");
+    let signs = pod(&[secret, key]).await?;
+    assert_eq!(flags(&signs), ["--record-key-file=/etc/savedtemplate/record-keys/keys"]);
+    let mounted = &signs["containers"][0]["volumeMounts"][0];
+    assert_eq!(
+        (&mounted["mountPath"], &mounted["readOnly"]),
+        (&json!("/etc/savedtemplate/record-keys"), &json!(true))
+    );
+    let source =
+        json!({"secretName": "mine", "defaultMode": 0o440, "items": [{"key": "hmac", "path": "keys"}]});
+    assert_eq!(signs["volumes"][0], json!({"name": mounted["name"], "secret": source}));
+    let requires = pod(&[secret, "recordSigning.required=true"]).await?;
+    assert_eq!(flags(&requires)[1..], ["--require-signed-records"]);
+    let error = rendered(&["recordSigning.required=true"]).await.unwrap_err().to_string();
+    assert!(error.contains("secretName"), "{error}");
     Ok(())
 }
 
