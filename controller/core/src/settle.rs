@@ -13,6 +13,7 @@ use saved_template_api::{
 use crate::{
     debt::later,
     needs::{
+        SLOWLY,
         removal::IN_USE,
         stop::{ACCEPTED, PREVIOUS_STATE},
     },
@@ -111,7 +112,8 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     let growing = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
     let (word, wait) = match refusal.class {
         Class::Throttle | Class::Wait => ("Throttled", BUSY),
-        Class::Denied => ("AccessDenied", growing),
+        // Somebody has to allow it first.
+        Class::Denied => ("AccessDenied", pause(i64::from(row.attempts), SLOWLY, Duration::from_mins(15))),
         Class::NameTaken => ("NameConflict", TAKEN),
         Class::Unknown | Class::Late | Class::TokenUsed => return,
         Class::Capacity | Class::NotFound => ("CopyFailed", BUSY),
@@ -134,10 +136,12 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
 fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
     let reason = match (step, refusal.class) {
         (_, Class::Denied) => Reason::AccessDenied,
-        (Step::Deregister { .. }, Class::Caller) => Reason::DeregistrationProtected,
         (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.code == IN_USE => return,
-        (Step::DeleteSnapshot { .. }, Class::Caller) => Reason::SnapshotLocked,
-        (_, Class::Caller) => Reason::Failed,
+        (Step::Deregister { .. }, Class::Caller) if refusal.speaks_of("protect") => {
+            Reason::DeregistrationProtected
+        }
+        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.speaks_of("lock") => Reason::SnapshotLocked,
+        (_, Class::Caller) => refusal.reason().unwrap_or(Reason::RequestRefused),
         _ => return,
     };
     let Some(region) = step.region() else { return };

@@ -46,16 +46,20 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             },
         }
     }
-    let waits = if wait_for_keys(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
+    let waits = if wait_for_somebody(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
     unfinished(scene, &wanted)
         .map(|(ready, message)| Unmet { waits, ..Unmet::waiting(ready, message, soonest) })
 }
 
-/// Whether every copy that is not there waits for somebody to let us use a key.
-fn wait_for_keys(scene: &Scene<'_>, wanted: &[Region]) -> bool {
+/// Whether every copy that is not there waits for somebody to let us make it, or use a key.
+fn wait_for_somebody(scene: &Scene<'_>, wanted: &[Region]) -> bool {
     let rows = wanted.iter().filter_map(|region| scene.row(region));
     let mut open = rows.filter(|row| row.state != RegionState::Available);
-    open.all(|row| row.reason.as_deref() == Some(KEY_DENIED))
+    open.all(|row| row.reason.as_deref() == Some(KEY_DENIED) || is_denied(row))
+}
+
+fn is_denied(row: &RegionStatus) -> bool {
+    row.reason.as_deref() == Some(Reason::AccessDenied.name())
 }
 
 enum Next {
@@ -176,7 +180,14 @@ pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason
     let all_broken = !open.is_empty() && open.iter().all(|row| broken(row));
     let words: Vec<String> = open.iter().map(|row| words(scene, row)).collect();
     let done = rows.len().saturating_sub(open.len());
-    let message = format!("{done}/{} copies available: {}", wanted.len(), words.join("; "));
+    let mut message = format!("{done}/{} copies available: {}", wanted.len(), words.join("; "));
+    let denied: Vec<&str> = open.iter().filter(|row| is_denied(row)).map(|row| row.region.as_str()).collect();
+    if !denied.is_empty() {
+        let regions = denied.join(", ");
+        message = format!(
+            "allow ec2:CopyImage and ec2:CreateTags in {regions} to the controller's identity (README, IAM): {message}"
+        );
+    }
     Some((if all_broken { Reason::PartiallyReplicated } else { Reason::Copying }, message))
 }
 
