@@ -271,6 +271,34 @@ fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_ag
 }
 
 #[test]
+fn a_region_that_is_closed_to_us_waits_for_somebody_and_one_that_is_only_silent_does_not() {
+    for (code, stalls) in
+        [("UnauthorizedOperation", true), (crate::refusal::NOT_ENABLED, true), ("InternalError", false)]
+    {
+        let mut seen = images(at(400), vec![made()], vec![]);
+        let refusal = Refusal::new("DescribeImages", code, "no");
+        seen.abroad.insert("us-east-2".parse().unwrap(), Err(refusal));
+        let decision = decided(&plain(), &saved(), &seen, 400);
+        assert_eq!(told(&decision, ConditionType::Stalled).0 == "True", stalls, "{code}");
+        assert_eq!(told(&decision, ConditionType::Reconciling).0 == "True", !stalls, "{code}");
+    }
+}
+
+#[test]
+fn a_change_of_tags_that_is_denied_waits_for_somebody_with_the_permission_however_long_ec2_speaks() {
+    let drifted = SavedTemplateSpec { description: Some("another".into()), ..plain() };
+    let there = || crate::world::Image { description: "another".into(), ..copy() };
+    let seen = |began| images(at(began), vec![made()], vec![there()]);
+    let asked = decided(&drifted, &replicated(), &seen(900), 900);
+    let refusal = Refusal::new("ModifyImageAttribute", "UnauthorizedOperation", "no ".repeat(500));
+    let status = settle(&asked.status, &asked.step.unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
+    let decision = decided(&drifted, &status, &seen(910), 910);
+    let (stalled, _, message) = told(&decision, ConditionType::Stalled);
+    assert_eq!((stalled.as_str(), decision.step), ("True", None), "{message}");
+    assert!(message.contains("allow ec2:ModifyImageAttribute"), "{message}");
+}
+
+#[test]
 fn of_an_image_that_is_gone_no_more_is_said_than_is_known() {
     let mut seen = images(at(900), vec![], vec![copy()]);
     let absence = crate::world::Absence { since: at(500), reads: 9 };

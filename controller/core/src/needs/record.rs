@@ -217,13 +217,19 @@ fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> U
 
 /// What EC2 refused, and what helps where it was not allowed.
 pub(crate) fn told(refusal: &Refusal) -> String {
-    if refusal.lacks_permission() {
-        format!("{refusal}; allow ec2:{} to the controller's identity (README, IAM)", refusal.operation)
+    told_within(refusal, usize::MAX)
+}
+
+/// The same, of at most so many bytes: what helps is never cut off.
+pub(crate) fn told_within(refusal: &Refusal, most: usize) -> String {
+    let help = if refusal.lacks_permission() {
+        format!("; allow ec2:{} to the controller's identity (README, IAM)", refusal.operation)
     } else if refusal.class == Class::Denied {
-        format!("{refusal}; see that the controller's credentials are valid and that the account may do this")
+        "; see that the controller's credentials are valid and that the account may do this".to_owned()
     } else {
-        refusal.to_string()
-    }
+        String::new()
+    };
+    format!("{}{help}", cut(refusal.to_string(), most.saturating_sub(help.len())))
 }
 
 /// Ends a capture with a reason: withdrawn where nothing was stopped, else aborted.
