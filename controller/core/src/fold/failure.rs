@@ -1,7 +1,7 @@
 //! Why EC2 made nothing of an image, and what helps.
 use saved_template_api::{condition::cut, ids::Region, status::MAX_ROW_MESSAGE_BYTES};
 
-use crate::refusal::without_keys;
+use crate::refusal::{speaks_of_keys, without_keys};
 
 /// The reason of a row whose copy waits for somebody to let us use a key.
 pub(crate) const KEY_DENIED: &str = "KeyNotUsable";
@@ -11,7 +11,7 @@ pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>,
     let text = without_keys(reason);
     let lower = reason.to_ascii_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let (word, message) = if names(&["kms", "encryption key", "customer master key", "customer key"]) {
+    let (word, message) = if speaks_of_keys(reason) {
         let message = format!(
             "EC2 could not use the key of {region} for it: allow kms:DescribeKey, kms:CreateGrant, kms:Decrypt, \
              kms:ReEncrypt* and kms:GenerateDataKeyWithoutPlaintext on the key ({text})"
