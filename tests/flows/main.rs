@@ -15,6 +15,7 @@ mod examples;
 mod guard;
 mod hostile;
 mod iam;
+mod late;
 mod outage;
 mod ownership;
 mod preflight;

@@ -209,3 +209,34 @@ async fn s70_two_installations_on_one_machine_save_it_one_after_the_other_and_a_
     let downtimes = sim.place(ACCOUNT, HOME).unwrap().instances[&id].downtimes();
     assert!(downtimes.len() == 2 && downtimes[0].1.unwrap() < downtimes[1].0, "one at a time: {downtimes:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s78_a_name_that_moves_to_another_machine_is_refused_until_the_machine_itself_is_named() {
+    let lab = Lab::quick("owner-moved").await.unwrap();
+    let old = lab.machine("moved");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("moved", "moved")).await.unwrap();
+    lab.ready("moved").await.unwrap();
+    user(&lab, "CreateTags", &[("ResourceId.1", &old), ("Tag.1.Key", "Name"), ("Tag.1.Value", "retired")]);
+    let new = lab.machine("moved");
+    let before = lab.changes().len();
+    lab.apply(&with("moved", "moved", "  revision: 2\n")).await.unwrap();
+    let refused = |object: &_| is(object, "Validated", "False", Some("SourceChanged"));
+    let object = lab.until("moved", Duration::from_secs(60), "refused", refused).await.unwrap();
+    let text = message(&object, ConditionType::Validated).unwrap();
+    assert!(text.contains(&old) && text.contains(&new) && text.contains("spec.source.instanceID"), "{text}");
+    assert_eq!(lab.changes().len(), before, "{}", lab.evidence());
+
+    let source = format!("instanceID: {new}");
+    let named = with("moved", "moved", "  revision: 2\n").replace("instanceName: moved", &source);
+    lab.apply(&named).await.unwrap();
+    let saved = |object: &saved_template_api::SavedTemplate| {
+        let images = object.status.as_ref().map(|status| status.images.as_slice()).unwrap_or_default();
+        images.iter().any(|image| image.revision == 2) && is(object, "Ready", "True", None)
+    };
+    lab.until("moved", Duration::from_secs(120), "saved", saved).await.unwrap();
+    let of_new = |image: &ec2sim::Image| image.instance.as_ref() == Some(&new);
+    assert_eq!(images(&lab, HOME).iter().filter(|image| of_new(image)).count(), 1);
+    assert_eq!(state(&lab, &old), InstanceState::Running);
+    assert_eq!(state(&lab, &new), InstanceState::Running);
+}

@@ -223,3 +223,22 @@ async fn a_region_that_was_mistyped_and_corrected_leaves_nothing_behind() {
     let object = lab.ready("typo").await.unwrap();
     assert_eq!(object.status.unwrap().regions.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s95_a_machine_in_a_region_that_the_controller_does_not_cover_is_refused_and_no_write_is_sent() {
+    let lab = Lab::quick("preflight-uncovered").await.unwrap();
+    let region = "eu-west-1";
+    lab.ec2.seed(InstanceSeed { region: region.into(), ..seed("uncovered") });
+    let controller = lab.controller().unwrap();
+    let manifest = template("uncovered", "uncovered").replace("us-west-2", region);
+    lab.apply(&manifest).await.unwrap();
+    let object = refused(&lab, "uncovered", "RegionNotCovered").await;
+    let text = message(&object, ConditionType::Validated).unwrap();
+    assert!(text.contains(region) && text.contains("--regions"), "{text}");
+    assert!(is(&object, "SourceRestored", "True", Some("NeverTouched")));
+    assert_eq!(lab.calls(), Vec::<String>::new());
+    drop(controller);
+    // The premise: it is refused for its region, and for nothing else.
+    let _covers = lab.controller_with(&["--regions=eu-west-1"]).unwrap();
+    lab.ready("uncovered").await.unwrap();
+}
