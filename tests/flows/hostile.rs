@@ -199,3 +199,32 @@ async fn a_tag_that_xml_cannot_hold_keeps_no_machine_of_the_region_down() {
         assert!(!owes(&lab, id), "{}", lab.evidence());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s92_who_holds_connections_open_or_speaks_slowly_keeps_neither_livez_from_answering_nor_a_machine_down()
+ {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+    let lab = Lab::quick("hostile-idle").await.unwrap();
+    let id = lab.machine("idle");
+    let controller = lab.controller().unwrap();
+    let address = controller.address().await.unwrap();
+    // One says a part of a request, and no more.
+    let mut slow = TcpStream::connect(&address).unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nhost:").unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(slow.read(&mut [0]).unwrap(), 0, "it is closed");
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    lab.apply(&template("idle", "idle")).await.unwrap();
+    let mut live = TcpStream::connect(&address).unwrap();
+    live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    live.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    live.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    lab.ready("idle").await.unwrap();
+    crate::assert_saved_once(&lab, &id, &[HOME]);
+    drop(idle);
+}

@@ -19,6 +19,7 @@ mod late;
 mod outage;
 mod ownership;
 mod preflight;
+mod restored;
 mod save;
 mod signature;
 mod soup;

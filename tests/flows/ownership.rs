@@ -240,3 +240,33 @@ async fn s78_a_name_that_moves_to_another_machine_is_refused_until_the_machine_i
     assert_eq!(state(&lab, &old), InstanceState::Running);
     assert_eq!(state(&lab, &new), InstanceState::Running);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s91_a_machine_that_many_objects_have_saved_is_saved_again_with_as_many_tags_as_before() {
+    let lab = Lab::quick("owner-receipts").await.unwrap();
+    let key = names::receipts_key("lab");
+    let others: Vec<String> = (0..10).map(|number| format!("{number:016x}=r1")).collect();
+    // As many tags as leave room for the record alone.
+    let mut tags: Vec<(String, String)> =
+        (0..47).map(|number| (format!("tag-{number}"), String::new())).collect();
+    tags.push((key.clone(), others.join(" ")));
+    let id = lab.ec2.seed(ec2sim::InstanceSeed {
+        region: HOME.to_owned(),
+        name: Some("popular".to_owned()),
+        volumes: vec![ec2sim::VolumeSeed::new("/dev/sda1", 8)],
+        tags: tags.into_iter().collect(),
+        ..ec2sim::InstanceSeed::default()
+    });
+    let tagged = || lab.ec2.sim().place(ACCOUNT, HOME).unwrap().instances[&id].tags.clone();
+    let before = tagged();
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("popular", "popular")).await.unwrap();
+    lab.ready("popular").await.unwrap();
+    crate::assert_saved_once(&lab, &id, &[HOME]);
+    let after = tagged();
+    assert!(before.keys().eq(after.keys()), "{after:?}");
+    let listed: Vec<&str> = after[&key].split(' ').collect();
+    assert_eq!(listed.len(), 10, "{listed:?}");
+    assert!(!others.contains(&listed[0].to_owned()), "the newest is first: {listed:?}");
+    assert_eq!(listed[1..], others[..9], "and the oldest has gone");
+}

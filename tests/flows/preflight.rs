@@ -225,7 +225,7 @@ async fn a_region_that_was_mistyped_and_corrected_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s95_a_machine_in_a_region_that_the_controller_does_not_cover_is_refused_and_no_write_is_sent() {
+async fn s93_a_machine_in_a_region_that_the_controller_does_not_cover_is_refused_and_no_write_is_sent() {
     let lab = Lab::quick("preflight-uncovered").await.unwrap();
     let region = "eu-west-1";
     lab.ec2.seed(InstanceSeed { region: region.into(), ..seed("uncovered") });

@@ -7,6 +7,7 @@ use saved_template_api::{
     Reason,
     condition::cut,
     ids::Region,
+    names,
     spec::{CaptureMode, LARGEST_REVISION},
     status::{CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck},
 };
@@ -29,8 +30,8 @@ pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
 /// The tag by which Instance Scheduler on AWS knows its machines, unless it is told another one.
 const SCHEDULE: &str = "Schedule";
 
-/// EC2 allows 50 tags; the record and the receipts need two.
-const MOST_TAGS: usize = 48;
+/// EC2 allows so many tags of users ("Tag restrictions"); its own, `aws:…`, are not counted.
+const MOST_TAGS: usize = 50;
 
 struct Finding {
     row: PreflightCheck,
@@ -257,6 +258,9 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         };
         instance.tags.keys().find(|key| is(key)).cloned()
     };
+    let tags = instance.tags.keys().filter(|key| !key.to_ascii_lowercase().starts_with("aws:")).count();
+    let ours = [names::receipts_key(scene.subject.cluster), names::debt_key(scene.subject.cluster)];
+    let more = ours.iter().filter(|key| !instance.tags.contains_key(*key)).count();
     let group = has_tag(&["aws:autoscaling:groupName"]);
     let node = has_tag(&[
         "karpenter.sh/nodeclaim",
@@ -320,8 +324,8 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         test("Placement", !(is_mac || instance.outpost || local_zone), Reason::InstanceNotSupported, || {
             format!("{id} is a Mac instance, or on an Outpost or in a Local Zone: not supported")
         }),
-        test("Tags", instance.tags.len() < MOST_TAGS, Reason::TooManyTags, || {
-            format!("{id} has {} tags: EC2 allows 50 and two are needed, remove some", instance.tags.len())
+        test("Tags", tags.saturating_add(more) <= MOST_TAGS, Reason::TooManyTags, || {
+            format!("{id} has {tags} tags: EC2 allows {MOST_TAGS}, and a save needs {more} more: remove some")
         }),
         test("Volumes", attached, Reason::InstanceBusy, || {
             format!("{id} has no volume, or one that is being attached or detached: asked again")

@@ -52,7 +52,7 @@ fn refusal(code: &str, message: &str) -> Refusal {
 fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent() {
     let many = || {
         let mut machine = running();
-        machine.tags.extend((0..47).map(|n| (format!("tag-{n}"), String::new())));
+        machine.tags.extend((0..49).map(|n| (format!("tag-{n}"), String::new())));
         machine
     };
     let mut detaching = running();
@@ -243,6 +243,30 @@ fn what_needs_calls_is_asked_only_once_describe_calls_passed() {
     let mut bad = seen(Instance { managed: true, ..running() });
     bad.probe = None;
     assert!(decide(subject(&plain(), &SavedTemplateStatus::default()), &bad, at(0)).is_ok());
+}
+
+#[test]
+fn a_machine_needs_room_for_the_tags_of_ours_that_it_does_not_carry_yet_and_no_more() {
+    let list = names::receipts_key(OWNER.cluster);
+    for (of_users, of_ec2, saved_before, fits) in [
+        (48, 0, false, true),
+        (49, 0, false, false),
+        (48, 9, false, true),
+        (48, 0, true, true),
+        (49, 0, true, false),
+    ] {
+        let mut machine = running();
+        let named = machine.tags.len();
+        machine.tags.extend((named..of_users).map(|n| (format!("tag-{n}"), String::new())));
+        machine.tags.extend((0..of_ec2).map(|n| (format!("aws:tag-{n}"), String::new())));
+        if saved_before {
+            machine.tags.insert(list.clone(), "0123456789abcdef=r1".to_owned());
+        }
+        let decision = looked(&seen(machine));
+        let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
+        let case = format!("{of_users} {of_ec2} {saved_before}: {}", validated.message);
+        assert_eq!(validated.reason == "TooManyTags", !fits, "{case}");
+    }
 }
 
 #[test]
