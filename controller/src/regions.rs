@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     metrics::Metrics,
+    probes::Probes,
     progress::Progress,
     restart::Restart,
     supervisor::Supervisor,
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) struct Desk<C> {
     pub(crate) survey: Arc<Survey<C>>,
     pub(crate) cloud: C,
+    pub(crate) probes: Probes,
 }
 
 /// Makes the clients of a region: one for the sweeps and restarts, one for reconciles.
@@ -106,7 +108,7 @@ impl<C: Cloud> Regions<C> {
                 format!("the restart loop of {region}"),
                 restart.run(self.progress.clone(), self.stop.clone()),
             );
-            Arc::new(Desk { survey, cloud: writing })
+            Arc::new(Desk { survey, cloud: writing, probes: Probes::default() })
         });
         Arc::clone(desk)
     }
@@ -122,7 +124,10 @@ impl<C: Cloud> Regions<C> {
 
     /// Nothing is read for an object that is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        self.all().iter().for_each(|desk| desk.survey.drop_interest(key));
+        for desk in self.all() {
+            desk.survey.drop_interest(key);
+            desk.probes.forget(key);
+        }
     }
 
     /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
