@@ -202,3 +202,42 @@ impl<C: Cloud> Regions<C> {
         Err(refused.map_or_else(|| anyhow::anyhow!("no region to ask"), Into::into))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use saved_template_ec2::{Fleet, Use};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_nobody_tells_which_regions_there_are_forty_are_read_and_no_more() {
+        let stop = CancellationToken::new();
+        // No loop asks anybody.
+        stop.cancel();
+        let fleet = Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH).await;
+        let (_, leading) = watch::channel(true);
+        let regions = Regions::new(
+            Box::new(move |region| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile))),
+            &Args::parse_from(["controller", "--cluster-name=lab"]),
+            Metrics::new(),
+            Progress::default(),
+            leading,
+            (Supervisor::new(stop.clone()), stop),
+        );
+        let letter = |number: u8| char::from(b'a' + number);
+        let region = |number: u8| {
+            Region::parse(format!("us-{}{}-1", letter(number / 10), letter(number % 10))).unwrap()
+        };
+        for number in 1..=40 {
+            assert_eq!(regions.refused(&region(number)), None);
+            regions.desk(&region(number));
+        }
+        let refusal = regions.refused(&region(41)).unwrap();
+        assert!(refusal.message.contains("permit ec2:DescribeRegions"), "{refusal}");
+        assert_eq!(regions.refused(&region(40)), None, "it is read already");
+        *regions.enabled.lock().unwrap() = Some([region(41)].into());
+        assert_eq!(regions.refused(&region(41)), None, "it is told that there is one");
+        assert_eq!(regions.refused(&region(40)).unwrap().code, NOT_ENABLED);
+    }
+}
