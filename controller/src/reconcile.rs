@@ -14,7 +14,7 @@ use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
-    observe::{Observed, observe},
+    observe::{Later, Observed, observe},
     record,
     survey::Key,
     tell::tell,
@@ -42,7 +42,11 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let holder = ctx.holder().await?;
     let before = object.status.clone().unwrap_or_default();
 
-    let Observed { decision, now } = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
+    let observed = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
+    let Observed { decision, now } = match observed {
+        Ok(observed) => observed,
+        Err(Later(left)) => return Ok(Action::requeue(left)),
+    };
     let Decision { status, finalizer, step, notes, look_again } = decision;
     if finalizer == Finalizer::Remove {
         // Nobody can be told of an object that is gone.

@@ -2,10 +2,11 @@
 use std::time::Duration;
 
 use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState};
-use kube::api::{Patch, PatchParams};
-use saved_template_api::ConditionType;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use saved_template_api::{ConditionType, SavedTemplate};
 use saved_template_tests::{Lab, control_plane, is, message, quick};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{HOME, images, owes, state, template, user, with};
 
@@ -172,6 +173,51 @@ async fn annotating_a_suspended_object_five_times_a_second_costs_ec2_no_probe() 
     }
     let more = probes(&lab) - before;
     assert!(more <= 1, "{more} probes in the ten seconds in which 50 annotations came");
+}
+
+/// How often EC2 was asked each thing that only an object's question asks.
+fn asked(lab: &Lab<'_>) -> [usize; 3] {
+    let sim = lab.ec2.sim();
+    let count = |action: &str| sim.log().iter().filter(|entry| entry.action == action).count();
+    [
+        sim.log().iter().filter(|entry| entry.action == "CreateImage" && entry.dry_run).count(),
+        // Two attributes.
+        count("DescribeInstanceAttribute") / 2,
+        count("DescribeInstanceStatus"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_edited_or_created_anew_in_a_loop_costs_one_probe_in_five_seconds_and_is_saved_in_the_end()
+ {
+    let lab = Lab::quick("hostile-edited").await.unwrap();
+    lab.machine("edited");
+    let _controller = lab.controller().unwrap();
+    let manifest =
+        |count: u32, more: &str| with("edited", "edited", &format!("  description: no {count}\n{more}"));
+    let suspended = |count| manifest(count, "  suspend: true\n");
+    lab.apply(&suspended(0)).await.unwrap();
+    let told = |object: &SavedTemplate| is(object, "Ready", "False", Some("Suspended"));
+    lab.until("edited", Duration::from_secs(60), "suspended", told).await.unwrap();
+    for anew in [false, true] {
+        let (before, start) = (asked(&lab), Instant::now());
+        for count in 1..=40 {
+            if anew {
+                lab.api().delete("edited", &DeleteParams::default()).await.unwrap();
+            }
+            lab.apply(&suspended(count)).await.unwrap();
+            let pause = Duration::from_millis(200);
+            let _elapsed = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+        }
+        let most = usize::try_from(start.elapsed().as_secs() / 5 + 1).unwrap();
+        for (now, before) in asked(&lab).into_iter().zip(before) {
+            let more = now - before;
+            assert!(more <= most, "{more} probes where {most} are fair; created anew: {anew}");
+            assert!(more >= 1, "it is looked at; created anew: {anew}");
+        }
+    }
+    lab.apply(&manifest(41, "  suspend: false\n")).await.unwrap();
+    lab.ready("edited").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
