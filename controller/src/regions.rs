@@ -206,6 +206,7 @@ impl<C: Cloud> Regions<C> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use saved_template_core::debt::Signing;
     use saved_template_ec2::{Fleet, Use};
 
     use super::*;
@@ -215,7 +216,8 @@ mod tests {
         let stop = CancellationToken::new();
         // No loop asks anybody.
         stop.cancel();
-        let fleet = Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH).await;
+        let fleet =
+            Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH, Signing::off("lab")).await;
         let (_, leading) = watch::channel(true);
         let regions = Regions::new(
             Box::new(move |region| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile))),

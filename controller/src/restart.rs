@@ -383,9 +383,7 @@ impl<C: Cloud> Restart<C> {
                 && !stopped_by_somebody(record, instance)
         });
         match value.map(|value| value.parse::<Record>()) {
-            Some(Ok(there)) if there.capture == record.capture && there.start_by == record.start_by => {
-                Ok(there)
-            }
+            Some(Ok(there)) if record.followed_by(&there) => Ok(there),
             Some(Ok(_)) if is_held => Ok(record.clone()),
             Some(Ok(there)) => Err(format!("the machine carries the record of capture {}", there.capture)),
             Some(Err(_)) | None => Ok(record.clone()),

@@ -199,6 +199,11 @@ fn judge_stopped(
     let start = match whose_stop(record, instance) {
         Whose::Somebody => return Verdict::Remove(Settled::StoppedBySomebody),
         Whose::Unclear(code) => return Verdict::Unclear { code },
+        // Who may tag a machine chooses `t` of what nobody remembers: such a start must have failed after it.
+        Whose::FailedStart if copy == Copy::Tag && !failed_since(record, instance, now) => {
+            let code = instance.state_reason.clone().unwrap_or_default();
+            return Verdict::Unclear { code };
+        }
         Whose::FailedStart => Some((Due::StartFailed, None)),
         // Who stopped it, or since when it ran, may be missing in one reply: what is not told is waited for until `d`.
         Whose::Ours if is_told(instance) || now >= record.start_by => due(record, instance, evidence, now),
@@ -246,6 +251,14 @@ fn whose_stop(record: &Record, instance: &Instance) -> Whose {
         "Client.UserInitiatedShutdown" => Whose::Somebody,
         _ => Whose::Unclear(code.to_owned()),
     }
+}
+
+/// Whether the start that failed can have been that of the record. EC2 may give no time of the transition: then `d` is
+/// waited for.
+fn failed_since(record: &Record, instance: &Instance, now: Timestamp) -> bool {
+    let since = after(record.planned, -2);
+    instance.launch_time.is_some_and(|launch| launch > record.planned)
+        || instance.transition_time.map_or(now >= record.start_by, |time| time >= since)
 }
 
 fn is_told(instance: &Instance) -> bool {

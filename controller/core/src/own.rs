@@ -4,17 +4,18 @@ mod capture;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use saved_template_api::{
-    ids::{ImageId, InstanceId, Region, VolumeId},
+    ids::{ImageId, Region, VolumeId},
     names::{Owner, tag},
-    status::SavedTemplateStatus,
+    status::{CaptureStatus, SavedTemplateStatus},
 };
 
 pub use capture::Volumes;
 use capture::{copied_for, created_for, is_of_backup_service};
 
 use crate::{
-    debt::Record,
+    debt::{Record, after},
     decide::Subject,
     receipt,
     scene::Scene,
@@ -62,7 +63,37 @@ pub struct Estate {
     /// The images that the status names: what EC2 wrote about them on a snapshot makes it ours.
     images: BTreeSet<ImageId>,
     /// The capture of the status, and the volumes that it expects.
-    capture: Option<(String, Vec<VolumeId>)>,
+    capture: Option<Expected>,
+}
+
+/// The capture of the status: what a snapshot of it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Expected {
+    capture: String,
+    volumes: Vec<VolumeId>,
+    /// When it was planned.
+    since: Option<Timestamp>,
+    /// When its machine was given back.
+    until: Option<Timestamp>,
+}
+
+impl Expected {
+    fn of(capture: &CaptureStatus) -> Self {
+        let restored = capture.source_restored_time.as_ref().or(capture.completion_time.as_ref());
+        Self {
+            capture: capture.id.clone(),
+            volumes: capture.expected_volumes.clone(),
+            since: capture.start_time.as_ref().map(|time| time.0),
+            until: restored.map(|time| time.0),
+        }
+    }
+
+    fn contains(&self, shot: &Snapshot) -> bool {
+        let in_time = shot.started.zip(self.since).is_some_and(|(started, since)| {
+            started >= after(since, -2) && self.until.is_none_or(|until| started <= until)
+        });
+        in_time && is(&shot.tags, tag::CAPTURE, &self.capture) && self.volumes.contains(&shot.volume)
+    }
 }
 
 /// Every image that a status names.
@@ -87,10 +118,7 @@ impl Estate {
             template_name: subject.spec.template_name.as_deref().unwrap_or(subject.name).to_owned(),
             home: subject.spec.source.region.clone(),
             images: images_of(status),
-            capture: status
-                .capture
-                .as_ref()
-                .map(|capture| (capture.id.clone(), capture.expected_volumes.clone())),
+            capture: status.capture.as_ref().map(Expected::of),
         }
     }
 
@@ -141,11 +169,15 @@ impl Estate {
 
     /// An image that `CreateImage` made for this object, of whatever state.
     fn is_home_image(&self, image: &Image) -> bool {
-        let source = image.source_instance.as_ref().map(InstanceId::as_str);
+        let source = match &image.source_instance {
+            Some(source) => is(&image.tags, tag::SOURCE_INSTANCE, source.as_str()),
+            // EC2 shows it late.
+            None => image.state == ImageState::Pending,
+        };
         self.owns(&image.tags)
             && is(&image.tags, tag::ROLE, "home")
             && is(&image.tags, tag::REGION, self.home.as_str())
-            && source.is_some_and(|source| is(&image.tags, tag::SOURCE_INSTANCE, source))
+            && source
             && revision_of(&image.tags).is_some()
             && self.computed_name(&image.tags).is_some_and(|name| image.name == name)
     }
@@ -182,10 +214,8 @@ impl Estate {
         };
         // What EC2 wrote about another image speaks louder.
         let expected = || {
-            let its = |(capture, volumes): &(String, Vec<VolumeId>)| {
-                is(&shot.tags, tag::CAPTURE, capture) && volumes.contains(&shot.volume)
-            };
-            made_for.is_none() && !is_of_backup_service(&shot.tags) && self.capture.as_ref().is_some_and(its)
+            let its = self.capture.as_ref().is_some_and(|expected| expected.contains(shot));
+            made_for.is_none() && !is_of_backup_service(&shot.tags) && its
         };
         self.owns(&shot.tags) && (mapped() || described() || expected())
     }
@@ -197,10 +227,18 @@ impl Estate {
         shots.chain(ours.iter().map(|image| &image.tags)).any(|tags| !is_retained(tags))
     }
 
-    /// Snapshots with the owner tags that nothing of EC2's shows to be ours: they are left.
-    pub(crate) fn unproven(&self, region: &Region, images: &[Image], snapshots: &[Snapshot]) -> usize {
-        let ours: Vec<&Image> = images.iter().filter(|image| self.is_image(image, region)).collect();
-        snapshots.iter().filter(|shot| self.owns(&shot.tags) && !self.is_snapshot(shot, &ours)).count()
+    /// Images that the status names or the owner tags are on, and snapshots with the owner tags, that nothing of EC2's
+    /// shows to be ours: they are left.
+    fn unproven(&self, region: &Region, images: &[Image], snapshots: &[Snapshot]) -> Vec<String> {
+        let (ours, others): (Vec<&Image>, Vec<&Image>) =
+            images.iter().partition(|image| self.is_image(image, region));
+        let claimed = |image: &&Image| {
+            image.state != ImageState::Deregistered
+                && (self.images.contains(&image.id) || self.owns(&image.tags))
+        };
+        let others = others.into_iter().filter(claimed).map(|image| image.id.to_string());
+        let shots = snapshots.iter().filter(|shot| self.owns(&shot.tags) && !self.is_snapshot(shot, &ours));
+        others.chain(shots.map(|shot| shot.id.to_string())).collect()
     }
 }
 
@@ -229,7 +267,14 @@ impl<'a> Scene<'a> {
     /// An image that the status names, as EC2 shows it: of this object and revision by its name, whatever became of its
     /// tags. A status, too, can be written by somebody else.
     pub(crate) fn is_known(&self, image: &Image, revision: i32) -> bool {
-        self.estate.is_name_of(&image.name, revision)
+        // What was inherited keeps its first name, also once the controller is no longer told from whom.
+        let inherited = || {
+            let first = image.tags.get(tag::ADOPTED_FROM)?;
+            let owner = self.estate.owner(first);
+            let name = owner.image_name(&self.estate.template_name, revision, attempt_of(&image.tags));
+            (self.estate.owns(&image.tags) && without_copy(&image.name) == name).then_some(())
+        };
+        self.estate.is_name_of(&image.name, revision) || inherited().is_some()
     }
 
     /// A copy of `source` that is ours.
@@ -257,10 +302,10 @@ impl<'a> Scene<'a> {
         Some(snapshots.iter().filter(|shot| self.estate.is_snapshot(shot, &images)).collect())
     }
 
-    /// How many snapshots in a region have our tags, and are left since nothing of EC2's shows that they are ours.
-    pub(crate) fn unproven(&self, region: &Region) -> usize {
-        let Some(view) = self.view_of(region) else { return 0 };
-        let (Ok(images), Ok(snapshots)) = (&view.images, &view.snapshots) else { return 0 };
+    /// What in a region is left since nothing of EC2's shows that it is ours, although the status or our tags say so.
+    pub(crate) fn unproven(&self, region: &Region) -> Vec<String> {
+        let Some(view) = self.view_of(region) else { return Vec::new() };
+        let (Ok(images), Ok(snapshots)) = (&view.images, &view.snapshots) else { return Vec::new() };
         self.estate.unproven(region, images, snapshots)
     }
 

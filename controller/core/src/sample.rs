@@ -103,8 +103,9 @@ pub(crate) fn image(capture: &str, state: ImageState) -> Image {
         created: Some(at(31)),
         architecture: Some("x86_64".into()),
         source_instance: Some("i-0123456789abcdef0".parse().unwrap()),
-        source_image: None,
-        source_region: None,
+        // The AMI that the machine was launched from.
+        source_image: Some("ami-00000000000000001".parse().unwrap()),
+        source_region: Some("us-west-2".parse().unwrap()),
         snapshots: vec![],
         tags: [(names::tag::CAPTURE.to_owned(), capture.to_owned())].into(),
     }

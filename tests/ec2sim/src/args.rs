@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Starting a machine before its snapshots appeared does not fail its image.
     #[arg(long)]
     early_start_is_harmless: bool,
+    /// Images of `CreateImage` do not name the AMI that their machine was launched from.
+    #[arg(long)]
+    no_ancestors: bool,
     /// `CopyImage` takes a name in use.
     #[arg(long)]
     copies_share_names: bool,
@@ -88,6 +91,7 @@ impl From<Args> for ServerConfig {
             snapshot_release: args.snapshot_release,
             page: args.page,
             start_before_capture_fails_image: !args.early_start_is_harmless,
+            ancestors: !args.no_ancestors,
             copy_name_unique: !args.copies_share_names,
             throttles: args.throttles,
             iam_tag_latency: args.iam_tag_latency,

@@ -48,6 +48,8 @@ pub struct Config {
     /// Whether an image fails if its instance is started, stopped or rebooted before its snapshots appeared
     /// (`Client.InstanceTerminated`); otherwise they hold whatever was written by then.
     pub start_before_capture_fails_image: bool,
+    /// Whether an image of `CreateImage` names the AMI that its machine was launched from; for some it is not available.
+    pub ancestors: bool,
     /// Whether `CopyImage` refuses a name in use.
     pub copy_name_unique: bool,
     /// Whether a failed image keeps its name.
@@ -148,6 +150,7 @@ impl Default for Config {
             token_lifetime: 24 * HOUR,
             page: 1_000,
             start_before_capture_fails_image: true,
+            ancestors: true,
             copy_name_unique: true,
             failed_name_taken: true,
             throttles: false,

@@ -149,6 +149,8 @@ pub struct Image {
     pub instance: Option<String>,
     /// The image that it is a copy of.
     pub origin: Option<Origin>,
+    /// The image that its machine was launched from: EC2 shows that as its source, too (boto3, `Image.source_image_id`).
+    pub ancestor: Option<Origin>,
     /// Whether `CreateImage` was told to leave the guest alone.
     pub no_reboot: bool,
     /// Its devices.
@@ -202,6 +204,14 @@ pub(crate) struct Spoilt {
 }
 
 impl Image {
+    /// The image that EC2 shows as its source: the one that it is a copy of, or that its machine was launched from.
+    pub const fn source(&self) -> Option<&Origin> {
+        match &self.origin {
+            Some(origin) => Some(origin),
+            None => self.ancestor.as_ref(),
+        }
+    }
+
     /// What becomes of the snapshot of a device, unless it is completed.
     pub(crate) fn spoils(&self, device: &str) -> Option<&Spoilt> {
         self.spoilt.as_ref().filter(|spoilt| spoilt.device.as_ref().is_none_or(|spoilt| spoilt == device))

@@ -62,10 +62,13 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
         let is_about_another = record.instance != instance.id;
         let copy = if is_about_another || ours.peek().is_none() {
             Copy::Tag
-        } else if ours.any(|known| is_of_one_plan(known, &record)) {
+        } else if ours.clone().any(|known| known.followed_by(&record)) {
             Copy::Both
         } else {
-            told.push(Told::Overruled { instance: instance.id.clone(), value: value.clone() });
+            // Where reads lag, an earlier state of ours is still shown.
+            if !ours.any(|known| known.differs_in_limits(&record)) {
+                told.push(Told::Overruled { instance: instance.id.clone(), value: value.clone() });
+            }
             continue;
         };
         // What is no record of this machine does not stand for the one that it had.
@@ -81,16 +84,25 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
     (debts, told)
 }
 
-/// Whether a record may be what became of another: an abort, a hard stop and other volumes leave `t` and `d` as they are.
-fn is_of_one_plan(known: &Record, record: &Record) -> bool {
-    known.capture == record.capture && known.planned == record.planned && known.start_by == record.start_by
+impl Record {
+    /// Whether a remembered record can have become this one: a hard stop moves `s` and `m` on, an abort brings `m` forward,
+    /// and nothing else of a plan ever changes. Anybody may have written what differs otherwise.
+    pub fn followed_by(&self, tag: &Self) -> bool {
+        let is_given_up = tag.stop_by == self.stop_by && tag.image_by <= self.image_by;
+        self.differs_in_limits(tag) && (is_given_up || tag.stop_by > self.stop_by)
+    }
+
+    /// Whether another record differs in nothing but `s` and `m`.
+    fn differs_in_limits(&self, other: &Self) -> bool {
+        *other == Self { stop_by: other.stop_by, image_by: other.image_by, ..self.clone() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        debt::Awaits,
+        debt::{Awaits, after},
         sample::{OWNER, at, record, running, stopped_at},
     };
     use saved_template_api::names;
@@ -119,7 +131,14 @@ mod tests {
             ("the same", text(&ours), Copy::Both, 0),
             ("given up", text(&aborted), Copy::Both, 0),
             ("stopped the hard way", text(&ours.forced(at(700))), Copy::Both, 0),
-            ("another number of volumes", text(&more), Copy::Both, 0),
+            ("another number of volumes", text(&more), Copy::Remembered, 1),
+            ("a claim", text(&Record { awaits: Awaits::Nothing, ..ours.clone() }), Copy::Remembered, 1),
+            (
+                "waits for the image",
+                text(&Record { awaits: Awaits::Image, ..ours.clone() }),
+                Copy::Remembered,
+                1,
+            ),
             ("another capture's", text(&other), Copy::Remembered, 1),
             ("ours with a later limit", text(&longer), Copy::Remembered, 1),
             ("ours with an earlier limit", text(&sooner), Copy::Remembered, 1),
@@ -130,6 +149,26 @@ mod tests {
         }
         assert_eq!(copies(&text(&other), &[]), (vec![(other.capture.clone(), Copy::Tag)], 0));
         assert_eq!(copies("rubbish", &[]), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn what_differs_from_the_remembered_record_in_other_limits_than_a_hard_stop_or_an_abort_sets_does_not_count()
+     {
+        let ours = record();
+        let (forced, given_up) = (ours.forced(at(700)), ours.aborted(at(100)));
+        let later = Record { image_by: after(ours.image_by, 300), ..ours.clone() };
+        let hasty = Record { stop_by: after(ours.stop_by, -50), ..ours.clone() };
+        for (what, known, tag, copy) in [
+            ("given up", &ours, &given_up, Copy::Both),
+            ("stopped the hard way by another leader", &ours, &forced, Copy::Both),
+            ("an old read of before the hard stop", &forced, &ours, Copy::Remembered),
+            ("an old read of before the abort", &given_up, &ours, Copy::Remembered),
+            ("a later m", &ours, &later, Copy::Remembered),
+            ("an earlier s, for which our stop came too late", &ours, &hasty, Copy::Remembered),
+        ] {
+            let found = copies(&tag.to_string(), std::slice::from_ref(known));
+            assert_eq!(found, (vec![(known.capture.clone(), copy)], 0), "{what}");
+        }
     }
 
     #[test]

@@ -101,7 +101,12 @@ fn an_image_is_that_of_a_capture_by_its_tag_and_by_all_that_ec2_says_of_it() {
         ("made in the second of the plan", Image { created: Some(at(0)), ..available() }, true),
         ("not told when", Image { created: None, ..pending() }, true),
         ("of a name that we give to none", Image { name: "AwsBackup_i-1".into(), ..pending() }, false),
-        ("a copy", Image { source_image: Some(available().id), source_instance: None, ..pending() }, false),
+        ("a copy", Image { source_image: Some(pending().id), source_instance: None, ..available() }, false),
+        (
+            "not told from which AMI its machine was launched",
+            Image { source_image: None, ..available() },
+            true,
+        ),
     ] {
         assert_eq!(record().made(&image), is, "{what}");
     }

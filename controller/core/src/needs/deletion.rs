@@ -186,18 +186,12 @@ fn left(scene: &Scene<'_>) -> Option<String> {
         let shots = shots.into_iter().filter(|shot| is_retained(&shot.tags) && !maps(shot));
         used.extend(shots.map(|shot| format!("{} in {region}", shot.id)));
         retained.extend(images.iter().map(|image| format!("{} in {region}", image.id)));
-        let count = scene.unproven(&region);
-        if count > 0 {
-            unproven.push(format!("{count} in {region}"));
-        }
+        unproven.extend(scene.unproven(&region).into_iter().map(|id| format!("{id} in {region}")));
     }
     let parts = [
         ("images of regions that were taken out under removedRegionPolicy Retain are left", retained),
         ("snapshots are left that stay for good, or that another image uses", used),
-        (
-            "snapshots with the tags of this template are left, since nothing that EC2 says shows that they are its own",
-            unproven,
-        ),
+        ("these are left, since what EC2 says does not show that they are this template's own", unproven),
     ];
     let parts: Vec<String> = parts
         .iter()

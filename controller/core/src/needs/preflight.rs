@@ -212,8 +212,10 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
         ));
     }
     let (begun, key) = receipt::begun(scene, instance)?;
-    let is_news = begun >= scene.subject.spec.revision
-        && scene.status.latest_revision.is_none_or(|latest| latest < begun);
+    // Who may tag the machine may have written any number: beyond the wanted revision it proves nothing to a status.
+    let wanted = scene.subject.spec.revision;
+    let is_news =
+        scene.status.latest_revision.map_or(begun >= wanted, |latest| latest < begun && begun == wanted);
     is_news.then(|| {
         let next = begun.saturating_add(1);
         let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };

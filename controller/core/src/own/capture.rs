@@ -61,8 +61,8 @@ impl Record {
             // EC2 shows it late; a copied or registered image never has it.
             None => image.state == ImageState::Pending,
         };
+        // `SourceImageId` says nothing: EC2 shows there from which AMI the machine was launched.
         source
-            && image.source_image.is_none()
             && names::is_image_name(&image.name)
             && image.created.is_none_or(|created| created >= after(self.planned, -2))
     }

@@ -447,8 +447,9 @@ fn image(at: usize, shot: &Shot) -> Image {
         created: Some(time(shot.asked)),
         architecture: Some("x86_64".into()),
         source_instance: Some(ID.parse().unwrap()),
-        source_image: None,
-        source_region: None,
+        // The AMI that the machine was launched from.
+        source_image: Some("ami-00000000000000001".parse().unwrap()),
+        source_region: Some("us-west-2".parse().unwrap()),
         snapshots: if shot.available { vec![snapshot_id(at)] } else { Vec::new() },
         tags: shot.tags.as_ref().clone(),
     }

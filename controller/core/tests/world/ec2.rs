@@ -92,8 +92,8 @@ pub(crate) fn images(place: &Place) -> Vec<Image> {
         created: Some(time(one.created_at)),
         architecture: Some(one.architecture.clone()),
         source_instance: one.instance.as_ref().and_then(|id| id.parse().ok()),
-        source_image: one.origin.as_ref().and_then(|origin| origin.image.parse().ok()),
-        source_region: one.origin.as_ref().and_then(|origin| origin.region.parse().ok()),
+        source_image: one.source().and_then(|source| source.image.parse().ok()),
+        source_region: one.source().and_then(|source| source.region.parse().ok()),
         snapshots: if one.state == ec2sim::ImageState::Available {
             one.mappings.iter().filter_map(|mapping| mapping.snapshot.as_ref()?.parse().ok()).collect()
         } else {

@@ -88,6 +88,7 @@ impl Sim {
             deregistered_at: None,
             instance: None,
             origin: Some(Origin { image: source, region }),
+            ancestor: None,
             no_reboot: true,
             mappings,
             tags: image_tags,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    Origin,
     agenda::Due,
     clock::Millis,
     effect::Effect,
@@ -157,6 +158,10 @@ impl Sim {
             deregistered_at: None,
             instance: Some(id.clone()),
             origin: None,
+            ancestor: self
+                .config
+                .ancestors
+                .then(|| Origin { image: instance.image.clone(), region: call.key.region.clone() }),
             no_reboot: !is_rebooted,
             mappings,
             root_device_type: "ebs".to_owned(),

@@ -49,8 +49,8 @@ impl Listed for Seen<'_, Image> {
             "state" => Some(image.state.as_str().to_owned()),
             "owner-id" => Some(image.owner.clone()),
             "source-instance-id" => image.instance.clone(),
-            "source-image-id" => image.origin.as_ref().map(|origin| origin.image.clone()),
-            "source-image-region" => image.origin.as_ref().map(|origin| origin.region.clone()),
+            "source-image-id" => image.source().map(|source| source.image.clone()),
+            "source-image-region" => image.source().map(|source| source.region.clone()),
             "creation-date" => Some(iso(whole(image.created_at))),
             "is-public" => Some(is_public(image).to_string()),
             "product-code" => return image.product_codes.clone(),
@@ -156,9 +156,9 @@ fn write(xml: &mut Xml, seen: &Seen<'_, Image>, call: &Call<'_>) {
     xml.text("platformDetails", "Linux/UNIX");
     xml.text("usageOperation", "RunInstances");
     xml.maybe("sourceInstanceId", image.instance.as_ref());
-    if let Some(origin) = &image.origin {
-        xml.text("sourceImageId", &origin.image);
-        xml.text("sourceImageRegion", &origin.region);
+    if let Some(source) = image.source() {
+        xml.text("sourceImageId", &source.image);
+        xml.text("sourceImageRegion", &source.region);
     }
     xml.maybe("deprecationTime", image.deprecated_at.map(iso));
     xml.text("deregistrationProtection", image.protection.spoken(call.now));

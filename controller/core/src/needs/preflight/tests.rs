@@ -409,7 +409,12 @@ fn a_stop_timeout_that_cannot_count_in_full_is_told() {
 fn a_name_is_taken_by_somebody_elses_image_of_that_name_alone_and_the_row_says_where() {
     let other = || image(CAPTURE, ImageState::Available);
     let ours = copy();
-    let tagged = Image { tags: copy().tags, ..Image { name: OWNER.image_name(OWNER.name, 1, 1), ..other() } };
+    let tagged = Image {
+        name: OWNER.image_name(OWNER.name, 1, 1),
+        tags: copy().tags,
+        source_region: Some("us-east-2".parse().unwrap()),
+        ..other()
+    };
     let foreign = Image { name: OWNER.image_name(OWNER.name, 1, 1), ..other() };
     for (images, taken) in [
         (vec![], false),
@@ -429,7 +434,7 @@ fn a_name_is_taken_by_somebody_elses_image_of_that_name_alone_and_the_row_says_w
 }
 
 #[test]
-fn what_a_receipt_says_counts_only_where_the_status_does_not_know_it() {
+fn a_receipt_counts_only_for_the_wanted_revision_and_where_the_status_does_not_know_it() {
     let with_receipt = |revision| {
         let mut machine = running();
         let value = format!("{}=r{revision}", OWNER.receipt_object());
@@ -448,7 +453,7 @@ fn what_a_receipt_says_counts_only_where_the_status_does_not_know_it() {
     // A receipt of a revision that the status has not heard of.
     let second = SavedTemplateSpec { revision: 2, ..plain() };
     let known = SavedTemplateStatus { latest_revision: Some(1), ..SavedTemplateStatus::default() };
-    for (receipt, missing) in [(1, false), (2, true), (3, true)] {
+    for (receipt, missing) in [(1, false), (2, true), (3, false), (1_000_000, false)] {
         let seen = world(at(0), vec![with_receipt(receipt)], vec![], vec![]);
         let decision = decide(subject(&second, &known), &seen, at(0)).unwrap();
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();

@@ -109,12 +109,29 @@ fn a_forged_record_keeps_no_machine_down_beyond_the_limit_of_its_own() {
         Note::SameCaptureFar,
         Note::SameCaptureLate,
         Note::SameCaptureSoon,
+        Note::ButAClaim,
+        Note::ButHasty,
+        Note::ButOfManyVolumes,
         Note::Illegible,
         Note::Future,
     ];
     for note in notes {
         for second in (8..60).step_by(7) {
             let lab = forged(Way::Stop, second, Forgery::Record(note, 0));
+            assert_eq!(lab.instance().state, InstanceState::Running, "{note:?} at {second}\n{}", lab.story());
+        }
+    }
+}
+
+#[test]
+fn a_forged_record_keeps_no_machine_down_either_while_kubernetes_is_away() {
+    for note in
+        [Note::ButAClaim, Note::ButHasty, Note::ButOfManyVolumes, Note::OtherCapture, Note::SameCaptureLate]
+    {
+        for second in (20..60).step_by(5) {
+            let forgery = Deed::Forge(Forgery::Record(note, 0));
+            let deeds = [(second, Deed::ApiGoes), (second + 1, forgery), (4000, Deed::ApiReturns)];
+            let lab = told(Way::Stop, &deeds);
             assert_eq!(lab.instance().state, InstanceState::Running, "{note:?} at {second}\n{}", lab.story());
         }
     }

@@ -1,7 +1,7 @@
 //! A writer of tags: who may call CreateTags and nothing else, on whatever the account has, at any second.
 use ec2sim::{ACCOUNT, InstanceSeed, Request};
 use saved_template_api::names::{Owner, debt_key, receipts_key, source_digest, tag};
-use saved_template_core::debt::Record;
+use saved_template_core::debt::{Awaits, Record};
 
 use crate::{
     ec2::{HOME, on_instance, tag_all},
@@ -40,12 +40,16 @@ pub(crate) enum Note {
     SameCaptureSoon,
     NoVolumes,
     FewerVolumes,
+    /// Ours to the letter, but for one word.
+    ButAClaim,
+    ButHasty,
+    ButOfManyVolumes,
     Illegible,
     AnotherKey,
     Copied,
 }
 
-pub(crate) const NOTES: [Note; 13] = [
+pub(crate) const NOTES: [Note; 16] = [
     Note::Right,
     Note::Unbounded,
     Note::Future,
@@ -56,6 +60,9 @@ pub(crate) const NOTES: [Note; 13] = [
     Note::SameCaptureSoon,
     Note::NoVolumes,
     Note::FewerVolumes,
+    Note::ButAClaim,
+    Note::ButHasty,
+    Note::ButOfManyVolumes,
     Note::Illegible,
     Note::AnotherKey,
     Note::Copied,
@@ -106,6 +113,9 @@ impl Forgery {
                 Note::SameCaptureSoon => "record: same capture, m sooner, d far",
                 Note::NoVolumes => "record: no volumes",
                 Note::FewerVolumes => "record: fewer volumes",
+                Note::ButAClaim => "record: ours, as if we had stopped nothing",
+                Note::ButHasty => "record: ours, with an s that our stop missed",
+                Note::ButOfManyVolumes => "record: ours, of more volumes",
                 Note::Illegible => "record: illegible",
                 Note::AnotherKey => "record: under another key",
                 Note::Copied => "record: copied from another machine",
@@ -273,6 +283,11 @@ impl Lab {
                 [one.planned, one.stop_by, one.image_by, one.start_by].map(jiff::Timestamp::as_second);
             write(&self.id, &one.capture, times(spans), n)
         };
+        let but = |change: &dyn Fn(&mut Record)| {
+            let mut one = ours.clone()?;
+            change(&mut one);
+            Some((self.id.clone(), one.to_string()))
+        };
         match note {
             Note::Right => write(id, fake, [hit, hit + 60, hit + 780, hit + 1800], 2),
             Note::Unbounded => write(id, fake, [hit, FAR, 1, 1], 1),
@@ -287,6 +302,9 @@ impl Lab {
             Note::SameCaptureSoon => same(|[t, s, _, _]| [t, s, s + 1, FAR], 2),
             Note::NoVolumes => same(|times| times, 0),
             Note::FewerVolumes => same(|times| times, 1),
+            Note::ButAClaim => but(&|one| one.awaits = Awaits::Nothing),
+            Note::ButHasty => but(&|one| one.stop_by = one.planned + jiff::SignedDuration::from_secs(1)),
+            Note::ButOfManyVolumes => but(&|one| one.volumes = 128),
             Note::Illegible => Some((id.to_owned(), "v1 i=x $(reboot)".to_owned())),
             Note::AnotherKey => Some((id.to_owned(), "rubbish".to_owned())),
             Note::Copied => there.map(|value| (self.watch.others[1].clone(), value)),

@@ -259,7 +259,7 @@ fn image(dice: &mut Dice<'_>, here: &Region, spec: &SavedTemplateSpec) -> Image 
         created: dice.maybe(Dice::time),
         architecture: if dice.once_in(6) { dice.maybe(|dice| dice.text(40)) } else { Some("x86_64".into()) },
         source_instance: if home { Some(instance_id(dice)) } else { None },
-        source_image: if home { None } else { Some(image_id(dice)) },
+        source_image: Some(image_id(dice)),
         source_region: if home {
             None
         } else {
