@@ -326,3 +326,6 @@ impl<'a> Scene<'a> {
             || is_imaged()
     }
 }
+
+#[cfg(test)]
+mod tests;
