@@ -198,6 +198,10 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
     let elsewhere = Snapshot { volume: id("vol-00000000000000009"), ..of("") };
     let mut earlier = of("");
     earlier.tags.insert(tag::CAPTURE.into(), EARLIER_CAPTURE.into());
+    let copied = Snapshot {
+        description: "Copied for DestinationAmi ami-0123456789abcdef0 from x".to_owned(),
+        ..earlier.clone()
+    };
     let mut backup = of("");
     backup.tags.insert("aws:backup:source-resource".into(), "x".into());
     let mut untagged = shot();
@@ -206,13 +210,7 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
         ("mapped", vec![mapping.clone()], of(&other), &none, true),
         ("taken for an image that is shown", vec![made()], shot(), &none, true),
         ("taken for an image that only the status knows", vec![], shot(), &saved(), true),
-        (
-            "copied for an image that only the status knows",
-            vec![],
-            of("Copied for DestinationAmi ami-0123456789abcdef0 from x"),
-            &saved(),
-            true,
-        ),
+        ("copied for an image that only the status knows", vec![], copied, &saved(), true),
         ("of the capture and a volume of it", vec![], of(""), &saved(), true),
         ("taken for another image", vec![made()], of(&other), &none, false),
         ("of the capture, and taken for another image", vec![], of(&other), &saved(), false),
