@@ -32,10 +32,15 @@ pub(crate) fn follow(
 }
 
 async fn campaign(client: Client, args: Args, leads: watch::Sender<bool>, stop: CancellationToken) {
+    let mut told = String::new();
     while !stop.is_cancelled() {
-        if let Err(error) = hold(&client, &args, &leads, &stop).await {
-            tracing::warn!(error = %format!("{error:#}"), "the lease cannot be followed");
+        let error = hold(&client, &args, &leads, &stop)
+            .await
+            .map_or_else(|error| format!("{error:#}"), |()| String::new());
+        if !error.is_empty() && error != told {
+            tracing::warn!(error, "the lease cannot be followed");
         }
+        told = error;
         leads.send_replace(false);
         wait::unless_cancelled(RETRY, &stop).await;
     }

@@ -20,6 +20,7 @@ mod marks;
 pub mod metrics;
 mod observe;
 mod prints;
+mod probes;
 mod progress;
 mod reads;
 mod reconcile;

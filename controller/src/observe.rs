@@ -2,16 +2,27 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use saved_template_api::names::tag;
+use saved_template_api::{
+    ids::{InstanceId, VolumeId},
+    names::tag,
+    status::CheckResult,
+};
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
     debt::Record,
     decide::{Decision, Question, Subject, decide, is_supported, needs_world},
     interest,
+    step::ImageRequest,
     world::{Permits, Probe, World},
 };
+use tokio::time::Instant;
 
-use crate::{context::Context, regions::Desk, survey::Key};
+use crate::{
+    context::Context,
+    probes::{self, For, Turn},
+    regions::Desk,
+    survey::Key,
+};
 
 /// A region that does not answer holds up nobody longer than this.
 const HOME: Duration = Duration::from_secs(20);
@@ -23,13 +34,16 @@ pub(crate) struct Observed {
     pub(crate) now: Timestamp,
 }
 
+/// Nothing is decided before the object may ask EC2 about its machine again.
+pub(crate) struct Later(pub(crate) Duration);
+
 /// Reads what the object needs, and decides. Asks EC2 about this one machine only where the decision lacks it.
-pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Observed {
+pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Result<Observed, Later> {
     let key = Key { namespace: subject.namespace.to_owned(), name: subject.name.to_owned() };
     if let Some(refusal) = ctx.regions.refused(&subject.spec.source.region) {
         let (world, now) = (World { home: Err(refusal), ..World::unread() }, (ctx.clock)());
         if let Ok(decision) = decide(subject, &world, now) {
-            return Observed { decision, now };
+            return Ok(Observed { decision, now });
         }
     }
     let home = ctx.regions.desk(&subject.spec.source.region);
@@ -38,11 +52,26 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
     recall(subject, &world, &home);
     world.covered = ctx.regions.covers(&subject.spec.source.region);
     world.unsent = subject.status.capture.as_ref().is_some_and(|one| home.survey.ledger.is_unsent(&one.id));
+    let mut kept: Option<Question> = None;
     loop {
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
         match decide(subject, &world, now) {
-            Ok(decision) => return Observed { decision, now },
+            Ok(decision) => {
+                if decision.status.preflight.iter().any(|row| row.result == CheckResult::Failed) {
+                    home.probes.stands_in_the_way(&key);
+                }
+                return Ok(Observed { decision, now });
+            }
+            Err(question @ Question::Probe { .. }) => {
+                let is_kept = probed(&question, For::Telling, &key, ctx, &home, &mut world).await?;
+                kept = is_kept.then_some(question);
+            }
             Err(question) => {
+                // After the claim comes the plan, and after the plan the Stop.
+                if let Some(kept) = kept.take_if(|_| matches!(question, Question::Claim(_))) {
+                    probed(&kept, For::Planning, &key, ctx, &home, &mut world).await?;
+                    continue;
+                }
                 let is_last = matches!(question, Question::Permits(_));
                 answer(question, &key, ctx, &home, &mut world).await;
                 // The Stop rests on what the machine is now, not on what it was before it was asked whether it may be.
@@ -102,6 +131,81 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
     World { home: view, abroad, started, start_refused, ..World::unread() }
 }
 
+/// Fills in the answers that the object's turn gives it. Whether they are kept ones, and not EC2's of now.
+async fn probed<C: Cloud>(
+    question: &Question,
+    purpose: For,
+    key: &Key,
+    ctx: &Context<C>,
+    home: &Desk<C>,
+    world: &mut World,
+) -> Result<bool, Later> {
+    let view = world.home.as_ref().ok().and_then(|view| view.instances.as_deref().ok());
+    let print = probes::print(question, view.unwrap_or_default());
+    let now = Instant::now();
+    match home.probes.turn(key, print, purpose, now) {
+        Turn::Wait(left) => return Err(Later(left)),
+        Turn::Kept(probe) => {
+            world.probe = Some(*probe);
+            return Ok(true);
+        }
+        Turn::Ask => answer(question.clone(), key, ctx, home, world).await,
+    }
+    if let Some(probe) = &world.probe {
+        home.probes.keep(key, print, probe, now);
+    }
+    Ok(false)
+}
+
+/// What only calls about this one machine tell.
+async fn probe<C: Cloud>(
+    (instance, instance_type, volumes): (&InstanceId, &str, &[VolumeId]),
+    request: Box<ImageRequest>,
+    key: &Key,
+    cloud: &C,
+) -> Probe {
+    let namesakes = [(tag::NAMESPACE, &key.namespace), (tag::NAME, &key.name)];
+    let namesakes = namesakes.map(|(key, value)| (key.to_owned(), value.clone())).into();
+    let (machine, account, disks, images) = tokio::join!(
+        async {
+            tokio::join!(
+                cloud.stop_protected(instance),
+                cloud.shutdown_terminates(instance),
+                cloud.scheduled_events(instance)
+            )
+        },
+        async {
+            tokio::join!(
+                cloud.instance_store(instance_type),
+                cloud.regions(),
+                cloud.dry_run(DryRun::CreateImage(request))
+            )
+        },
+        async { tokio::join!(cloud.volumes(volumes), cloud.snapshots(Snapshots::Volumes(volumes.to_vec()))) },
+        async {
+            tokio::join!(
+                cloud.images(Images::PendingOf(instance.clone())),
+                cloud.images(Images::Tags(namesakes))
+            )
+        },
+    );
+    let (stop_protected, shutdown_terminates, events) = machine;
+    let (instance_store, regions, create_image) = account;
+    let ((volumes, snapshots), (pending_images, namesakes)) = (disks, images);
+    Probe {
+        stop_protected,
+        shutdown_terminates,
+        events,
+        instance_store,
+        regions,
+        create_image,
+        volumes,
+        snapshots,
+        pending_images,
+        namesakes,
+    }
+}
+
 async fn answer<C: Cloud>(
     question: Question,
     key: &Key,
@@ -112,51 +216,9 @@ async fn answer<C: Cloud>(
     let cloud = &home.cloud;
     match question {
         Question::Probe { instance, instance_type, volumes, request } => {
-            let namesakes = [(tag::NAMESPACE, &key.namespace), (tag::NAME, &key.name)];
-            let namesakes = namesakes.map(|(key, value)| (key.to_owned(), value.clone())).into();
-            let (machine, account, disks, images) = tokio::join!(
-                async {
-                    tokio::join!(
-                        cloud.stop_protected(&instance),
-                        cloud.shutdown_terminates(&instance),
-                        cloud.scheduled_events(&instance)
-                    )
-                },
-                async {
-                    tokio::join!(
-                        cloud.instance_store(&instance_type),
-                        cloud.regions(),
-                        cloud.dry_run(DryRun::CreateImage(request))
-                    )
-                },
-                async {
-                    tokio::join!(
-                        cloud.volumes(&volumes),
-                        cloud.snapshots(Snapshots::Volumes(volumes.clone()))
-                    )
-                },
-                async {
-                    tokio::join!(
-                        cloud.images(Images::PendingOf(instance.clone())),
-                        cloud.images(Images::Tags(namesakes))
-                    )
-                },
-            );
-            let (stop_protected, shutdown_terminates, events) = machine;
-            let (instance_store, regions, create_image) = account;
-            let ((volumes, snapshots), (pending_images, namesakes)) = (disks, images);
-            world.probe = Some(Probe {
-                stop_protected,
-                shutdown_terminates,
-                events,
-                instance_store,
-                regions,
-                create_image,
-                volumes,
-                snapshots,
-                pending_images,
-                namesakes,
-            });
+            let machine = (&instance, instance_type.as_str(), volumes.as_slice());
+            // Ten calls at once are too large for the stack of a worker.
+            world.probe = Some(Box::pin(probe(machine, request, key, cloud)).await);
         }
         Question::Claim(instance) => {
             world.claim = Some(ctx.claims.claim(key, cloud.region(), &instance).await);

@@ -6,6 +6,7 @@ use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
     cloud::Cloud,
     decide::{Decision, Finalizer, Subject, plans},
+    notes::refused,
     settle::settle,
 };
 
@@ -13,7 +14,7 @@ use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
-    observe::{Observed, observe},
+    observe::{Later, Observed, observe},
     record,
     survey::Key,
     tell::tell,
@@ -41,8 +42,16 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let holder = ctx.holder().await?;
     let before = object.status.clone().unwrap_or_default();
 
-    let Observed { decision, now } = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
+    let observed = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
+    let Observed { decision, now } = match observed {
+        Ok(observed) => observed,
+        Err(Later(left)) => return Ok(Action::requeue(left)),
+    };
     let Decision { status, finalizer, step, notes, look_again } = decision;
+    if finalizer == Finalizer::Remove {
+        // Nobody can be told of an object that is gone.
+        tell(&object, ctx, &notes).await;
+    }
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
@@ -62,7 +71,9 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     if let Some(step) = step {
         let home = ctx.regions.desk(&object.spec.source.region);
         let outcome = act(&step, announced, &home, &ctx.regions).await;
+        let refused = refused(&step, &outcome, object.spec.revision);
         record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
+        tell(&object, ctx, refused.as_slice()).await;
     }
     Ok(Action::requeue(look_again))
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::Args,
     metrics::Metrics,
+    probes::Probes,
     progress::Progress,
     restart::Restart,
     supervisor::Supervisor,
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) struct Desk<C> {
     pub(crate) survey: Arc<Survey<C>>,
     pub(crate) cloud: C,
+    pub(crate) probes: Probes,
 }
 
 /// Makes the clients of a region: one for the sweeps and restarts, one for reconciles.
@@ -106,7 +108,7 @@ impl<C: Cloud> Regions<C> {
                 format!("the restart loop of {region}"),
                 restart.run(self.progress.clone(), self.stop.clone()),
             );
-            Arc::new(Desk { survey, cloud: writing })
+            Arc::new(Desk { survey, cloud: writing, probes: Probes::default() })
         });
         Arc::clone(desk)
     }
@@ -122,7 +124,10 @@ impl<C: Cloud> Regions<C> {
 
     /// Nothing is read for an object that is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        self.all().iter().for_each(|desk| desk.survey.drop_interest(key));
+        for desk in self.all() {
+            desk.survey.drop_interest(key);
+            desk.probes.forget(key);
+        }
     }
 
     /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
@@ -195,5 +200,44 @@ impl<C: Cloud> Regions<C> {
             }
         }
         Err(refused.map_or_else(|| anyhow::anyhow!("no region to ask"), Into::into))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use saved_template_ec2::{Fleet, Use};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_nobody_tells_which_regions_there_are_forty_are_read_and_no_more() {
+        let stop = CancellationToken::new();
+        // No loop asks anybody.
+        stop.cancel();
+        let fleet = Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH).await;
+        let (_, leading) = watch::channel(true);
+        let regions = Regions::new(
+            Box::new(move |region| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile))),
+            &Args::parse_from(["controller", "--cluster-name=lab"]),
+            Metrics::new(),
+            Progress::default(),
+            leading,
+            (Supervisor::new(stop.clone()), stop),
+        );
+        let letter = |number: u8| char::from(b'a' + number);
+        let region = |number: u8| {
+            Region::parse(format!("us-{}{}-1", letter(number / 10), letter(number % 10))).unwrap()
+        };
+        for number in 1..=40 {
+            assert_eq!(regions.refused(&region(number)), None);
+            regions.desk(&region(number));
+        }
+        let refusal = regions.refused(&region(41)).unwrap();
+        assert!(refusal.message.contains("permit ec2:DescribeRegions"), "{refusal}");
+        assert_eq!(regions.refused(&region(40)), None, "it is read already");
+        *regions.enabled.lock().unwrap() = Some([region(41)].into());
+        assert_eq!(regions.refused(&region(41)), None, "it is told that there is one");
+        assert_eq!(regions.refused(&region(40)).unwrap().code, NOT_ENABLED);
     }
 }

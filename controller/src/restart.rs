@@ -16,7 +16,7 @@ use saved_template_core::{
         Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, later,
         stopped_by_somebody,
     },
-    refusal::Refusal,
+    refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
     world::{Instance, InstanceState, Started},
 };
 use tokio::task::JoinSet;
@@ -40,6 +40,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 const OLD: Duration = Duration::from_secs(10);
 /// A loop that ticks every second and has not for this long was stopped, and others may have led meanwhile.
 const SLEPT: Duration = Duration::from_secs(10);
+
+/// Why a save is given up without its object: Kubernetes may be silent, or EC2 too slow for a decision.
+const NOT_WRITTEN: &str =
+    "no decision about it could be written to Kubernetes for 30 s before its image was asked for";
 
 /// A call about a record: each has pauses of its own between its tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,9 +208,7 @@ impl<C: Cloud> Restart<C> {
                     "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
                     record.instance
                 );
-                self.survey
-                    .ledger
-                    .refused(&capture, Refusal::new("StartInstances", "UnclearStateReason", message));
+                self.survey.ledger.refused(&capture, Refusal::new("StartInstances", UNCLEAR_STATE, message));
                 self.metrics.restart("unclear");
             }
             Verdict::Start { due, since } => {
@@ -243,7 +245,7 @@ impl<C: Cloud> Restart<C> {
                 );
                 self.survey
                     .ledger
-                    .refused(&capture, Refusal::new("StartInstances", "ImplausibleRecord", message));
+                    .refused(&capture, Refusal::new("StartInstances", IMPLAUSIBLE_RECORD, message));
                 self.metrics.restart("implausible");
                 return Done { place, sent: None };
             }
@@ -412,7 +414,7 @@ impl<C: Cloud> Restart<C> {
         let tags = [(self.survey.debt_key().to_owned(), aborted.to_string())].into();
         match self.survey.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {
-                tracing::warn!(instance = %record.instance, capture, "Kubernetes has been silent: the save is given up, the machine is given back");
+                tracing::warn!(instance = %record.instance, capture, why = NOT_WRITTEN, "the save is given up, the machine is given back");
                 self.metrics.restart("aborted");
                 self.survey.ledger.aborted(&aborted);
             }

@@ -28,6 +28,7 @@ use crate::{
     args::Args,
     claims::Claims,
     context::Context,
+    error::Error,
     lease,
     marks::Marks,
     metrics::Metrics,
@@ -178,12 +179,26 @@ async fn reconciles<C: Cloud>(
                     let namespace = gone.namespace.unwrap_or_default();
                     ctx.regions.forget(&Key { namespace, name: gone.name });
                 }
+                Err(error) if is_outage(&error) => tracing::debug!(%error, "reconcile failed"),
                 Err(error) => tracing::warn!(%error, "reconcile failed"),
                 Ok(_) => {}
             }
         })
         .await;
     end.cancel();
+}
+
+/// Whether the API server did not answer: the client has said so, and each object would say it again.
+fn is_outage(error: &controller::Error<Error, watcher::Error>) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    let error = match error {
+        controller::Error::ReconcilerFailed(Error::Kube(error), _) => &**error,
+        controller::Error::QueueError(
+            InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error),
+        ) => error,
+        _ => return false,
+    };
+    !matches!(error, kube::Error::Api(_))
 }
 
 /// The objects of the shard that a sweep wakes.
@@ -212,8 +227,13 @@ fn readiness(client: &Client, args: &Args, stop: &CancellationToken) -> server::
     let stop = stop.clone();
     tokio::spawn(async move {
         let one = kube::api::ListParams::default().limit(1);
+        let mut told = String::new();
         while let Err(error) = api.list_metadata(&one).await {
-            tracing::info!(%error, "SavedTemplates cannot be listed yet");
+            let error = error.to_string();
+            if error != told {
+                tracing::info!(error, "SavedTemplates cannot be listed yet");
+                told = error;
+            }
             wait::unless_cancelled(Duration::from_secs(2), &stop).await;
             if stop.is_cancelled() {
                 return;

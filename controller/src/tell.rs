@@ -10,14 +10,12 @@ use crate::context::Context;
 
 /// Publishes the notes. One that cannot be written fails nothing; a terminating namespace refuses them.
 pub(crate) async fn tell<C>(object: &SavedTemplate, ctx: &Context<C>, notes: &[Note]) {
-    for Note { warning, reason, message, about } in notes {
+    for Note { warning, reason, message, action } in notes {
         let event = Event {
             type_: if *warning { EventType::Warning } else { EventType::Normal },
             reason: (*reason).to_owned(),
             note: Some(cut(message.clone(), 1024)),
-            action: about
-                .as_ref()
-                .map_or_else(|| "Reconcile".to_owned(), |region| format!("Reconcile {region}")),
+            action: action.clone(),
             secondary: None,
         };
         if let Err(error) = ctx.recorder.publish(&event, &object.object_ref(&())).await {

@@ -74,6 +74,7 @@ impl ConditionType {
                 R::SourceNotRestored,
                 R::OwnedByAnotherCluster,
                 R::AccessDenied,
+                R::RequestRefused,
             ],
         }
     }
@@ -130,6 +131,7 @@ impl ConditionType {
                 R::PublicQuotaExceeded,
                 R::SharingNotAllowed,
                 R::AccessDenied,
+                R::RequestRefused,
                 R::ClassNotFound,
                 R::NotYetSupported,
             ],
@@ -232,7 +234,7 @@ pub enum Reason {
     Publishing,
     /// The object is being deleted.
     Deleting,
-    /// The image of this revision was there and is gone: somebody else removed it.
+    /// The image of this revision was there and is gone.
     ImageMissing,
     /// An older revision is wanted and has no image.
     RevisionNotFound,
@@ -304,6 +306,8 @@ pub enum Reason {
     SharingNotAllowed,
     /// IAM refuses an action; the message names it.
     AccessDenied,
+    /// EC2 refuses a request for a reason that has no other name here; the message has its words.
+    RequestRefused,
     /// The class does not exist.
     ClassNotFound,
     /// The spec asks for something that is not built yet.

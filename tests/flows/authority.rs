@@ -20,9 +20,12 @@ fn words(value: &Value) -> Vec<String> {
 async fn granted(namespace: &str) -> BTreeSet<Permission> {
     let values = ["clusterName=lab", "image.repository=none"];
     let objects = render(namespace, &values).await.unwrap();
-    let rules = objects.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
+    permissions(objects.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role"))
+}
+
+fn permissions<'a>(roles: impl Iterator<Item = &'a Value>) -> BTreeSet<Permission> {
     let mut granted = BTreeSet::new();
-    for rule in rules.flat_map(|role| role["rules"].as_array().unwrap()) {
+    for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
         for group in words(&rule["apiGroups"]) {
             for resource in words(&rule["resources"]) {
                 granted.extend(
@@ -53,7 +56,7 @@ async fn the_roles_of_the_chart_grant_what_the_controller_uses_and_nothing_else(
         vec![format!("--audit-policy-file={}", policy.display()), "--audit-log-path=-".to_owned()];
     let cluster = Cluster::start(Options { apiserver_args, ..Options::default() }).await.unwrap();
     cluster.install_crds().await.unwrap();
-    let lab = Lab::on(&cluster, "roles", quick()).await.unwrap();
+    let lab = Lab::everywhere(&cluster, "roles", quick()).await.unwrap();
     lab.machine("audited");
     // Of all namespaces, as the chart runs it.
     let args = ["--cluster-name=lab", "--http-address=127.0.0.1:0", "--lease-seconds=4", "--namespace=roles"];
@@ -80,6 +83,35 @@ async fn the_roles_of_the_chart_grant_what_the_controller_uses_and_nothing_else(
     assert!(all.is_ok(), "granted, and not used: {unused:?}");
     let missing: Vec<_> = used().difference(&granted).cloned().collect();
     assert_eq!(missing, Vec::new(), "used, and not granted");
+}
+
+/// The flows run under these roles, each in its own namespace.
+#[tokio::test]
+async fn where_namespaces_are_named_the_chart_grants_the_same_in_these_and_nothing_of_theirs_in_any_other() {
+    let values = ["clusterName=lab", "image.repository=none", "namespaces={one,two}"];
+    let objects = render("system", &values).await.unwrap();
+    let of = |kind: &str, namespace: Option<&str>| {
+        let is =
+            |object: &&Value| object["kind"] == kind && object["metadata"]["namespace"].as_str() == namespace;
+        objects.iter().filter(is).collect::<Vec<_>>()
+    };
+    let wide = permissions(of("ClusterRole", None).into_iter());
+    assert_eq!(wide, [(String::new(), "namespaces".to_owned(), "get".to_owned())].into());
+    assert_eq!(of("ClusterRole", None)[0]["rules"][0]["resourceNames"], serde_json::json!(["kube-system"]));
+    let own = permissions(of("Role", Some("system")).into_iter());
+    assert!(own.iter().all(|(group, _, _)| group == "coordination.k8s.io"), "{own:?}");
+    for namespace in ["one", "two"] {
+        let roles = of("Role", Some(namespace));
+        let theirs = permissions(roles.iter().copied());
+        let all: BTreeSet<_> = [&wide, &own, &theirs].into_iter().flatten().cloned().collect();
+        assert_eq!(all, granted("system").await, "in {namespace}");
+        let bindings = of("RoleBinding", Some(namespace));
+        assert_eq!((roles.len(), bindings.len()), (1, 1));
+        assert_eq!(bindings[0]["roleRef"]["name"], roles[0]["metadata"]["name"]);
+        assert_eq!(bindings[0]["subjects"][0]["namespace"], "system");
+    }
+    let elsewhere = objects.iter().filter(|object| object["kind"] == "Role");
+    assert_eq!(elsewhere.count(), 3, "one in each of the two, and that of the leases");
 }
 
 const TENANT: &str = "--as=tenant";

@@ -198,3 +198,33 @@ async fn a_record_that_somebody_overwrote_with_something_else_is_written_again_a
     lab.ready("rewritten").await.unwrap();
     assert_saved_once(&lab, &id, &[HOME]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_no_record_is_one_line_of_the_log_for_as_long_as_it_is_there() {
+    let lab = Lab::quick("debts-illegible").await.unwrap();
+    let id = lab.machine("illegible");
+    let key = saved_template_api::names::debt_key("lab");
+    let controller = lab.controller().unwrap();
+    let lines =
+        || controller.output().lines().filter(|line| line.contains("cannot be read is not paid")).count();
+    let sweeps = || {
+        let sim = lab.ec2.sim();
+        sim.log().iter().filter(|entry| entry.action == "DescribeInstances").count()
+    };
+    for (count, value) in ["v9 of another day", "v9 of yet another day"].into_iter().enumerate() {
+        user(&lab, "CreateTags", &[("ResourceId.1", &id), ("Tag.1.Key", &key), ("Tag.1.Value", value)]);
+        let told = |_: &ec2sim::Sim| lines() > count;
+        lab.until_ec2(Duration::from_secs(60), "it is told", told).await.unwrap();
+        let before = sweeps();
+        // Whatever asks for a machine makes its region be swept.
+        for revision in 1..=4 {
+            let name = format!("seen-{count}-{revision}");
+            lab.apply(&with(&name, "illegible", "  suspend: true\n")).await.unwrap();
+        }
+        let swept = |sim: &ec2sim::Sim| {
+            sim.log().iter().filter(|entry| entry.action == "DescribeInstances").count() >= before + 4
+        };
+        lab.until_ec2(Duration::from_secs(120), "the region is swept again", swept).await.unwrap();
+        assert_eq!(lines(), count + 1, "{}", controller.output());
+    }
+}

@@ -2,10 +2,11 @@
 use std::time::Duration;
 
 use ec2sim::{ACCOUNT, Config, Effect, Fault, InstanceState};
-use kube::api::{Patch, PatchParams};
-use saved_template_api::ConditionType;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use saved_template_api::{ConditionType, SavedTemplate};
 use saved_template_tests::{Lab, control_plane, is, message, quick};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{HOME, images, owes, state, template, user, with};
 
@@ -174,6 +175,51 @@ async fn annotating_a_suspended_object_five_times_a_second_costs_ec2_no_probe() 
     assert!(more <= 1, "{more} probes in the ten seconds in which 50 annotations came");
 }
 
+/// How often EC2 was asked each thing that only an object's question asks.
+fn asked(lab: &Lab<'_>) -> [usize; 3] {
+    let sim = lab.ec2.sim();
+    let count = |action: &str| sim.log().iter().filter(|entry| entry.action == action).count();
+    [
+        sim.log().iter().filter(|entry| entry.action == "CreateImage" && entry.dry_run).count(),
+        // Two attributes.
+        count("DescribeInstanceAttribute") / 2,
+        count("DescribeInstanceStatus"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_edited_or_created_anew_in_a_loop_costs_one_probe_in_five_seconds_and_is_saved_in_the_end()
+ {
+    let lab = Lab::quick("hostile-edited").await.unwrap();
+    lab.machine("edited");
+    let _controller = lab.controller().unwrap();
+    let manifest =
+        |count: u32, more: &str| with("edited", "edited", &format!("  description: no {count}\n{more}"));
+    let suspended = |count| manifest(count, "  suspend: true\n");
+    lab.apply(&suspended(0)).await.unwrap();
+    let told = |object: &SavedTemplate| is(object, "Ready", "False", Some("Suspended"));
+    lab.until("edited", Duration::from_secs(60), "suspended", told).await.unwrap();
+    for anew in [false, true] {
+        let (before, start) = (asked(&lab), Instant::now());
+        for count in 1..=40 {
+            if anew {
+                lab.api().delete("edited", &DeleteParams::default()).await.unwrap();
+            }
+            lab.apply(&suspended(count)).await.unwrap();
+            let pause = Duration::from_millis(200);
+            let _elapsed = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+        }
+        let most = usize::try_from(start.elapsed().as_secs() / 5 + 1).unwrap();
+        for (now, before) in asked(&lab).into_iter().zip(before) {
+            let more = now - before;
+            assert!(more <= most, "{more} probes where {most} are fair; created anew: {anew}");
+            assert!(more >= 1, "it is looked at; created anew: {anew}");
+        }
+    }
+    lab.apply(&manifest(41, "  suspend: false\n")).await.unwrap();
+    lab.ready("edited").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_xml_cannot_hold_keeps_no_machine_of_the_region_down() {
     let slow = Config { image: 20_000, ..quick() };
@@ -198,4 +244,33 @@ async fn a_tag_that_xml_cannot_hold_keeps_no_machine_of_the_region_down() {
         assert_eq!(state(&lab, id), InstanceState::Running, "{}", lab.evidence());
         assert!(!owes(&lab, id), "{}", lab.evidence());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s92_who_holds_connections_open_or_speaks_slowly_keeps_neither_livez_from_answering_nor_a_machine_down()
+ {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+    let lab = Lab::quick("hostile-idle").await.unwrap();
+    let id = lab.machine("idle");
+    let controller = lab.controller().unwrap();
+    let address = controller.address().await.unwrap();
+    // One says a part of a request, and no more.
+    let mut slow = TcpStream::connect(&address).unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nhost:").unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(slow.read(&mut [0]).unwrap(), 0, "it is closed");
+    let idle: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    lab.apply(&template("idle", "idle")).await.unwrap();
+    let mut live = TcpStream::connect(&address).unwrap();
+    live.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    live.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    live.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+    lab.ready("idle").await.unwrap();
+    crate::assert_saved_once(&lab, &id, &[HOME]);
+    drop(idle);
 }

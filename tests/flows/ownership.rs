@@ -209,3 +209,64 @@ async fn s70_two_installations_on_one_machine_save_it_one_after_the_other_and_a_
     let downtimes = sim.place(ACCOUNT, HOME).unwrap().instances[&id].downtimes();
     assert!(downtimes.len() == 2 && downtimes[0].1.unwrap() < downtimes[1].0, "one at a time: {downtimes:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s78_a_name_that_moves_to_another_machine_is_refused_until_the_machine_itself_is_named() {
+    let lab = Lab::quick("owner-moved").await.unwrap();
+    let old = lab.machine("moved");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("moved", "moved")).await.unwrap();
+    lab.ready("moved").await.unwrap();
+    user(&lab, "CreateTags", &[("ResourceId.1", &old), ("Tag.1.Key", "Name"), ("Tag.1.Value", "retired")]);
+    let new = lab.machine("moved");
+    let before = lab.changes().len();
+    lab.apply(&with("moved", "moved", "  revision: 2\n")).await.unwrap();
+    let refused = |object: &_| is(object, "Validated", "False", Some("SourceChanged"));
+    let object = lab.until("moved", Duration::from_secs(60), "refused", refused).await.unwrap();
+    let text = message(&object, ConditionType::Validated).unwrap();
+    assert!(text.contains(&old) && text.contains(&new) && text.contains("spec.source.instanceID"), "{text}");
+    assert_eq!(lab.changes().len(), before, "{}", lab.evidence());
+
+    let source = format!("instanceID: {new}");
+    let named = with("moved", "moved", "  revision: 2\n").replace("instanceName: moved", &source);
+    lab.apply(&named).await.unwrap();
+    let saved = |object: &saved_template_api::SavedTemplate| {
+        let images = object.status.as_ref().map(|status| status.images.as_slice()).unwrap_or_default();
+        images.iter().any(|image| image.revision == 2) && is(object, "Ready", "True", None)
+    };
+    lab.until("moved", Duration::from_secs(120), "saved", saved).await.unwrap();
+    let of_new = |image: &ec2sim::Image| image.instance.as_ref() == Some(&new);
+    assert_eq!(images(&lab, HOME).iter().filter(|image| of_new(image)).count(), 1);
+    assert_eq!(state(&lab, &old), InstanceState::Running);
+    assert_eq!(state(&lab, &new), InstanceState::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s91_a_machine_that_many_objects_have_saved_is_saved_again_with_as_many_tags_as_before() {
+    let lab = Lab::quick("owner-receipts").await.unwrap();
+    let key = names::receipts_key("lab");
+    let others: Vec<String> = (0..10).map(|number| format!("{number:016x}=r1")).collect();
+    // As many tags as leave room for the record alone.
+    let mut tags: Vec<(String, String)> =
+        (0..47).map(|number| (format!("tag-{number}"), String::new())).collect();
+    tags.push((key.clone(), others.join(" ")));
+    let id = lab.ec2.seed(ec2sim::InstanceSeed {
+        region: HOME.to_owned(),
+        name: Some("popular".to_owned()),
+        volumes: vec![ec2sim::VolumeSeed::new("/dev/sda1", 8)],
+        tags: tags.into_iter().collect(),
+        ..ec2sim::InstanceSeed::default()
+    });
+    let tagged = || lab.ec2.sim().place(ACCOUNT, HOME).unwrap().instances[&id].tags.clone();
+    let before = tagged();
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("popular", "popular")).await.unwrap();
+    lab.ready("popular").await.unwrap();
+    crate::assert_saved_once(&lab, &id, &[HOME]);
+    let after = tagged();
+    assert!(before.keys().eq(after.keys()), "{after:?}");
+    let listed: Vec<&str> = after[&key].split(' ').collect();
+    assert_eq!(listed.len(), 10, "{listed:?}");
+    assert!(!others.contains(&listed[0].to_owned()), "the newest is first: {listed:?}");
+    assert_eq!(listed[1..], others[..9], "and the oldest has gone");
+}

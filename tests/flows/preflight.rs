@@ -5,7 +5,7 @@ use ec2sim::{Effect, Fault, InstanceSeed, InstanceState, Lifecycle, VolumeSeed};
 use saved_template_api::{ConditionType, SavedTemplate, names};
 use saved_template_tests::{Lab, is, message};
 
-use crate::{images, owes, state, template, with};
+use crate::{images, owes, state, template, user, with};
 
 fn seed(name: &str) -> InstanceSeed {
     InstanceSeed {
@@ -222,4 +222,39 @@ async fn a_region_that_was_mistyped_and_corrected_leaves_nothing_behind() {
     lab.apply(&with("typo", "typo", "  regions: [{name: us-east-2}]\n")).await.unwrap();
     let object = lab.ready("typo").await.unwrap();
     assert_eq!(object.status.unwrap().regions.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s93_a_machine_in_a_region_that_the_controller_does_not_cover_is_refused_and_no_write_is_sent() {
+    let lab = Lab::quick("preflight-uncovered").await.unwrap();
+    let region = "eu-west-1";
+    lab.ec2.seed(InstanceSeed { region: region.into(), ..seed("uncovered") });
+    let controller = lab.controller().unwrap();
+    let manifest = template("uncovered", "uncovered").replace("us-west-2", region);
+    lab.apply(&manifest).await.unwrap();
+    let object = refused(&lab, "uncovered", "RegionNotCovered").await;
+    let text = message(&object, ConditionType::Validated).unwrap();
+    assert!(text.contains(region) && text.contains("--regions"), "{text}");
+    assert!(is(&object, "SourceRestored", "True", Some("NeverTouched")));
+    assert_eq!(lab.calls(), Vec::<String>::new());
+    drop(controller);
+    // The premise: it is refused for its region, and for nothing else.
+    let _covers = lab.controller_with(&["--regions=eu-west-1"]).unwrap();
+    lab.ready("uncovered").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_rests_on_what_ec2_answers_now_and_not_on_what_it_answered_while_the_object_was_suspended() {
+    let lab = Lab::quick("preflight-fresh").await.unwrap();
+    let id = lab.machine("later");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&with("later", "later", "  suspend: true\n")).await.unwrap();
+    let told = |object: &SavedTemplate| is(object, "Ready", "False", Some("Suspended"));
+    lab.until("later", Duration::from_secs(60), "suspended", told).await.unwrap();
+    // Older than an answer that a plan may rest on, and not so old that it is not good enough to be told.
+    let _elapsed = tokio::time::timeout(Duration::from_secs(8), std::future::pending::<()>()).await;
+    user(&lab, "ModifyInstanceAttribute", &[("InstanceId", &id), ("DisableApiStop.Value", "true")]);
+    lab.apply(&with("later", "later", "  suspend: false\n")).await.unwrap();
+    refused(&lab, "later", "StopProtected").await;
+    assert_eq!((lab.count("CreateTags"), lab.count("StopInstances")), (0, 0), "{:?}", lab.calls());
 }

@@ -109,14 +109,15 @@ async fn a_machine_named_by_id_is_saved_with_description_and_tags_on_images_and_
 async fn one_failing_region_holds_up_neither_the_machine_nor_the_other_region() {
     let lab = Lab::quick("save-region").await.unwrap();
     let id = lab.machine("earthquake-analysis");
-    let refuse = Effect::Refuse { code: "UnauthorizedOperation".into(), message: "no".into(), status: None };
+    // A missing permission is waited for at a slower pace.
+    let refuse = Effect::Refuse { code: "InvalidRequest".into(), message: "no".into(), status: None };
     lab.ec2.add_fault(Fault::new("CopyImage", refuse).region("us-west-1"));
     let _controller = lab.controller().unwrap();
     lab.apply(&quickstart(&lab)).await.unwrap();
     let partly = |object: &_| is(object, "Replicated", "False", Some("PartiallyReplicated"));
     let object =
         lab.until("seismic-ml", Duration::from_secs(120), "partly replicated", partly).await.unwrap();
-    assert!(message(&object, ConditionType::Replicated).unwrap().contains("us-west-1 AccessDenied"));
+    assert!(message(&object, ConditionType::Replicated).unwrap().contains("us-west-1 CopyFailed"));
     assert_saved_once(&lab, &id, &[HOME, "us-east-2"]);
     assert!(is(&object, "SourceRestored", "True", None));
     lab.ec2.sim().clear_faults();

@@ -158,6 +158,26 @@ async fn s22_with_reads_that_flap_between_two_replicas_nothing_is_made_twice_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_reads_are_ten_seconds_old_each_tag_of_the_record_is_sent_a_few_times_and_not_with_every_look()
+{
+    let config = Config { replicas: vec![10_000], ..quick() };
+    let lab = Lab::on(control_plane().await.unwrap(), "weather-old", config).await.unwrap();
+    let id = lab.machine("old");
+    let _controller = lab.controller().unwrap();
+    lab.apply(&template("old", "old")).await.unwrap();
+    lab.until("old", Duration::from_secs(150), "Ready", |object| is(object, "Ready", "True", None))
+        .await
+        .unwrap();
+    assert_eq!(state(&lab, &id), InstanceState::Running);
+    assert!(!owes(&lab, &id));
+    // At 0, 5 and 15 s: the third only where a look in between took its time.
+    for action in ["CreateTags", "DeleteTags"] {
+        let count = lab.count(action);
+        assert!((1..=3).contains(&count), "{action} was sent {count} times: {:?}", lab.calls());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s23_with_pages_that_are_empty_repeat_or_expire_two_machines_are_saved_once_each() {
     let config = Config { page: 1, ..quick() };
     let lab = Lab::on(control_plane().await.unwrap(), "weather-pages", config).await.unwrap();

@@ -260,7 +260,12 @@ async fn regions_come_and_go_without_a_capture_and_tags_and_descriptions_follow_
     lab.apply(&with("roams", "roams", kept)).await.unwrap();
     let object = current(&lab, "roams").await;
     assert_eq!(served(&object, "us-west-1"), None);
-    assert!(images(&lab, "us-west-1")[0].tags.contains_key(tag::RETAINED), "kept for good");
+    lab.until_ec2(Duration::from_secs(60), "kept for good, beside a template that is ready", |sim| {
+        let place = sim.place(ACCOUNT, "us-west-1").unwrap();
+        place.images.values().all(|image| image.tags.contains_key(tag::RETAINED))
+    })
+    .await
+    .unwrap();
     let gone = format!("{}  removedRegionPolicy: Delete\n", kept.replace("us-east-2", "us-west-1"));
     lab.apply(&with("roams", "roams", &gone)).await.unwrap();
     let left = |sim: &ec2sim::Sim| {

@@ -1,6 +1,6 @@
 //! `make faults`: every scenario of the design, the tests that it was tried in, and what EC2 says of each history.
 //!
-//! S1-S54 and S75-S87 are in `tests/faults.yaml`, S55-S74 among the features. Verdicts and counts come from the endpoint's log and
+//! S1-S54 and S75-S95 are in `tests/faults.yaml`, S55-S74 among the features. Verdicts and counts come from the endpoint's log and
 //! stores, never from what the controller says of itself.
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -171,12 +171,13 @@ fn bad(row: &Entry, results: &Outcomes) -> Vec<String> {
         .collect()
 }
 
-/// Where a scenario was tried: with real processes, in a world of one process, on the decisions alone.
+/// Where a scenario was tried: with real processes, in a world of one process, on a part of the shell or the decisions alone.
 fn tiers(row: &Entry) -> String {
     let tier = |test: &Test| match test.binary.as_str() {
         "flows" | "faults" => "processes",
         "world" | "small" => "world",
         "rules" => "simulator",
+        "controller" | "ec2" | "cluster" => "parts",
         _ => "decisions",
     };
     let all: BTreeSet<&str> = row.tests.iter().map(tier).collect();
@@ -262,10 +263,10 @@ fn cells(histories: &[History]) -> String {
 fn document(table: &str) -> String {
     format!(
         "# Reliability: what was tried, and what came of it\n\n\
-         Written by `make faults`; the scenarios S1-S87 are those of the design, and `tests/faults.yaml` and \
+         Written by `make faults`; the scenarios S1-S95 are those of the design, and `tests/faults.yaml` and \
          `tests/features.yaml` name the tests of each.\n\n\
          - **Simulated**: EC2 (`tests/ec2sim`), over HTTP for *processes*, in the same process and in virtual time for \
-         *world*. **Real**: kube-apiserver and etcd, the controller's own binary, its SDK, its RBAC, signals and sockets \
+         *world*; *parts* are tried one at a time. **Real**: kube-apiserver and etcd, the controller's own binary, its SDK, its RBAC, signals and sockets \
          (*processes*); every decision of the controller (*world*, *decisions*).\n\
          - A history is one life of a machine and its objects from a seeded EC2 to its judgement. Times are those of the \
          simulated EC2, from an effective StopInstances of ours to `running`. In *processes* its clocks are quick (stop \
@@ -291,7 +292,7 @@ mod tests {
     #[test]
     fn every_scenario_of_the_design_is_there_once() {
         let rows: Vec<String> = table().unwrap().into_iter().map(|row| row.row).collect();
-        let wanted: Vec<String> = (1..=87).map(|number| format!("S{number}")).collect();
+        let wanted: Vec<String> = (1..=95).map(|number| format!("S{number}")).collect();
         assert_eq!(rows, wanted);
     }
 

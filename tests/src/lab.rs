@@ -71,12 +71,26 @@ pub fn quick() -> Config {
 impl<'c> Lab<'c> {
     /// A lab in `namespace` of `cluster`, with `config` as EC2's clocks.
     pub async fn on(cluster: &'c Cluster, namespace: &str, config: Config) -> anyhow::Result<Self> {
+        Self::installed(cluster, namespace, config, &[&format!("namespaces={{{namespace}}}")]).await
+    }
+
+    /// A lab whose chart, and so the controller's role, is for all namespaces.
+    pub async fn everywhere(cluster: &'c Cluster, namespace: &str, config: Config) -> anyhow::Result<Self> {
+        Self::installed(cluster, namespace, config, &[]).await
+    }
+
+    async fn installed(
+        cluster: &'c Cluster,
+        namespace: &str,
+        config: Config,
+        values: &[&str],
+    ) -> anyhow::Result<Self> {
         // Cluster-scoped objects are named after the release: one name per lab, or they would take each other's.
         let name = format!("fullnameOverride=savedtemplate-{namespace}");
-        let namespaces = format!("namespaces={{{namespace}}}");
         let exempt = format!("admissionPolicy.exempt={{{WHATEVER_ELSE}}}");
-        let account =
-            cluster.install_authority(namespace, &["clusterName=lab", &name, &namespaces, &exempt]).await?;
+        let account = cluster
+            .install_authority(namespace, &[values, &["clusterName=lab", &name, &exempt]].concat())
+            .await?;
         let kubeconfig = cluster.kubeconfig_for(namespace, &account).await?;
         let api = Api::namespaced(cluster.client().await?, namespace);
         witness::follow(Api::clone(&api));

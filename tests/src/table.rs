@@ -11,13 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The test binaries by the names of the table, each with the name of its target and the folder of its sources.
-pub(crate) const BINARIES: [(&str, &str, &str); 10] = [
+pub(crate) const BINARIES: [(&str, &str, &str); 11] = [
     ("flows", "flows", "tests/flows"),
     ("faults", "faults", "tests/faults"),
     ("world", "world", "controller/core/tests/world"),
     ("small", "small", "controller/core/tests/small"),
     ("core", "saved_template_core", "controller/core/src"),
     ("ec2", "saved_template_ec2", "controller/ec2/src"),
+    ("controller", "saved_template_controller", "controller/src"),
     ("api", "saved_template_api", "crds/src"),
     ("cel", "cel", "crds/tests"),
     ("rules", "rules", "tests/ec2sim/tests/rules"),

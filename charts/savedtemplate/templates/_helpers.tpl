@@ -27,3 +27,15 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
+
+{{- define "savedtemplate.templateRules" -}}
+- apiGroups: [savedtemplate.dev]
+  resources: [savedtemplates]
+  verbs: [get, list, watch, patch]
+- apiGroups: [savedtemplate.dev]
+  resources: [savedtemplates/status]
+  verbs: [update]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

@@ -10,7 +10,7 @@ use saved_template_api::{
 use crate::{
     debt, fold,
     needs::{Unmet, Waits, adopt, copies, deletion, removal},
-    refusal::Class,
+    refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
     scene::{Scene, seconds_between},
     world::InstanceState,
 };
@@ -62,9 +62,10 @@ fn put(scene: &mut Scene<'_>, kind: ConditionType, (status, reason, message): Ro
 }
 
 fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
-    if let Some(unmet) = unmet {
+    if let Some(unmet) = unmet.filter(|unmet| unmet.waits != Waits::Aside) {
         return (False, unmet.ready, unmet.message.clone());
     }
+    let aside = unmet.map(|unmet| format!("; {}", unmet.message)).unwrap_or_default();
     let id = scene.status.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let (revision, summary) =
         (scene.subject.spec.revision, scene.status.region_summary.clone().unwrap_or_default());
@@ -78,8 +79,9 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     let consistency = entry.map_or(Consistency::Adopted, |entry| entry.consistency);
     if consistency != Consistency::Adopted {
         let consistency: &str = consistency.into();
-        let text =
-            format!("revision {revision} is {id} (consistency {consistency}), {summary} regions{pinned}");
+        let text = format!(
+            "revision {revision} is {id} (consistency {consistency}), {summary} regions{pinned}{aside}"
+        );
         return (True, Reason::Saved, text);
     }
     let created = scene.status.images.first().and_then(|image| image.created_time.as_ref());
@@ -87,7 +89,7 @@ fn ready(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     let next = scene.status.latest_revision.unwrap_or(revision).saturating_add(1);
     let text = format!(
         "revision {revision} is the existing {id}{date}, {summary} regions; nothing was captured: set spec.revision to {next} to \
-         capture the machine anew{pinned}"
+         capture the machine anew{pinned}{aside}"
     );
     (True, Reason::Adopted, text)
 }
@@ -113,7 +115,8 @@ fn available(scene: &Scene<'_>) -> Row {
 /// Of the next capture: whether it could begin.
 fn validated(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     if let Some((reason, unmet)) = unmet.and_then(|unmet| Some((unmet.invalid?, unmet))) {
-        return (False, reason, unmet.message.clone());
+        let status = if reason == Reason::NotChecked { Unknown } else { False };
+        return (status, reason, unmet.message.clone());
     }
     let captured = scene.home_row().is_some_and(|row| row.image_id.is_some());
     let no_capture = |unmet: &Unmet| matches!(unmet.ready, Reason::ImageMissing | Reason::RevisionNotFound);
@@ -222,30 +225,45 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
 }
 
 /// A start that does not succeed is tried for ever; the message says what helps.
-fn refused(scene: &Scene<'_>, id: &str, refusal: &crate::refusal::Refusal) -> (Reason, String) {
+fn refused(scene: &Scene<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
     let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", scene.home());
-    match refusal.class {
+    // EC2 was not asked: its owner decides.
+    if [UNCLEAR_STATE, IMPLAUSIBLE_RECORD].contains(&refusal.code.as_str()) {
+        return (Reason::StartFailed, format!("{} ({start})", refusal.message));
+    }
+    let state = scene.instance().and_then(|instance| instance.state_reason.as_deref()).unwrap_or_default();
+    let of_keys = speaks_of_keys(&refusal.code) || speaks_of_keys(&refusal.message) || speaks_of_keys(state);
+    let tried = format!("{id} could not be started: {refusal}. It is tried again for ever");
+    let text = match refusal.class {
         Class::Capacity => {
             let text = format!(
                 "{id} stays stopped: {refusal}. It is tried again for ever; to help, free capacity or change the instance type, or try {start}"
             );
-            (Reason::InsufficientCapacity, text)
+            return (Reason::InsufficientCapacity, text);
         }
-        Class::Throttle
-        | Class::Unknown
-        | Class::Wait
-        | Class::Denied
-        | Class::NotFound
-        | Class::NameTaken
-        | Class::TokenUsed
-        | Class::Caller
-        | Class::Late => {
-            let text = format!(
-                "{id} could not be started: {refusal}. It is tried again for ever; to help, allow ec2:StartInstances and the keys of its volumes (kms:CreateGrant), or try {start}"
-            );
-            (Reason::StartFailed, text)
+        Class::Denied | Class::Caller if of_keys => format!(
+            "{tried}; to help, allow ec2:StartInstances and the keys of its volumes (kms:CreateGrant), or try {start}"
+        ),
+        Class::Denied if refusal.lacks_permission() => format!(
+            "{tried}; to help, allow ec2:StartInstances and, where its volumes are encrypted, their keys (kms:CreateGrant), or try {start}"
+        ),
+        Class::Denied => {
+            format!("{tried}; to help, see that the controller's credentials are valid, or try {start}")
         }
-    }
+        Class::Unknown | Class::Late => {
+            format!("{id} is not started yet: EC2 does not answer ({refusal}). It is tried again for ever")
+        }
+        Class::Throttle => {
+            format!("{id} is not started yet: EC2 asks to slow down ({refusal}). It is tried again for ever")
+        }
+        Class::Wait => format!(
+            "{id} is not started yet: EC2 is not ready for it ({refusal}). It is tried again for ever"
+        ),
+        Class::NotFound | Class::NameTaken | Class::TokenUsed | Class::Caller => {
+            format!("{tried}; to help, remove the cause that EC2 names, or try {start}")
+        }
+    };
+    (Reason::StartFailed, text)
 }
 
 fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {

@@ -124,7 +124,10 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     fold::observe(&mut scene);
     let unmet = needs::first_unmet(&mut scene)?.map(|unmet| needs::while_owed(&scene, unmet));
     conditions::write(&mut scene, unmet.as_ref());
-    let notes = notes::between(subject.status, &scene.status);
+    let mut notes = notes::between(subject.status, &scene.status, subject.spec.revision);
+    if let Some(unmet) = unmet.as_ref().filter(|unmet| unmet.finalizer == Finalizer::Remove) {
+        notes.push(notes::gone(subject.spec.revision, &unmet.message));
+    }
     let (finalizer, step, look_again) = match unmet {
         Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
         None => (Finalizer::Keep, None, if scene.doubts() { needs::LATER } else { RARELY }),
@@ -151,3 +154,5 @@ mod mended;
 mod order;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words;

@@ -22,6 +22,7 @@ pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR};
 use crate::{
     debt::{Awaits, Record},
     own::Volumes,
+    refusal::NOT_TAKEN,
     scene::{Scene, seconds_between},
     world::{Attachment, Instance, InstanceState, Snapshot},
 };
@@ -278,8 +279,8 @@ fn close(scene: &mut Scene<'_>) {
         let why = row.as_ref().map(failure).unwrap_or_default();
         fail(capture, Reason::ImageFailed, &why);
     } else if capture.debt.is_none() && capture.image_requested_time.is_none() {
-        let (reason, message) = ended(capture, gone, state, claims);
-        fail(capture, reason, message);
+        let (word, message) = ended(capture, gone, state, claims);
+        fail_as(capture, word, message);
     } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
         && capture.snapshots_started_time.is_none()
         && over
@@ -353,7 +354,12 @@ fn learn(scene: &mut Scene<'_>) {
 
 /// The attempt has no image that could be served. What EC2 made of it stays.
 pub(crate) fn fail(capture: &mut CaptureStatus, reason: Reason, message: &str) {
-    capture.reason = Some(reason.name().to_owned());
+    fail_as(capture, reason.name(), message);
+}
+
+/// The same, by a word that is no reason of a condition.
+pub(crate) fn fail_as(capture: &mut CaptureStatus, word: &str, message: &str) {
+    capture.reason = Some(word.to_owned());
     capture.message = Some(cut(message.to_owned(), 512));
 }
 
@@ -374,20 +380,20 @@ fn ended(
     gone: bool,
     state: Option<InstanceState>,
     claims: bool,
-) -> (Reason, &'static str) {
+) -> (&'static str, &'static str) {
     if claims && !gone {
-        (Reason::InstanceBusy, "the record on the machine was gone before the image was asked for")
+        (Reason::InstanceBusy.name(), "the record on the machine was gone before the image was asked for")
     } else if gone {
-        (Reason::InstanceTerminated, "the machine was terminated before its image was asked for")
+        (Reason::InstanceTerminated.name(), "the machine was terminated before its image was asked for")
     } else if capture.source_restored_time.is_some() {
-        (Reason::Failed, "the machine was given back before its image was asked for")
+        (Reason::Failed.name(), "the machine was given back before its image was asked for")
     } else if state == Some(InstanceState::Running) {
         // No Stop reached it, and none can any more: nothing was disrupted.
         capture.stop_requested_time = None;
         capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
-        (Reason::InstanceBusy, "no stop reached the machine")
+        (NOT_TAKEN, "no stop reached the machine")
     } else {
-        (Reason::InstanceBusy, "the machine was stopped by somebody else, and stays stopped")
+        (Reason::InstanceBusy.name(), "the machine was stopped by somebody else, and stays stopped")
     }
 }
 

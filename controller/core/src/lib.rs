@@ -14,6 +14,7 @@ pub mod interest;
 mod needs;
 pub mod notes;
 pub mod own;
+mod quote;
 pub mod receipt;
 pub mod refusal;
 mod scene;

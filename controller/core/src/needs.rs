@@ -32,6 +32,10 @@ pub(crate) enum Waits {
     ForUs,
     /// Somebody who changes the spec, the machine or the permissions: `Stalled`.
     ForUser,
+    /// Nobody: it is wished so (`spec.suspend`). Neither `Reconciling` nor `Stalled`.
+    ForWish,
+    /// This controller, with what nothing of the spec asks for any more: the template is ready meanwhile.
+    Aside,
 }
 
 /// A need that is not met.
@@ -66,6 +70,16 @@ impl Unmet {
             step: None,
             look_again,
         }
+    }
+
+    /// Nothing moves, and nothing is wrong: that is what somebody wants.
+    pub(crate) fn suspended(message: impl Into<String>) -> Self {
+        Self { waits: Waits::ForWish, ..Self::waiting(Reason::Suspended, message, SLOWLY) }
+    }
+
+    /// The same, beside what makes the template ready.
+    pub(crate) fn aside(self) -> Self {
+        Self { waits: Waits::Aside, ..self }
     }
 
     /// Nothing moves until somebody changes something.
@@ -135,13 +149,20 @@ fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
         let before = scene.status.clone();
         let Some(unmet) = need(scene) else { continue };
         if unmet.step.is_some() {
-            let Some(held) = withheld(scene, &unmet) else { return Some(unmet) };
+            let Some(held) = withheld(scene, &unmet) else {
+                // What is done aside is no reason of its own where something else is missing.
+                return Some(match first.filter(|_| unmet.waits == Waits::Aside) {
+                    Some(first) => Unmet { step: unmet.step, look_again: unmet.look_again, ..first },
+                    None => unmet,
+                });
+            };
             scene.status = before;
             first = Some(first.unwrap_or(held));
             continue;
         }
         let soonest = first.as_ref().map_or(unmet.look_again, |first| first.look_again.min(unmet.look_again));
-        first = Some(Unmet { look_again: soonest, ..first.unwrap_or(unmet) });
+        let first_of_all = first.filter(|first| first.waits != Waits::Aside);
+        first = Some(Unmet { look_again: soonest, ..first_of_all.unwrap_or(unmet) });
     }
     first
 }
@@ -152,5 +173,5 @@ fn withheld(scene: &Scene<'_>, unmet: &Unmet) -> Option<Unmet> {
         return Some(Unmet::invalid(Reason::HeldByOtherCluster, message));
     }
     let message = || format!("spec.suspend is true: this waits until it is false: {}", unmet.message);
-    scene.subject.spec.suspend.then(|| Unmet::stalled(Reason::Suspended, message()))
+    scene.subject.spec.suspend.then(|| Unmet::suspended(message()))
 }

@@ -3,11 +3,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionType, Reason, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, cut, find},
-    ids::Region,
     status::{CaptureStatus, RegionRole, RegionState},
 };
 
-use crate::step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, TAG_IMAGES, UNTAG_IMAGES};
+use crate::{
+    needs::record,
+    refusal::Class,
+    step::{DELETE_SNAPSHOT, DEREGISTER, Outcome, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
+};
+
+/// Most bytes that the action of an event may have.
+const MAX_ACTION_BYTES: usize = 128;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,124 +24,167 @@ pub struct Note {
     pub reason: &'static str,
     /// Its text.
     pub message: String,
-    /// What it is about, where one object has several: events that differ only in their text are counted as one.
-    pub about: Option<Region>,
+    /// Of which revision, and what in particular: events that differ only in their text are counted as one, which keeps
+    /// the first text. The same for the same thing, so that what recurs is counted.
+    pub action: String,
 }
 
-fn normal(reason: &'static str, message: String) -> Note {
-    Note { warning: false, reason, message: cut(message, MAX_MESSAGE_BYTES), about: None }
+fn note(warning: bool, reason: &'static str, (revision, cause): (i32, &str), message: String) -> Note {
+    let action = cut(format!("Revision {revision}: {cause}"), MAX_ACTION_BYTES);
+    Note { warning, reason, message: cut(message, MAX_MESSAGE_BYTES), action }
 }
 
-fn warning(reason: &'static str, message: String) -> Note {
-    Note { warning: true, reason, message: cut(message, MAX_MESSAGE_BYTES), about: None }
+fn normal(reason: &'static str, about: (i32, &str), message: String) -> Note {
+    note(false, reason, about, message)
 }
 
-/// What happened between the status that was read and the one that is written.
-pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
+fn warning(reason: &'static str, about: (i32, &str), message: String) -> Note {
+    note(true, reason, about, message)
+}
+
+/// What happened between the status that was read and the one that is written, while a revision is wanted.
+pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
+    let mut notes = capture(before, after);
+    if let Some(active) = after.active_revision.filter(|active| before.active_revision != Some(*active)) {
+        let id = after.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
+        notes.push(normal("RevisionActivated", (active, &id), format!("revision {active} ({id}) is served")));
+    }
+    notes.extend(changes(before, after, revision));
+    let deleting = |ready: &Condition| ready.reason == Reason::Deleting.name();
+    if !find(&after.conditions, ConditionType::Ready).is_some_and(deleting) {
+        notes.extend(rows(before, after, revision));
+    }
+    notes.extend(conditions(before, after, revision));
+    notes
+}
+
+/// The object goes: what it leaves, and why.
+pub(crate) fn gone(revision: i32, message: &str) -> Note {
+    normal("Deleted", (revision, "deleted"), message.to_owned())
+}
+
+/// What EC2 refused of a change of images, where somebody has to do something about it.
+pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Note> {
+    let Outcome::Refused(refusal) = outcome else { return None };
+    let (reason, region) = match step {
+        Step::CopyImage { region, .. } => ("CopyFailed", region),
+        Step::TagImages { region, .. }
+        | Step::UntagImages { region, .. }
+        | Step::SetDescription { region, .. }
+        | Step::Deregister { region, .. }
+        | Step::DeleteSnapshot { region, .. } => ("ChangeFailed", region),
+        Step::Tag { .. }
+        | Step::Untag { .. }
+        | Step::Stop { .. }
+        | Step::CreateImage(_)
+        | Step::RemoveReceipt { .. } => return None,
+    };
+    let cause = format!("{} in {region}, {}", step.name(), refusal.code);
+    let text = format!("{region}: {}", record::told(refusal));
+    (refusal.class == Class::Denied).then(|| warning(reason, (revision, &cause), text))
+}
+
+/// How a capture goes.
+fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     let default = CaptureStatus::default();
     let new = after.capture.as_ref().unwrap_or(&default);
     let old = before.capture.as_ref().filter(|old| old.id == new.id).unwrap_or(&default);
     let id = after.source.as_ref().and_then(|source| source.instance_id.as_ref());
     let id = id.map(ToString::to_string).unwrap_or_default();
+    let its = format!("capture {}", new.id);
+    let about = (new.revision, its.as_str());
     if old.stop_requested_time.is_none() && new.stop_requested_time.is_some() {
-        notes.push(normal("StoppingSource", format!("stopping {id}; it is given back by the record on it")));
+        let text = format!("stopping {id}; it is given back by the record on it");
+        notes.push(normal("StoppingSource", about, text));
     }
     if old.source_stopped_time.is_none() && new.source_stopped_time.is_some() {
-        notes.push(normal("SourceStopped", format!("{id} is stopped")));
+        notes.push(normal("SourceStopped", about, format!("{id} is stopped")));
     }
     if old.image_requested_time.is_none() && new.image_requested_time.is_some() {
-        notes.push(normal("ImageRequested", format!("asked EC2 for the image of {id}")));
+        notes.push(normal("ImageRequested", about, format!("asked EC2 for the image of {id}")));
     }
     if old.source_restored_time.is_none() && new.source_restored_time.is_some() {
         let seconds = new.downtime_seconds.unwrap_or(0);
-        notes.push(normal("SourceRestored", format!("{id} runs again after {seconds} s")));
+        notes.push(normal("SourceRestored", about, format!("{id} runs again after {seconds} s")));
         if seconds > i64::from(new.max_downtime_seconds) {
-            notes.push(warning("DowntimeExceeded", format!("{id} was down for {seconds} s")));
+            notes.push(warning("DowntimeExceeded", about, format!("{id} was down for {seconds} s")));
         }
     }
     if old.reason.is_none()
         && let Some(reason) = &new.reason
     {
         let word = if reason == "StopTimedOut" { "StopTimedOut" } else { "CaptureFailed" };
-        notes.push(warning(word, new.message.clone().unwrap_or_default()));
+        let cause = format!("{its}, {reason}");
+        notes.push(warning(word, (new.revision, &cause), new.message.clone().unwrap_or_default()));
     }
-    if let Some(active) = after.active_revision.filter(|active| before.active_revision != Some(*active)) {
-        let id = after.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
-        notes.push(normal("RevisionActivated", format!("revision {active} ({id}) is served")));
-    }
-    notes.extend(changes(before, after));
-    let deleting = |ready: &Condition| ready.reason == Reason::Deleting.name();
-    if !find(&after.conditions, ConditionType::Ready).is_some_and(deleting) {
-        notes.extend(rows(before, after));
-    }
-    notes.extend(conditions(before, after));
     notes
 }
 
 /// Changes of what was there already.
-fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Option<Note> {
+fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Option<Note> {
     let new =
         after.announced.as_ref().filter(|new| before.announced.as_ref() != Some(*new) && new.number == 1)?;
     let region = new.region.clone();
     let place = region.as_ref().map(ToString::to_string).unwrap_or_default();
     let unchanged = before.observed_generation == after.observed_generation
         && find(&before.conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True");
-    let note = match new.step.as_str() {
-        TAG_IMAGES | UNTAG_IMAGES | SET_DESCRIPTION if unchanged => {
+    let cause = format!("{} in {place}", new.step);
+    let removal = format!("{} in {place}", new.request);
+    // What is not served any more is kept or taken away: that is no drift.
+    let is_served = after.images.iter().any(|image| Some(&image.region) == region.as_ref());
+    Some(match new.step.as_str() {
+        TAG_IMAGES | UNTAG_IMAGES | SET_DESCRIPTION if unchanged && is_served => {
             let text =
                 format!("tags or descriptions in {place} were brought back into line: {}", new.request);
-            warning("DriftCorrected", text)
+            warning("DriftCorrected", (revision, &cause), text)
         }
-        DEREGISTER => normal("ImageDeregistered", format!("{} in {place}, with its snapshots", new.request)),
-        DELETE_SNAPSHOT => normal("SnapshotDeleted", format!("{} in {place}", new.request)),
+        DEREGISTER => {
+            normal("ImageDeregistered", (revision, &removal), format!("{removal}, with its snapshots"))
+        }
+        DELETE_SNAPSHOT => normal("SnapshotDeleted", (revision, &removal), removal.clone()),
         _ => return None,
-    };
-    Some(Note { about: region, ..note })
+    })
 }
 
-fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
+fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
     let mut notes = Vec::new();
     for row in &after.regions {
-        let first = notes.len();
         let old = before.regions.iter().find(|old| old.region == row.region);
         let (was, had) = (old.map(|old| old.state), old.and_then(|old| old.image_id.as_ref()));
         let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let region = &row.region;
-        match (row.role, row.state) {
+        let attempt = format!("{region}, attempt {}", row.attempts);
+        let cause = format!("{region}, {id} {}", row.reason.as_deref().unwrap_or_default());
+        let cause = cause.trim_end();
+        let (its, revision) = ((row.revision.unwrap_or(revision), cause), row.revision.unwrap_or(revision));
+        let message = || row.message.clone().unwrap_or_default();
+        notes.extend(match (row.role, row.state) {
             (RegionRole::Copy, _) if old.map_or(0, |old| old.attempts) < row.attempts => {
-                notes.push(normal(
-                    "CopyStarted",
-                    format!("asked for the copy in {region}, attempt {}", row.attempts),
-                ));
+                let text = format!("asked for the copy in {attempt}");
+                Some(normal("CopyStarted", (revision, &attempt), text))
             }
             (RegionRole::Home, RegionState::Available) if was != Some(RegionState::Available) => {
                 let adopted =
                     after.capture.as_ref().is_none_or(|capture| Some(capture.revision) != row.revision);
-                notes.push(normal(
-                    if adopted { "Adopted" } else { "ImageAvailable" },
-                    format!("{id} is available in {region}"),
-                ));
+                let reason = if adopted { "Adopted" } else { "ImageAvailable" };
+                Some(normal(reason, its, format!("{id} is available in {region}")))
             }
             (RegionRole::Copy, RegionState::Available) if was != Some(RegionState::Available) => {
-                notes.push(normal("CopyAvailable", format!("{id} is available in {region}")));
+                Some(normal("CopyAvailable", its, format!("{id} is available in {region}")))
             }
             (RegionRole::Copy, RegionState::Failed) if was != Some(RegionState::Failed) => {
-                notes.push(warning(
-                    "CopyFailed",
-                    format!("{id} in {region}: {}", row.message.clone().unwrap_or_default()),
-                ));
+                Some(warning("CopyFailed", its, format!("{id} in {region}: {}", message())))
             }
             (RegionRole::Home, RegionState::Missing)
                 if had.is_some() && was != Some(RegionState::Missing) =>
             {
-                notes.push(warning("ImageMissing", format!("{id} in {region} is disabled or gone")));
+                Some(warning("ImageMissing", its, format!("{id} in {region} is disabled or gone")))
             }
             (RegionRole::Copy, RegionState::Missing)
                 if had.is_some() && was != Some(RegionState::Missing) =>
             {
-                let message = row.message.clone().unwrap_or_default();
-                notes.push(warning("ImageMissing", format!("the copy in {region}: {message}")));
+                Some(warning("ImageMissing", its, format!("the copy in {region}: {}", message())))
             }
             (
                 RegionRole::Home | RegionRole::Copy,
@@ -145,17 +194,14 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> 
                 | RegionState::Failed
                 | RegionState::Missing
                 | RegionState::Retained,
-            ) => {}
-        }
-        for note in notes.iter_mut().skip(first) {
-            note.about = Some(region.clone());
-        }
+            ) => None,
+        });
     }
     notes
 }
 
 /// Conditions that turned for the worse.
-fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
+fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
     let turned = |kind, status: &str| {
         let new = find(&after.conditions, kind).filter(|new| new.status == status)?;
         let old = find(&before.conditions, kind);
@@ -163,19 +209,29 @@ fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<
     };
     let mut notes = Vec::new();
     if let Some(new) = turned(ConditionType::Validated, "False") {
-        notes.push(warning("PreflightFailed", format!("{}: {}", new.reason, new.message)));
+        notes.push(warning(
+            "PreflightFailed",
+            (revision, &new.reason),
+            format!("{}: {}", new.reason, new.message),
+        ));
     }
     if let Some(new) = turned(ConditionType::DeletionBlocked, "True") {
-        notes.push(warning("DeletionBlocked", new.message.clone()));
+        notes.push(warning("DeletionBlocked", (revision, &new.reason), new.message.clone()));
     }
     if let Some(new) = turned(ConditionType::SourceRestored, "False") {
+        let capture = after.capture.as_ref();
+        let cause = format!("capture {}, {}", capture.map_or("", |capture| &capture.id), new.reason);
+        let about = (capture.map_or(revision, |capture| capture.revision), cause.as_str());
         match new.reason.as_str() {
             "InsufficientCapacity" | "StartFailed" => {
-                notes.push(warning("RestartFailed", new.message.clone()));
+                notes.push(warning("RestartFailed", about, new.message.clone()));
             }
-            "DowntimeExceeded" => notes.push(warning("DowntimeExceeded", new.message.clone())),
+            "DowntimeExceeded" => notes.push(warning("DowntimeExceeded", about, new.message.clone())),
             _ => {}
         }
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;

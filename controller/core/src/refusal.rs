@@ -1,7 +1,7 @@
 //! What an EC2 error means: for the outcome of the call, and for trying again.
 use std::fmt;
 
-use saved_template_api::condition::cut;
+use saved_template_api::{Reason, condition::cut};
 
 /// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,8 +41,16 @@ pub struct Refusal {
     pub class: Class,
 }
 
+/// Why an attempt ended whose request EC2 did not take, or did not answer.
+pub(crate) const NOT_TAKEN: &str = "NotTaken";
+
 /// Our own code for a region that the account has not enabled: nothing was sent.
 pub const NOT_ENABLED: &str = "RegionNotEnabled";
+
+/// Our own codes of a machine that the restart loop leaves to its owner: EC2 was not asked.
+pub const UNCLEAR_STATE: &str = "UnclearStateReason";
+/// The same, for a record that cannot be honest.
+pub const IMPLAUSIBLE_RECORD: &str = "ImplausibleRecord";
 
 /// An encoded authorization failure has a kilobyte or two.
 const MOST_OF_A_MESSAGE: usize = 8192;
@@ -78,6 +86,10 @@ const WAIT: &[&str] = &[
     "ResourceLimitExceeded",
     "RequestExpired",
 ];
+/// Of those, what EC2 says of a machine that is between two states.
+const BETWEEN_STATES: &[&str] = &["IncorrectInstanceState", "IncorrectState", "InvalidParameterValue"];
+/// What a policy refused; the rest of what is denied is about credentials or the account.
+const NO_PERMISSION: &[&str] = &["UnauthorizedOperation", "AccessDenied"];
 const CAPACITY: &[&str] = &[
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
@@ -96,10 +108,31 @@ const DENIED: &[&str] = &[
     "Blocked",
 ];
 
+/// A code without the side that it blames.
+fn plain(code: &str) -> &str {
+    code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code)
+}
+
+/// EC2's words without the ARN of a KMS key: who may read an object, its events or a log need not know it.
+pub(crate) fn without_keys(message: &str) -> String {
+    let hidden = |word: &str| {
+        let (before, arn) = word.split_at(word.find("arn:").unwrap_or(word.len()));
+        let rest = arn.trim_start_matches(|c: char| !",;)'\"]}".contains(c));
+        if arn.contains(":kms:") { format!("{before}a customer key{rest}") } else { word.to_owned() }
+    };
+    message.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether EC2 speaks of a key that it could not use.
+pub(crate) fn speaks_of_keys(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    ["kms", "encryption key", "customer master key", "customer key"].iter().any(|word| lower.contains(word))
+}
+
 impl Class {
     /// What an error code means; `message` only where EC2 overloads the code.
     pub fn of(code: &str, message: &str) -> Self {
-        let code = code.strip_prefix("Client.").or_else(|| code.strip_prefix("Server.")).unwrap_or(code);
+        let code = plain(code);
         let one_of = |codes: &[&str]| codes.contains(&code);
         if one_of(THROTTLE) {
             Self::Throttle
@@ -129,7 +162,7 @@ impl Refusal {
         let message = message.into();
         let message = message.split(ENCODED).next().unwrap_or_default();
         // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
-        let (code, message) = (cut(code.into(), 128), cut(message.to_owned(), MOST_OF_A_MESSAGE));
+        let (code, message) = (cut(code.into(), 128), cut(without_keys(message), MOST_OF_A_MESSAGE));
         Self { operation, class: Class::of(&code, &message), code, message }
     }
 
@@ -147,7 +180,7 @@ impl Refusal {
     pub fn answer(&self) -> String {
         let Self { code, message, class, .. } = self;
         if *class == Class::Late {
-            format!("IncorrectState: {message}")
+            format!("RequestExpired: {message}")
         } else if code.is_empty() {
             format!("RequestTimeout: {message}")
         } else if *class == Class::Unknown && Class::of(code, message) != Class::Unknown {
@@ -155,6 +188,52 @@ impl Refusal {
         } else {
             format!("{code}: {message}")
         }
+    }
+
+    /// What somebody must change, as a reason of `Validated`; none where asking again may help by itself.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        let code = plain(&self.code);
+        match self.class {
+            Class::Denied => Some(Reason::AccessDenied),
+            Class::NameTaken => Some(Reason::NameConflict),
+            Class::Caller if code == "TagLimitExceeded" => Some(Reason::TooManyTags),
+            Class::Caller if self.message.contains("disableApiStop") => Some(Reason::StopProtected),
+            Class::Caller if code.starts_with("Unsupported") => Some(Reason::InstanceNotSupported),
+            Class::Caller | Class::TokenUsed => Some(Reason::RequestRefused),
+            Class::Throttle
+            | Class::Unknown
+            | Class::Wait
+            | Class::Capacity
+            | Class::NotFound
+            | Class::Late => None,
+        }
+    }
+
+    /// The word of an attempt that ended by what passes.
+    pub(crate) fn passing(&self) -> &'static str {
+        match self.class {
+            Class::Throttle => Reason::Throttled.name(),
+            Class::Wait if BETWEEN_STATES.contains(&plain(&self.code)) => Reason::InstanceBusy.name(),
+            Class::Unknown
+            | Class::Wait
+            | Class::Capacity
+            | Class::Denied
+            | Class::NotFound
+            | Class::NameTaken
+            | Class::TokenUsed
+            | Class::Caller
+            | Class::Late => NOT_TAKEN,
+        }
+    }
+
+    /// Whether EC2's code or words contain a word.
+    pub(crate) fn speaks_of(&self, word: &str) -> bool {
+        [&self.code, &self.message].iter().any(|text| text.to_ascii_lowercase().contains(word))
+    }
+
+    /// Whether a policy lacks the action.
+    pub(crate) fn lacks_permission(&self) -> bool {
+        self.class == Class::Denied && NO_PERMISSION.contains(&plain(&self.code))
     }
 
     /// A call that our own interceptor held back.
@@ -238,7 +317,7 @@ mod tests {
             (Refusal::new("StopInstances", "", "reset"), "RequestTimeout: reset"),
             (Refusal::new("StopInstances", "InternalError", "x"), "InternalError: x"),
             (Refusal::new("StopInstances", "Odd", "x").with_status(502), "RequestTimeout: Odd: x"),
-            (Refusal { message: "held".into(), ..Refusal::late("StopInstances") }, "IncorrectState: held"),
+            (Refusal { message: "held".into(), ..Refusal::late("StopInstances") }, "RequestExpired: held"),
         ] {
             assert_eq!(refusal.answer(), answer);
         }
@@ -256,6 +335,29 @@ mod tests {
         assert!(
             refusal.message.len() <= 8192 && !refusal.message.contains(saved_template_api::condition::steers)
         );
+    }
+
+    #[test]
+    fn no_message_names_the_arn_of_a_key_and_every_other_word_of_it_stays() {
+        for (message, told) in [
+            ("", ""),
+            (
+                "Given key arn:aws:kms:us-east-2:1:key/1a is not accessible",
+                "Given key a customer key is not accessible",
+            ),
+            (
+                "on resource: 'arn:aws-cn:kms:cn-north-1:1:key/x', since",
+                "on resource: 'a customer key', since",
+            ),
+            ("(arn:aws:kms:a:1:alias/x)", "(a customer key)"),
+            ("arn:aws:kms:a:1:key/x", "a customer key"),
+            (
+                "User: arn:aws:sts::1:assumed-role/r/s may not kms:CreateGrant",
+                "User: arn:aws:sts::1:assumed-role/r/s may not kms:CreateGrant",
+            ),
+        ] {
+            assert_eq!(Refusal::new("StartInstances", "x", message).message, told);
+        }
     }
 
     #[test]

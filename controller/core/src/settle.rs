@@ -13,6 +13,8 @@ use saved_template_api::{
 use crate::{
     debt::later,
     needs::{
+        SLOWLY,
+        record::told_within,
         removal::IN_USE,
         stop::{ACCEPTED, PREVIOUS_STATE},
     },
@@ -111,7 +113,8 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     let growing = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
     let (word, wait) = match refusal.class {
         Class::Throttle | Class::Wait => ("Throttled", BUSY),
-        Class::Denied => ("AccessDenied", growing),
+        // Somebody has to allow it first.
+        Class::Denied => ("AccessDenied", pause(i64::from(row.attempts), SLOWLY, Duration::from_mins(15))),
         Class::NameTaken => ("NameConflict", TAKEN),
         Class::Unknown | Class::Late | Class::TokenUsed => return,
         Class::Capacity | Class::NotFound => ("CopyFailed", BUSY),
@@ -119,7 +122,7 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     };
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
     row.reason = Some(word.to_owned());
-    row.message = Some(cut(refusal.to_string(), MAX_ROW_MESSAGE_BYTES));
+    row.message = Some(told_within(refusal, MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, wait)));
     if definite {
         // Nothing was made: the next try needs no absence, and counts as the same attempt while EC2 is only busy.
@@ -134,16 +137,18 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
 fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
     let reason = match (step, refusal.class) {
         (_, Class::Denied) => Reason::AccessDenied,
-        (Step::Deregister { .. }, Class::Caller) => Reason::DeregistrationProtected,
         (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.code == IN_USE => return,
-        (Step::DeleteSnapshot { .. }, Class::Caller) => Reason::SnapshotLocked,
-        (_, Class::Caller) => Reason::Failed,
+        (Step::Deregister { .. }, Class::Caller) if refusal.speaks_of("protect") => {
+            Reason::DeregistrationProtected
+        }
+        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.speaks_of("lock") => Reason::SnapshotLocked,
+        (_, Class::Caller) => refusal.reason().unwrap_or(Reason::RequestRefused),
         _ => return,
     };
     let Some(region) = step.region() else { return };
     let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
     row.reason = Some(reason.name().to_owned());
-    row.message = Some(cut(refusal.to_string(), MAX_ROW_MESSAGE_BYTES));
+    row.message = Some(told_within(refusal, MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, SignedDuration::from_mins(1))));
 }
 

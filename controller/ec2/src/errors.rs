@@ -11,15 +11,38 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match error {
-        SdkError::ServiceError(reply) => match reply.err().code() {
-            Some(code) => Refusal::new(operation, code, reply.err().message().unwrap_or_default())
-                .with_status(reply.raw().status().as_u16()),
-            None => Refusal::new(operation, "", chain(reply.err())),
-        },
-        SdkError::ConstructionFailure(_) => unsent(operation, chain(error)),
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) | _ => {
-            Refusal::new(operation, "", chain(error))
+        SdkError::ServiceError(reply) => {
+            let status = reply.raw().status().as_u16();
+            match reply.err().code() {
+                Some(code) => Refusal::new(operation, code, reply.err().message().unwrap_or_default())
+                    .with_status(status),
+                None => Refusal::new(
+                    operation,
+                    "",
+                    format!("EC2 answered with HTTP status {status} and no error code"),
+                ),
+            }
         }
+        SdkError::ConstructionFailure(_) => {
+            unsent(operation, format!("it could not be sent: {}", cause(error)))
+        }
+        SdkError::TimeoutError(_) => Refusal::new(operation, "", "EC2 did not answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Refusal::new(operation, "", "EC2 did not answer in time")
+        }
+        SdkError::DispatchFailure(_) => {
+            Refusal::new(operation, "", format!("the connection to EC2 failed: {}", cause(error)))
+        }
+        SdkError::ResponseError(reply) => {
+            let status = reply.raw().status().as_u16();
+            let why = cause(error);
+            Refusal::new(
+                operation,
+                "",
+                format!("EC2's answer (HTTP status {status}) could not be read: {why}"),
+            )
+        }
+        _ => Refusal::new(operation, "", cause(error)),
     }
 }
 
@@ -62,12 +85,11 @@ pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
     }
 }
 
-/// The error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+/// What the layers of the SDK wrap: the innermost cause alone says something to whoever does not know them.
+fn cause(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    text
+    innermost.to_string()
 }

@@ -26,3 +26,4 @@ mod wire;
 pub use clock::NodeClock;
 pub use fleet::{Fleet, Observer, Use};
 pub use port::Ec2;
+pub use tokens::Tokens;

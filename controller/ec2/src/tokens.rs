@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many requests at once, then one in each interval.
 #[derive(Debug)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     burst: u32,
     interval: Duration,
     /// When the bucket will be full again.
@@ -20,7 +20,8 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    pub(crate) const fn new(burst: u32, interval: Duration) -> Self {
+    /// A full bucket of `burst` tokens, into which one falls in each `interval`.
+    pub const fn new(burst: u32, interval: Duration) -> Self {
         Self { burst, interval, full: Mutex::new(None) }
     }
 
@@ -37,7 +38,8 @@ impl Tokens {
         Ok(())
     }
 
-    fn reserve(&self, now: Instant) -> Option<Instant> {
+    /// The time from which on the caller has a token; none is given away for longer ahead than a write stays fresh.
+    pub fn reserve(&self, now: Instant) -> Option<Instant> {
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         let next = full.map_or(now, |full| full.max(now)).checked_add(self.interval)?;
         let turn = next.checked_sub(self.all()).map_or(now, |turn| turn.max(now));
@@ -49,7 +51,7 @@ impl Tokens {
     }
 
     /// EC2 throttled: somebody else uses the bucket too, so ours is empty.
-    pub(crate) fn empty(&self) {
+    pub fn empty(&self) {
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(emptied) = Instant::now().checked_add(self.all()) {
             *full = Some(full.map_or(emptied, |full| full.max(emptied)));

@@ -53,6 +53,12 @@ pub const LARGEST_REVISION: i32 = 1_000_000;
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason"
     ),
+    printcolumn(
+        name = "Validated",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Validated')].reason",
+        description = "Whether the next save may begin, or what it is refused for."
+    ),
     printcolumn(name = "AMI", type_ = "string", json_path = ".status.imageID"),
     printcolumn(name = "Regions", type_ = "string", json_path = ".status.regionSummary"),
     printcolumn(name = "Saved", type_ = "date", json_path = ".status.images[0].createdTime"),
@@ -372,7 +378,7 @@ pub enum RemovedRegionPolicy {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.key.lowerAscii().startsWith('aws:') && !self.key.startsWith('savedtemplate.dev/')")
+    validation = Rule::new("!self.key.lowerAscii().startsWith('aws:') && !self.key.lowerAscii().startsWith('savedtemplate.dev/')")
         .message("tag keys that begin with aws: or savedtemplate.dev/ are reserved: choose another key"),
     validation = Rule::new(r"!self.key.matches('[\\x00-\\x1F\\x7F]') && !self.value.matches('[\\x00-\\x1F\\x7F]')")
         .message("a tag has a control character in its key or value: remove it")

@@ -11,6 +11,7 @@ mod crds;
 mod keys;
 pub mod leash;
 mod ports;
+mod restore;
 mod servers;
 mod sweeper;
 
@@ -30,6 +31,7 @@ use crate::{
 pub use crate::{
     assets::{root, tool},
     chart::render,
+    restore::Backup,
 };
 
 const ATTEMPTS: usize = 5;
@@ -63,6 +65,11 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports.api)
+    }
+
+    /// What etcd has stored.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.file("etcd")
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

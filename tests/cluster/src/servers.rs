@@ -56,8 +56,7 @@ impl Servers {
         fs::write(place.file("admin.token"), token)?;
         fs::write(place.file("sa.key"), keys::signing()?)?;
 
-        let mut etcd = etcd(place)?;
-        listening(place.ports.etcd, &mut etcd).await?;
+        let mut etcd = etcd(place).await?;
         let mut apiserver = apiserver(place)?;
         ready(place, &mut apiserver).await?;
         // If etcd had lost its port, the API server would have found somebody else's etcd there.
@@ -74,6 +73,10 @@ impl Servers {
             .collect()
     }
 
+    pub(crate) const fn etcd(&mut self) -> &mut Leashed {
+        &mut self.etcd
+    }
+
     pub(crate) fn stop_apiserver(&mut self) {
         self.apiserver = None;
     }
@@ -83,18 +86,21 @@ impl Servers {
     }
 }
 
-fn etcd(place: &Place) -> Result<Leashed> {
+/// Starts etcd and returns when it listens.
+pub(crate) async fn etcd(place: &Place) -> Result<Leashed, Failure> {
     let client = format!("http://127.0.0.1:{}", place.ports.etcd);
     let peer = format!("http://127.0.0.1:{}", place.ports.peer);
     let mut command = Command::new(assets::binary("etcd")?);
     command
         .arg("--data-dir")
-        .arg(place.file("etcd"))
+        .arg(place.data())
         .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
         .args(["--initial-cluster", &format!("default={peer}")])
         .args(["--unsafe-no-fsync", "--log-level", "warn"]);
-    leash::spawn(&command, &place.file("etcd.log"))
+    let mut etcd = leash::spawn(&command, &place.file("etcd.log"))?;
+    listening(place.ports.etcd, &mut etcd).await?;
+    Ok(etcd)
 }
 
 /// Starts an API server; [`ready`] tells when it serves.

@@ -133,6 +133,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::AccessDenied => {
             "Allow the action in the message: `savedtemplate-controller iam-policy --cluster-name CLUSTER` prints the whole policy."
         }
+        R::RequestRefused => "Remove the cause that the message names, in EC2's own words.",
         R::ClassNotFound => "Correct `spec.className`, or have the class made.",
         R::NotYetSupported => "Take the field out that the message names.",
         R::LeftStopped => "Nothing. To start it: `aws ec2 start-instances --region REGION --instance-ids ID`",
@@ -140,7 +141,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
             "It is tried for ever. To help: free capacity, change the instance type, or `aws ec2 start-instances --region REGION --instance-ids ID`"
         }
         R::StartFailed => {
-            "It is tried for ever. To help: allow `ec2:StartInstances` and the use of the volumes' keys (`kms:CreateGrant`)."
+            "It is tried for ever. The message says what helps; where EC2 does not answer, nothing needs to be done."
         }
         R::DowntimeExceeded => {
             "Wait: it is being started. If it stays: `aws ec2 start-instances --region REGION --instance-ids ID`"

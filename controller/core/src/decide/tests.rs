@@ -51,7 +51,9 @@ fn keeps_to_conventions(decision: &Decision) {
     let (ready, moving, stalled) =
         (is(ConditionType::Ready), is(ConditionType::Reconciling), is(ConditionType::Stalled));
     assert!(!(moving && stalled), "{conditions:#?}");
-    assert_ne!(ready, moving || stalled, "{conditions:#?}");
+    let suspended = reason(decision, ConditionType::Ready).1 == "Suspended";
+    assert!(!(suspended && stalled), "what is wished is no failure: {conditions:#?}");
+    assert_ne!(ready, moving || stalled || suspended, "{conditions:#?}");
     let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
     assert!(!(owed && ready), "Ready while a machine is owed");
     assert!(!decision.look_again.is_zero());

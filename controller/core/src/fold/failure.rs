@@ -1,15 +1,17 @@
 //! Why EC2 made nothing of an image, and what helps.
 use saved_template_api::{condition::cut, ids::Region, status::MAX_ROW_MESSAGE_BYTES};
 
+use crate::refusal::{speaks_of_keys, without_keys};
+
 /// The reason of a row whose copy waits for somebody to let us use a key.
 pub(crate) const KEY_DENIED: &str = "KeyNotUsable";
 
 /// The word and the message of a row whose image has failed; none where EC2's own reason is all that is known.
 pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>, String) {
-    let text = without_keys(reason, region);
+    let text = without_keys(reason);
     let lower = reason.to_ascii_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let (word, message) = if names(&["kms", "encryption key", "customer master key", "customer key"]) {
+    let (word, message) = if speaks_of_keys(reason) {
         let message = format!(
             "EC2 could not use the key of {region} for it: allow kms:DescribeKey, kms:CreateGrant, kms:Decrypt, \
              kms:ReEncrypt* and kms:GenerateDataKeyWithoutPlaintext on the key ({text})"
@@ -25,18 +27,6 @@ pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>,
         (None, text)
     };
     (word, cut(message, MAX_ROW_MESSAGE_BYTES))
-}
-
-/// EC2's words without what names a key: whoever may read an object need not know it.
-fn without_keys(reason: &str, region: &Region) -> String {
-    let hidden = |word: &str| {
-        if word.contains("arn:") && word.contains(":kms:") {
-            format!("the key of {region}")
-        } else {
-            word.to_owned()
-        }
-    };
-    reason.split(' ').map(hidden).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -203,7 +203,7 @@ pub(super) fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool 
     })
 }
 
-/// An image that somebody deregistered: doubted at the first read without it, believed after several.
+/// An image that is not shown any more: doubted at the first read without it, believed after several.
 fn lost(scene: &mut Scene<'_>, region: &Region) {
     let Some(id) = scene.row(region).and_then(|row| row.image_id.clone()) else { return };
     let deleting = scene.subject.deleting;
@@ -219,9 +219,9 @@ fn lost(scene: &mut Scene<'_>, region: &Region) {
             let message = if row.is_unshown() {
                 format!("EC2 named {id} in a reply, and never showed it")
             } else if row.state == RegionState::Pending {
-                format!("{id} was deregistered while it was pending")
+                format!("{id} is gone: EC2 does not show it any more, and it was pending")
             } else {
-                format!("{id} was deregistered by somebody else")
+                format!("{id} is gone: EC2 does not show it any more")
             };
             row.state = RegionState::Missing;
             row.reason = Some(Reason::ImageMissing.name().to_owned());
@@ -235,7 +235,7 @@ fn lost(scene: &mut Scene<'_>, region: &Region) {
         // A disabled image that is gone now.
         RegionState::Missing if gone && row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {
             row.reason = Some(Reason::ImageMissing.name().to_owned());
-            row.message = Some(format!("{id} was deregistered by somebody else"));
+            row.message = Some(format!("{id} is gone: EC2 does not show it any more"));
         }
         RegionState::Pending
         | RegionState::Waiting

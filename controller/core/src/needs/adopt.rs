@@ -10,6 +10,7 @@ use saved_template_api::{
 use crate::{
     needs::Unmet,
     own::{attempt_of, is_of_failed_attempt, revision_of},
+    quote::{flag, quoted},
     scene::Scene,
     world::{Image, ImageState},
 };
@@ -93,14 +94,21 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 pub(crate) fn held_by_other(scene: &Scene<'_>) -> Option<String> {
     let regions = scene.regions_ever();
     let images = regions.iter().filter_map(|region| Some((region, scene.our_images(region)?)));
-    images.flat_map(|(region, images)| images.into_iter().map(move |image| (region, image))).find_map(|(region, image)| {
+    let images = images.flat_map(|(region, images)| images.into_iter().map(move |image| (region, image)));
+    let mut held = images.filter_map(|(region, image)| {
         let holder = image.tags.get(tag::HOLDER).filter(|_| !scene.holds(&image.tags))?;
-        Some(format!(
-            "{} in {region} is held by another cluster of the same name (kube-system uid {holder}): it is left as it is, and \
-             nothing is captured. If that cluster is gone for good, start the controller with --take-over={holder}",
-            image.id
-        ))
-    })
+        Some((region, image, holder))
+    });
+    let (region, image, holder) = held.next()?;
+    let more = held.count();
+    let more = if more == 0 { String::new() } else { format!(", and so are {more} more") };
+    Some(format!(
+        "{} in {region} is held by another cluster of the same name (kube-system uid {}){more}: it is left as it is, and \
+         nothing is captured. If that cluster is gone for good, start the controller with {}",
+        image.id,
+        quoted(holder),
+        flag("--take-over", holder)
+    ))
 }
 
 #[cfg(test)]

@@ -13,7 +13,11 @@ use saved_template_api::{
 use crate::{
     debt::later,
     fold::{self, KEY_DENIED},
-    needs::{LATER, Unmet, Waits, record::passed},
+    needs::{
+        LATER, Unmet, Waits,
+        record::{passed, told},
+    },
+    refusal::{Class, NOT_ENABLED, Refusal},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
     world::Image,
@@ -46,16 +50,24 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             },
         }
     }
-    let waits = if wait_for_keys(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
+    let waits = if wait_for_somebody(scene, &wanted) { Waits::ForUser } else { Waits::ForUs };
     unfinished(scene, &wanted)
         .map(|(ready, message)| Unmet { waits, ..Unmet::waiting(ready, message, soonest) })
 }
 
-/// Whether every copy that is not there waits for somebody to let us use a key.
-fn wait_for_keys(scene: &Scene<'_>, wanted: &[Region]) -> bool {
+/// Whether every copy that is not there waits for somebody to let us make it, look for it, or use a key.
+fn wait_for_somebody(scene: &Scene<'_>, wanted: &[Region]) -> bool {
     let rows = wanted.iter().filter_map(|region| scene.row(region));
     let mut open = rows.filter(|row| row.state != RegionState::Available);
-    open.all(|row| row.reason.as_deref() == Some(KEY_DENIED))
+    open.all(|row| {
+        let unread = unread(scene, &row.region);
+        let is_closed = unread.is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
+        row.reason.as_deref() == Some(KEY_DENIED) || is_denied(row) || is_closed
+    })
+}
+
+fn is_denied(row: &RegionStatus) -> bool {
+    row.reason.as_deref() == Some(Reason::AccessDenied.name())
 }
 
 enum Next {
@@ -180,12 +192,15 @@ pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason
     Some((if all_broken { Reason::PartiallyReplicated } else { Reason::Copying }, message))
 }
 
-fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {
-    let view = scene.world.abroad.get(region)?;
-    match view {
-        Ok(view) => view.images.as_ref().err().map(ToString::to_string),
-        Err(refusal) => Some(refusal.to_string()),
+fn unread<'s>(scene: &'s Scene<'_>, region: &Region) -> Option<&'s Refusal> {
+    match scene.world.abroad.get(region)? {
+        Ok(view) => view.images.as_ref().err(),
+        Err(refusal) => Some(refusal),
     }
+}
+
+fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {
+    unread(scene, region).map(told)
 }
 
 fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {

@@ -1,5 +1,5 @@
 //! The object goes (§9): no new work, the debt paid, then what `deletionPolicy` says, then the finalizer.
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use saved_template_api::{
     Reason,
@@ -14,10 +14,11 @@ use crate::{
         LATER, SLOWLY, SOON, Unmet, adopt, record,
         removal::{self, Removal},
     },
+    own::is_retained,
     receipt,
     scene::Scene,
     step::Step,
-    world::ImageState,
+    world::{ImageState, Snapshot},
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
@@ -32,7 +33,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
         return Ok(Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON)));
     }
     match scene.subject.spec.deletion_policy {
-        DeletionPolicy::Retain => Ok(Some(gone("the images stay (deletionPolicy Retain)"))),
+        DeletionPolicy::Retain => Ok(Some(gone(&kept(scene)))),
         DeletionPolicy::Delete => match images(scene) {
             Some(unmet) => Ok(Some(unmet)),
             None => receipt(scene).map(Some),
@@ -115,9 +116,9 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
         let retain = retain(scene);
         let message =
             format!("{}; to keep what is left and let the object go: {retain}", hindered.join("; "));
-        return Some(Unmet::waiting(Reason::Deleting, message, look_again));
+        return Some(Unmet::waiting(Reason::Deleting, beside(message, scene), look_again));
     }
-    waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, why, wait))
+    waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, beside(why, scene), wait))
 }
 
 /// Then the receipt on the machine, if that is still there, under the claim on it.
@@ -126,7 +127,8 @@ fn receipt(scene: &mut Scene<'_>) -> Result<Unmet, Question> {
     let instance = source.and_then(|source| scene.instances().iter().find(|instance| instance.id == source));
     let step = instance.and_then(|instance| Some((&instance.id, receipt::removal(scene, instance)?)));
     let Some((id, step)) = step else {
-        return Ok(gone(&left(scene)));
+        let left = left(scene);
+        return Ok(gone(left.as_deref().unwrap_or("nothing is left in any region")));
     };
     if removal::pause_left_of(scene, &step).is_some() {
         return Ok(Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON));
@@ -141,19 +143,68 @@ fn receipt(scene: &mut Scene<'_>) -> Result<Unmet, Question> {
     }
 }
 
-/// What the deletion leaves, and why.
-fn left(scene: &Scene<'_>) -> String {
-    let regions = scene.regions_ever();
-    let unproven =
-        regions.iter().map(|region| (region, scene.unproven(region))).filter(|(_, count)| *count > 0);
-    let places: Vec<String> = unproven.map(|(region, count)| format!("{count} in {region}")).collect();
-    if places.is_empty() {
-        return "nothing is left in any region".to_owned();
+/// What is waited for, and what stays whatever comes of it.
+fn beside(why: String, scene: &Scene<'_>) -> String {
+    match left(scene) {
+        Some(left) => format!("{why}; {left}"),
+        None => why,
     }
-    format!(
-        "snapshots with the tags of this template are left, since nothing that EC2 says shows that they are its own: {}",
-        places.join(", ")
-    )
+}
+
+/// Most things that a message names one by one.
+const NAMED: usize = 10;
+
+fn listed(things: &[String]) -> String {
+    let named: Vec<&str> = things.iter().map(String::as_str).take(NAMED).collect();
+    let more = things.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
+}
+
+/// What an object leaves that deletes nothing.
+fn kept(scene: &Scene<'_>) -> String {
+    let rows = scene.status.regions.iter().filter_map(|row| Some((row.image_id.as_ref()?, &row.region)));
+    let older = scene.status.revisions.iter().flat_map(|revision| &revision.images);
+    let all = rows.chain(older.map(|image| (&image.image_id, &image.region)));
+    let all: BTreeSet<String> = all.map(|(id, region)| format!("{id} in {region}")).collect();
+    let all: Vec<String> = all.into_iter().collect();
+    if all.is_empty() {
+        "deletionPolicy is Retain: there are no images to stay".to_owned()
+    } else {
+        format!("deletionPolicy is Retain: these stay, with their snapshots: {}", listed(&all))
+    }
+}
+
+/// What the deletion leaves, and why.
+fn left(scene: &Scene<'_>) -> Option<String> {
+    let (mut retained, mut used, mut unproven) = (Vec::new(), Vec::new(), Vec::new());
+    for region in scene.regions_ever() {
+        let images = scene.our_images(&region).unwrap_or_default();
+        let images: Vec<_> = images.into_iter().filter(|image| is_retained(&image.tags)).collect();
+        let maps = |shot: &Snapshot| images.iter().any(|image| image.snapshots.contains(&shot.id));
+        let shots = scene.our_snapshots(&region).unwrap_or_default();
+        let shots = shots.into_iter().filter(|shot| is_retained(&shot.tags) && !maps(shot));
+        used.extend(shots.map(|shot| format!("{} in {region}", shot.id)));
+        retained.extend(images.iter().map(|image| format!("{} in {region}", image.id)));
+        let count = scene.unproven(&region);
+        if count > 0 {
+            unproven.push(format!("{count} in {region}"));
+        }
+    }
+    let parts = [
+        ("images of regions that were taken out under removedRegionPolicy Retain are left", retained),
+        ("snapshots are left that stay for good, or that another image uses", used),
+        (
+            "snapshots with the tags of this template are left, since nothing that EC2 says shows that they are its own",
+            unproven,
+        ),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(_, things)| !things.is_empty())
+        .map(|(why, things)| format!("{why}: {}", listed(things)))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 pub(crate) fn retain(scene: &Scene<'_>) -> String {

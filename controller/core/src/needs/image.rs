@@ -12,7 +12,7 @@ use crate::{
     debt::{IMAGE_MARGIN, Record, later},
     fold::{self, same_volumes},
     needs::{LATER, SOON, Unmet, record},
-    refusal::Class,
+    refusal::{Class, NOT_TAKEN, Refusal},
     scene::Scene,
     step::{CREATE_IMAGE, ImageRequest, Step},
     world::{Image, Instance, InstanceState},
@@ -52,7 +52,7 @@ pub(crate) fn claim(
     let wait = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if later(scene.now, IMAGE_MARGIN) > record.image_by {
         let message = "EC2 did not take the request for the image in time";
-        return record::give_up(scene, Reason::InstanceBusy.name(), message).unwrap_or_else(|| wait(message));
+        return record::give_up(scene, NOT_TAKEN, message).unwrap_or_else(|| wait(message));
     }
     let asked = capture.image_requested_time.is_some();
     let unmet = ask(scene, capture, record, instance);
@@ -138,7 +138,7 @@ fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => None,
         Class::NameTaken => name_taken(scene, record),
         Class::Capacity | Class::Denied | Class::Caller | Class::TokenUsed => {
-            let text = format!("EC2 refused CreateImage: {code}: {message}");
+            let text = record::told(&Refusal::new("CreateImage", code, message));
             record::give_up(scene, code_word(code), &text)
         }
     }

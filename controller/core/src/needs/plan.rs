@@ -12,8 +12,10 @@ use crate::{
     debt::{Awaits, Record, later},
     decide::Question,
     fold,
-    needs::{LATER, SLOWLY, Unmet, adopt, preflight},
+    needs::{LATER, SLOWLY, Unmet, adopt, preflight, record},
+    quote::claimant,
     receipt,
+    refusal::NOT_TAKEN,
     scene::{Scene, awaits, left},
     step::Step,
     world::{Instance, InstanceState},
@@ -21,6 +23,9 @@ use crate::{
 
 /// Bare metal was seen to take 15 to 20 minutes to stop.
 pub(crate) const METAL_STOPS_IN: i32 = 1200;
+
+/// The schema takes no more.
+const MOST_DISRUPTIONS: i32 = 10;
 
 /// §4: somebody else was faster; asked again after this.
 const BUSY: Duration = Duration::from_mins(1);
@@ -78,26 +83,50 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
     let message = capture.message.clone().unwrap_or_default();
     if capture.disruptions >= scene.subject.spec.capture.max_disruptions {
         let text = format!(
-            "{message}. The machine was disrupted {} time(s), as often as one revision may",
-            capture.disruptions
+            "{message}. The machine was disrupted {} time(s), as often as one revision may: {}",
+            capture.disruptions,
+            another(scene, capture.disruptions)
         );
         return Ok(Some(Unmet::stalled(Reason::Failed, text)));
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
-    let why = capture.reason.as_deref().and_then(|reason| reason.parse().ok());
-    let pause = match why {
-        Some(Reason::Suspended) => Duration::ZERO,
-        Some(Reason::InstanceBusy) => BUSY,
+    let word = capture.reason.as_deref().unwrap_or_default();
+    let pause = match word {
+        _ if word == Reason::Suspended.name() => Duration::ZERO,
+        _ if word == Reason::InstanceBusy.name() || word == Reason::Throttled.name() => BUSY,
+        NOT_TAKEN | record::REPLANNED => BUSY,
         _ => SLOWLY.saturating_mul(u32::try_from(capture.attempts).unwrap_or(1).clamp(1, 12)),
     };
     if let Some(left) = left(ended, pause, scene.now) {
         let again = later(ended, SignedDuration::try_from(pause).unwrap_or_default());
         let told = |reason: &Reason| ConditionType::Validated.reasons_otherwise().contains(reason);
-        let reason = why.filter(told).unwrap_or(Reason::InstanceBusy);
-        let unmet = Unmet::invalid(reason, format!("{message}; tried again at {again}"));
+        let known = word.parse().ok().filter(told);
+        let unmet = match known {
+            None => Unmet::waiting(Reason::Failed, format!("{message}; tried again at {again}"), left),
+            // Somebody else is done with the machine some time.
+            Some(Reason::InstanceBusy) => {
+                let text = format!("{message}; tried again at {again}");
+                Unmet { invalid: known, ..Unmet::waiting(Reason::Preflight, text, left) }
+            }
+            Some(reason) => {
+                Unmet::invalid(reason, format!("{message}; once that is mended it goes on at {again}"))
+            }
+        };
         return Ok(Some(Unmet { look_again: left, ..unmet }));
     }
     begin(scene, Some(capture))
+}
+
+/// How somebody lets a revision that may not disrupt the machine again be tried once more.
+fn another(scene: &Scene<'_>, disruptions: i32) -> String {
+    let next = scene.status.latest_revision.unwrap_or(0).max(scene.subject.spec.revision).saturating_add(1);
+    let raised = disruptions.saturating_add(1);
+    let raise = format!("to try once more, set spec.revision to {next}");
+    if raised <= MOST_DISRUPTIONS {
+        format!("{raise}, or spec.capture.maxDisruptions to {raised}")
+    } else {
+        raise
+    }
 }
 
 fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<Unmet>, Question> {
@@ -119,6 +148,7 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
     match scene.world.claim.clone() {
         None => return Err(Question::Claim(instance.id.clone())),
         Some(Err(other)) => {
+            let other = claimant(&other, scene.subject.namespace);
             let message = format!("{} is being saved by {other}: waiting until it is done", instance.id);
             let busy = Unmet::waiting(Reason::Preflight, message, LATER);
             return Ok(Some(Unmet { invalid: Some(Reason::InstanceBusy), ..busy }));
@@ -141,7 +171,7 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
 pub(crate) fn suspended(scene: &Scene<'_>) -> Unmet {
     let message =
         format!("spec.suspend is true: revision {} waits until it is false", scene.subject.spec.revision);
-    Unmet::stalled(Reason::Suspended, message)
+    Unmet::suspended(message)
 }
 
 /// Whether a plan was made from a spec whose capture would be another one.

@@ -1,10 +1,13 @@
 //! May this machine be stopped, and can what follows succeed? Everything that can be known before the first write.
 mod probe;
 
+use std::collections::BTreeSet;
+
 use saved_template_api::{
     Reason,
     condition::cut,
     ids::Region,
+    names,
     spec::{CaptureMode, LARGEST_REVISION},
     status::{CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck},
 };
@@ -14,6 +17,7 @@ use crate::{
     decide::Question,
     fold,
     needs::{LATER, Unmet, Waits, image, plan, record},
+    quote::quoted,
     receipt,
     refusal::{Class, Refusal},
     scene::Scene,
@@ -26,8 +30,8 @@ pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
 /// The tag by which Instance Scheduler on AWS knows its machines, unless it is told another one.
 const SCHEDULE: &str = "Schedule";
 
-/// EC2 allows 50 tags; the record and the receipts need two.
-const MOST_TAGS: usize = 48;
+/// EC2 allows so many tags of users ("Tag restrictions"); its own, `aws:…`, are not counted.
+const MOST_TAGS: usize = 50;
 
 struct Finding {
     row: PreflightCheck,
@@ -88,15 +92,38 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
         };
         findings.extend(probe::probed(scene, instance, probe));
     }
-    let bad = findings.iter().find(|finding| finding.row.result == CheckResult::Failed);
-    let unmet = bad.map(|bad| {
-        let unmet = Unmet::invalid(bad.reason, bad.message.clone());
-        // Busy is over by itself.
-        let busy = bad.reason == Reason::InstanceBusy;
-        if busy { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet }
-    });
+    let unmet = told(&findings);
     scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(MAX_CHECKS).collect();
     Ok(unmet.map_or(Ok(instance), Err))
+}
+
+/// What could not be asked is no reason against the machine, and nothing is begun without it.
+fn unanswered(check: &str, refusal: &Refusal) -> Finding {
+    finding(check, CheckResult::Unknown, Reason::NotChecked, format!("{refusal}; asked again"))
+}
+
+/// Whether a reason passes by itself.
+fn passes(reason: Reason) -> bool {
+    matches!(reason, Reason::InstanceBusy | Reason::NotChecked)
+}
+
+/// What stands in the way, first what somebody must change: all that has one reason, and the checks that have others.
+fn told(findings: &[Finding]) -> Option<Unmet> {
+    let is_bad = |finding: &&Finding| {
+        finding.row.result == CheckResult::Failed || finding.reason == Reason::NotChecked
+    };
+    let bad: Vec<&Finding> = findings.iter().filter(is_bad).collect();
+    let reason = bad.iter().find(|finding| !passes(finding.reason)).or(bad.first())?.reason;
+    let (same, others): (Vec<_>, Vec<_>) = bad.into_iter().partition(|finding| finding.reason == reason);
+    let words: Vec<&str> = same.iter().map(|finding| finding.message.as_str()).collect();
+    let mut message = words.join("; ");
+    if !others.is_empty() {
+        let names: BTreeSet<&str> = others.iter().map(|finding| finding.row.check.as_str()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        message = format!("{message}; status.preflight has more: {}", names.join(", "));
+    }
+    let unmet = Unmet::invalid(reason, message);
+    Some(if passes(reason) { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet })
 }
 
 fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
@@ -158,9 +185,10 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
 /// What could not be read: nothing is begun until it can be.
 pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
     if refusal.class == Class::Denied {
-        return Unmet::invalid(Reason::AccessDenied, record::access(&refusal.to_string()));
+        return Unmet::invalid(Reason::AccessDenied, record::told(refusal));
     }
-    Unmet::waiting(Reason::Preflight, refusal.to_string(), LATER)
+    let waiting = Unmet::waiting(Reason::Preflight, refusal.to_string(), LATER);
+    Unmet { invalid: Some(Reason::NotChecked), ..waiting }
 }
 
 /// A record on the machine is a debt, whoever wrote it: no plan until it is paid.
@@ -178,8 +206,9 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     }
     if let Some(key) = record::foreign_record(scene, instance) {
         return waits(format!(
-            "{} carries the restart record {key} of another installation: it is saved there first",
-            instance.id
+            "{} carries the restart record {} of another installation: it is saved there first",
+            instance.id,
+            quoted(&key)
         ));
     }
     let (begun, key) = receipt::begun(scene, instance)?;
@@ -229,6 +258,9 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         };
         instance.tags.keys().find(|key| is(key)).cloned()
     };
+    let tags = instance.tags.keys().filter(|key| !key.to_ascii_lowercase().starts_with("aws:")).count();
+    let ours = [names::receipts_key(scene.subject.cluster), names::debt_key(scene.subject.cluster)];
+    let more = ours.iter().filter(|key| !instance.tags.contains_key(*key)).count();
     let group = has_tag(&["aws:autoscaling:groupName"]);
     let node = has_tag(&[
         "karpenter.sh/nodeclaim",
@@ -250,12 +282,15 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         Some(tag) if stops => failed(
             check,
             reason,
-            format!("{id} {what} (tag {tag}): save it with spec.capture.mode NoReboot, or detach it first"),
+            format!(
+                "{id} {what} (tag {}): save it with spec.capture.mode NoReboot, or detach it first",
+                quoted(&tag)
+            ),
         ),
         Some(tag) if reboots => noted(
             check,
             CheckResult::Warning,
-            format!("{id} {what} (tag {tag}), which may take its reboot for a failure"),
+            format!("{id} {what} (tag {}), which may take its reboot for a failure", quoted(&tag)),
         ),
         Some(_) | None => passed(check),
     };
@@ -289,8 +324,8 @@ fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         test("Placement", !(is_mac || instance.outpost || local_zone), Reason::InstanceNotSupported, || {
             format!("{id} is a Mac instance, or on an Outpost or in a Local Zone: not supported")
         }),
-        test("Tags", instance.tags.len() < MOST_TAGS, Reason::TooManyTags, || {
-            format!("{id} has {} tags: EC2 allows 50 and two are needed, remove some", instance.tags.len())
+        test("Tags", tags.saturating_add(more) <= MOST_TAGS, Reason::TooManyTags, || {
+            format!("{id} has {tags} tags: EC2 allows {MOST_TAGS}, and a save needs {more} more: remove some")
         }),
         test("Volumes", attached, Reason::InstanceBusy, || {
             format!("{id} has no volume, or one that is being attached or detached: asked again")
@@ -324,18 +359,16 @@ fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
         );
         return failed("Devices", Reason::DeviceNotFound, text);
     }
-    let unknown = excluded.iter().find(|device| !known.contains(&device.as_str()));
-    unknown.map_or_else(
-        || passed("Devices"),
-        |device| {
-            let text = format!(
-                "{} has no device {device} (it has {}): correct spec.capture.excludeDeviceNames",
-                instance.id,
-                known.join(", ")
-            );
-            failed("Devices", Reason::DeviceNotFound, text)
-        },
-    )
+    let unknown: Vec<&str> =
+        excluded.iter().map(String::as_str).filter(|device| !known.contains(device)).collect();
+    test("Devices", unknown.is_empty(), Reason::DeviceNotFound, || {
+        format!(
+            "{} has no device {} (it has {}): correct spec.capture.excludeDeviceNames",
+            instance.id,
+            unknown.join(", "),
+            known.join(", ")
+        )
+    })
 }
 
 /// What the author should know, and what is no reason not to begin.
@@ -405,7 +438,8 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
     let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
     let stale = record::stale(scene, instance).map(|key| {
         let text = format!(
-            "it has carried a restart record under {key} for a day that nobody can be owed by: it is ignored"
+            "it has carried a restart record under {} for a day that nobody can be owed by: it is ignored",
+            quoted(&key)
         );
         noted("RestartRecord", CheckResult::Warning, text)
     });

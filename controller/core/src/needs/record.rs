@@ -13,8 +13,9 @@ use saved_template_api::{
 use crate::{
     debt::{Awaits, Record},
     decide::Question,
-    fold::fail,
+    fold::fail_as,
     needs::{LATER, SOON, Unmet, image, plan, support},
+    quote::quoted,
     receipt,
     refusal::{Class, Refusal},
     scene::{Scene, seconds_between},
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) const SEEN_FOR: i64 = 5;
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
 const IAM_LAG: i64 = 45;
+/// Why an attempt ended whose spec was changed before anything was asked for under it.
+pub(crate) const REPLANNED: &str = "Replanned";
 /// Why nothing is withdrawn yet.
 const UNKNOWN: &str = "making sure that no stop is on its way to the machine";
 const PAUSE: Duration = Duration::from_secs(20);
@@ -94,7 +97,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         if plan::is_of_another_spec(scene, capture) {
             let message =
                 "the spec was changed before anything was asked for under the plan: it is planned anew";
-            return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
+            return Ok(give_up(scene, REPLANNED, message).unwrap_or_else(|| waiting(message)));
         }
         return Ok(plan::again(scene, capture, instance));
     }
@@ -107,7 +110,8 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         Some(_) | None => {}
     }
     if let Some(key) = foreign_record(scene, instance) {
-        let message = format!("another installation is saving {}: it carries the tag {key}", instance.id);
+        let message =
+            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(&key));
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
@@ -155,20 +159,9 @@ pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
 fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unmet {
     let refused = scene.announced(TAG).and_then(|announced| announced.settled.clone());
     if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
-        let text = format!("CreateTags on {}: {code}: {message}", record.instance);
-        let ended = match Class::of(code, message) {
-            Class::Denied => end(scene, Reason::AccessDenied, &access(&text)),
-            Class::Caller => end(scene, Reason::TooManyTags, &text),
-            Class::Throttle
-            | Class::Unknown
-            | Class::Wait
-            | Class::Capacity
-            | Class::NotFound
-            | Class::NameTaken
-            | Class::TokenUsed
-            | Class::Late => None,
-        };
-        if let Some(unmet) = ended {
+        let refusal = Refusal::new("CreateTags", code, message);
+        let reason = refusal.reason().filter(|_| refusal.is_definite());
+        if let Some(unmet) = reason.and_then(|reason| end(scene, reason, &told(&refusal))) {
             return unmet;
         }
     }
@@ -218,20 +211,25 @@ fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> U
     if refusal.passes() || (refusal.class == Class::Denied && lag) {
         return wait;
     }
-    let text = refusal.to_string();
-    let ended = if refusal.class == Class::Denied {
-        end(scene, Reason::AccessDenied, &access(&text))
-    } else if refusal.message.contains("disableApiStop") {
-        end(scene, Reason::StopProtected, &text)
-    } else {
-        end(scene, Reason::InstanceNotSupported, &text)
-    };
+    let ended = refusal.reason().and_then(|reason| end(scene, reason, &told(refusal)));
     ended.unwrap_or(wait)
 }
 
-/// What to do about a missing permission.
-pub(crate) fn access(text: &str) -> String {
-    format!("{text}; allow the action to the controller's identity (README, IAM)")
+/// What EC2 refused, and what helps where it was not allowed.
+pub(crate) fn told(refusal: &Refusal) -> String {
+    told_within(refusal, usize::MAX)
+}
+
+/// The same, of at most so many bytes: what helps is never cut off.
+pub(crate) fn told_within(refusal: &Refusal, most: usize) -> String {
+    let help = if refusal.lacks_permission() {
+        format!("; allow ec2:{} to the controller's identity (README, IAM)", refusal.operation)
+    } else if refusal.class == Class::Denied {
+        "; see that the controller's credentials are valid and that the account may do this".to_owned()
+    } else {
+        String::new()
+    };
+    format!("{}{help}", cut(refusal.to_string(), most.saturating_sub(help.len())))
 }
 
 /// Ends a capture with a reason: withdrawn where nothing was stopped, else aborted.
@@ -276,12 +274,12 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
 }
 
 /// Takes the Stop back that EC2 refused, or that came after somebody else's: it disrupted nothing.
-pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, reason: Reason, message: &str) -> Unmet {
+pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, word: &str, message: &str) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.stop_requested_time = None;
         capture.source_stopped_time = None;
         capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
-        fail(capture, reason, message);
+        fail_as(capture, word, message);
     }
     withdraw(scene, record)
 }

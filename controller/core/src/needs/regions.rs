@@ -27,7 +27,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         return None;
     }
     if let Some((wait, why)) = removal::held_up(scene) {
-        return Some(Unmet::waiting(Reason::Copying, why, wait));
+        return Some(Unmet::waiting(Reason::Copying, why, wait).aside());
     }
     let mut soonest: Option<(Duration, String)> = None;
     for region in left {
@@ -43,7 +43,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             Removal::Step(step) => {
                 let Some(left) = pause_left_of(scene, &step) else {
                     let message = format!("{region} is no longer in spec.regions: {}", step.name());
-                    return Some(Unmet::acting(scene, Reason::Copying, message, step));
+                    return Some(Unmet::acting(scene, Reason::Copying, message, step).aside());
                 };
                 (left, format!("{} is tried again", step.name()))
             }
@@ -59,7 +59,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             soonest = Some((wait, format!("{region} is no longer in spec.regions: {why}")));
         }
     }
-    soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait))
+    soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait).aside())
 }
 
 /// Marked as what stays for good; from then on nothing of it is changed.

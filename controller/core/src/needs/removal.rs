@@ -176,8 +176,13 @@ fn unreadable(scene: &Scene<'_>, region: &Region) -> String {
 /// Why a removal was refused, in the words of `DeletionBlocked`.
 pub(crate) fn why_blocked(row: &RegionStatus) -> Option<Reason> {
     let reason: Reason = row.reason.as_deref()?.parse().ok()?;
-    let blocks =
-        [Reason::DeregistrationProtected, Reason::SnapshotLocked, Reason::ImageInUse, Reason::AccessDenied];
+    let blocks = [
+        Reason::DeregistrationProtected,
+        Reason::SnapshotLocked,
+        Reason::ImageInUse,
+        Reason::AccessDenied,
+        Reason::RequestRefused,
+    ];
     blocks.contains(&reason).then_some(reason)
 }
 

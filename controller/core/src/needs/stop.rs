@@ -7,7 +7,7 @@ use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 use crate::{
     debt::{self, Awaits, Record},
     needs::{SOON, Unmet, image, record},
-    refusal::Class,
+    refusal::{Class, Refusal},
     scene::{Scene, seconds_between, was_refused},
     step::{FORCE_STOP, STOP, Step},
     world::{Instance, InstanceState},
@@ -43,7 +43,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     match instance.state {
         InstanceState::Stopping | InstanceState::Stopped if refused => {
             let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
-            Some(record::withdraw_stop(scene, &record, Reason::InstanceBusy, &message))
+            Some(record::withdraw_stop(scene, &record, Reason::InstanceBusy.name(), &message))
         }
         InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
         InstanceState::Stopping => stopping(scene, &capture, &record),
@@ -93,7 +93,7 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
     if capture.source_stopped_time.is_some() || launched_again {
         return image::fail(scene, Reason::Failed, &message);
     }
-    record::withdraw_stop(scene, record, Reason::InstanceBusy, &message)
+    record::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &message)
 }
 
 /// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
@@ -106,26 +106,17 @@ fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
             "{} was {message} already when the stop arrived: it stays as somebody wants it, and is saved as it is",
             record.instance
         );
-        return Some(record::withdraw_stop(scene, record, Reason::InstanceBusy, &text));
+        return Some(record::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &text));
     }
-    let text = format!("EC2 refused StopInstances: {code}: {message}");
+    let refusal = Refusal::new("StopInstances", code, message);
     let too_late = scene.now > record.stop_by;
-    let reason = match Class::of(code, message) {
-        Class::Denied if too_late => Reason::AccessDenied,
-        Class::Caller if message.contains("disableApiStop") => Reason::StopProtected,
-        Class::Caller | Class::TokenUsed | Class::NameTaken => Reason::InstanceNotSupported,
-        Class::Throttle | Class::Wait | Class::Capacity | Class::Late | Class::NotFound if too_late => {
-            Reason::InstanceBusy
-        }
-        Class::Throttle
-        | Class::Wait
-        | Class::Capacity
-        | Class::Late
-        | Class::NotFound
-        | Class::Denied
-        | Class::Unknown => return None,
+    let word = match refusal.reason() {
+        Some(Reason::AccessDenied) if !too_late => return None,
+        Some(reason) => reason.name(),
+        None if refusal.class == Class::Unknown || !too_late => return None,
+        None => refusal.passing(),
     };
-    Some(record::withdraw_stop(scene, record, reason, &text))
+    Some(record::withdraw_stop(scene, record, word, &record::told(&refusal)))
 }
 
 /// What `settled` begins with where the first Stop found the machine in another state than `running`.

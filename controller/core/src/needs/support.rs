@@ -10,7 +10,7 @@ use crate::{
     scene::Scene,
 };
 
-/// The first field with a value that this version cannot honour. A capture that has begun goes on as it was frozen.
+/// A field with a value that this version cannot honour. A capture that has begun goes on as it was frozen.
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if scene.open_capture().is_some() {
         return None;
@@ -22,12 +22,22 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 
 /// What cannot be honoured, and what to do.
 pub(crate) fn refusal(scene: &Scene<'_>) -> Option<String> {
-    let field = unsupported(scene.subject.spec)?;
-    Some(format!("{field} is not yet supported by this version: nothing was done; take it out to go on"))
+    let fields = unsupported(scene.subject.spec);
+    let message = match fields.as_slice() {
+        [] => return None,
+        [field] => {
+            format!("{field} is not yet supported by this version: nothing was done; take it out to go on")
+        }
+        many => format!(
+            "{} are not yet supported by this version: nothing was done; take them out to go on",
+            many.join(", ")
+        ),
+    };
+    Some(message)
 }
 
 /// What differs from the schema's default in a field that is not built. Destructured whole: a new field is noticed here.
-fn unsupported(spec: &SavedTemplateSpec) -> Option<&'static str> {
+fn unsupported(spec: &SavedTemplateSpec) -> Vec<&'static str> {
     let SavedTemplateSpec {
         class_name,
         template_name: _,
@@ -63,7 +73,7 @@ fn unsupported(spec: &SavedTemplateSpec) -> Option<&'static str> {
         ("spec.lifecycle", *lifecycle != Lifecycle::default()),
         ("spec.retention", *retention != Retention::default()),
     ];
-    fields.into_iter().find_map(|(field, differs)| differs.then_some(field))
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
 }
 
 #[cfg(test)]
@@ -112,7 +122,7 @@ mod tests {
         ];
         for (more, field) in rows {
             let found = unsupported(&spec(&more));
-            assert!(found.is_some_and(|found| found.starts_with(field)), "{more}: {found:?}");
+            assert_eq!(found, [field], "{more}");
         }
     }
 
@@ -128,7 +138,7 @@ mod tests {
             json!({"capture": {"stop": {"timeoutSeconds": 60, "onTimeout": "Force"}, "instanceStore": "Discard"}}),
         ];
         for more in rows {
-            assert_eq!(unsupported(&spec(&more)), None, "{more}");
+            assert_eq!(unsupported(&spec(&more)), [""; 0], "{more}");
         }
     }
 

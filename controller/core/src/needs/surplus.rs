@@ -20,16 +20,16 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let found = scene.wanted().into_iter().find_map(|region| Some((surplus(scene, &region)?, region)));
     let (image, region) = found?;
     if let Some((wait, why)) = held_up(scene) {
-        return Some(Unmet::waiting(Reason::Copying, why, wait));
+        return Some(Unmet::waiting(Reason::Copying, why, wait).aside());
     }
     let id = &image.id;
     let message = format!("{id} in {region} is a second copy, which EC2 showed too late: removing it");
     let step = Step::Deregister { region: region.clone(), image: id.clone() };
     let pause = pause_left_of(scene, &step);
     if pause.is_some() || !is_fresh_in(scene, &region) {
-        return Some(Unmet::waiting(Reason::Copying, message, pause.unwrap_or(SOON)));
+        return Some(Unmet::waiting(Reason::Copying, message, pause.unwrap_or(SOON)).aside());
     }
-    Some(Unmet::acting(scene, Reason::Copying, message, step))
+    Some(Unmet::acting(scene, Reason::Copying, message, step).aside())
 }
 
 /// A copy of ours beside the one that the row names and that can be launched: of the same image, and under a name that

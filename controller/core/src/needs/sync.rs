@@ -5,7 +5,7 @@ use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
 
 use crate::{
     needs::{
-        LATER, SOON, Unmet,
+        LATER, SOON, Unmet, Waits,
         removal::{held_up, is_fresh_in, pause_left_of},
     },
     own::{is_of_failed_attempt, is_retained},
@@ -35,7 +35,9 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         if blocked || !is_fresh_in(scene, &region) || pause_left_of(scene, &step).is_some() {
             let why = scene.row(&region).and_then(|row| row.message.clone());
             let message = why.map_or(message.clone(), |why| format!("{message} ({why})"));
-            waits.get_or_insert(Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON }));
+            let waiting = Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON });
+            let who = if blocked { Waits::ForUser } else { Waits::ForUs };
+            waits.get_or_insert(Unmet { waits: who, ..waiting });
             continue;
         }
         if let Step::TagImages { tags, .. } = &step {

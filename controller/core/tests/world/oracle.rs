@@ -37,7 +37,10 @@ impl Lab {
         let (ready, reconciling, stalled) =
             (is(ConditionType::Ready), is(ConditionType::Reconciling), is(ConditionType::Stalled));
         assert!(!(reconciling && stalled), "both moving and stuck: {:?}", status.conditions);
-        assert_ne!(ready, reconciling || stalled, "neither ready nor under way: {:?}", status.conditions);
+        let suspended = self.condition("Ready").1 == "Suspended";
+        assert!(!(suspended && stalled), "what is wished is no failure: {:?}", status.conditions);
+        let under_way = reconciling || stalled || suspended;
+        assert_ne!(ready, under_way, "neither ready nor under way: {:?}", status.conditions);
         for condition in &status.conditions {
             assert!(condition.message.len() <= MAX_MESSAGE_BYTES, "{condition:?}");
             assert!(condition.observed_generation.is_some(), "{condition:?}");

@@ -259,3 +259,36 @@ async fn an_endpoint_on_this_machine_is_reached_without_tls() {
     assert!(ec2.regions().await.unwrap().is_empty());
     assert!(ec2.now().is_some());
 }
+
+#[tokio::test]
+async fn what_broke_a_call_is_told_in_words_of_ec2_and_not_of_the_sdk() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let credentials = Credentials::new("123456789012", "secret", None, None, "tests");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(format!("http://{nobody}"))
+        .build();
+    let away = Fleet::new(config, Arc::new(|_, _| ()), node).ec2(&region(), Use::Restart);
+    let scripted = |answer| Wire::always(answer).ec2();
+    for (ec2, told) in [
+        (away, "the connection to EC2 failed: Connection refused"),
+        (scripted(Answer::Lost), "the connection to EC2 failed: "),
+        (scripted(Answer::Reply(502, "<html>bad gateway</html>".into())), "HTTP status 502"),
+        (scripted(Answer::Reply(200, "no XML".into())), "EC2's answer (HTTP status 200) could not be read"),
+    ] {
+        let refusal = ec2.regions().await.unwrap_err();
+        assert_eq!(refusal.class, Class::Unknown, "{refusal}");
+        assert!(refusal.message.contains(told), "{refusal}");
+        let jargon = [
+            "dispatch failure",
+            "service error",
+            "unhandled",
+            "construction",
+            "io error",
+            "SdkError",
+            "connector",
+        ];
+        assert!(jargon.iter().all(|word| !refusal.message.contains(word)), "{refusal}");
+    }
+}

@@ -141,3 +141,23 @@ async fn missing_binaries_are_explained() -> Result<()> {
     assert!(std::fs::read_to_string(note)?.contains("make tools"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_cluster_that_is_put_back_knows_what_it_knew_then() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    let config_maps = Api::<ConfigMap>::namespaced(cluster.client().await?, "default");
+    config_maps.create(&PostParams::default(), &config_map("before")).await?;
+    let backup = cluster.back_up("before")?;
+    let known = config_maps.get("before").await?;
+    config_maps.delete("before", &DeleteParams::default()).await?;
+    config_maps.create(&PostParams::default(), &config_map("after")).await?;
+    // More than once: a backup is only read.
+    for _ in 0..2 {
+        cluster.restore(&backup).await?;
+        assert_eq!(config_maps.get("before").await?, known);
+        assert!(config_maps.get_opt("after").await?.is_none());
+        assert_eq!(config_maps.list(&kube::api::ListParams::default()).await?.items.len(), 1);
+    }
+    config_maps.create(&PostParams::default(), &config_map("after")).await?;
+    Ok(())
+}

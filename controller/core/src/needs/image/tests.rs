@@ -305,7 +305,7 @@ fn a_machine_that_is_not_stopped_is_asked_for_its_image_until_a_minute_before_m_
     for (seconds, answer, asks_now, reason) in [
         (780 - 61, refused, true, None),
         (780 - 60, refused, true, None),
-        (780 - 59, refused, false, Some("InstanceBusy")),
+        (780 - 59, refused, false, Some("NotTaken")),
         (780 - 59, None, false, None),
     ] {
         let mut status = claimed(CaptureMode::NoReboot, InstanceState::Running);

@@ -268,6 +268,9 @@ fn a_failed_capture_is_tried_again_only_while_it_may_disrupt_the_machine() {
             let (reason, message) = told(&decision, ConditionType::Stalled);
             assert_eq!(reason, "Failed");
             assert!(message.contains("no luck") && message.contains("disrupted"), "{message}");
+            let way_on =
+                format!("set spec.revision to 2, or spec.capture.maxDisruptions to {}", disruptions + 1);
+            assert!(message.contains(&way_on), "{message}");
         }
     }
 }
@@ -280,6 +283,10 @@ fn a_failed_capture_is_tried_again_at_once_if_it_was_suspended_soon_if_the_machi
         ("Suspended", 9, 0),
         ("InstanceBusy", 1, 60),
         ("InstanceBusy", 9, 60),
+        ("Throttled", 9, 60),
+        ("NotTaken", 9, 60),
+        ("Replanned", 1, 60),
+        ("AccessDenied", 1, 300),
         ("ImageFailed", 0, 300),
         ("ImageFailed", 1, 300),
         ("ImageFailed", 3, 900),
@@ -298,9 +305,19 @@ fn a_failed_capture_is_tried_again_at_once_if_it_was_suspended_soon_if_the_machi
         let early = decided(&plain(), &status, &seen(running(), soonest - 7), soonest - 7);
         assert_eq!(early.step, None, "{what}");
         assert_eq!(early.look_again, Duration::from_secs(7), "{what}");
-        let (validated, message) = told(&early, ConditionType::Validated);
-        // The word is one of those that the condition is documented with.
-        assert_eq!(validated, if reason == "NameConflict" { reason } else { "InstanceBusy" });
+        let (validated, _) = told(&early, ConditionType::Validated);
+        // The word is one of those that the condition is documented with; what is tried again by itself is not stuck.
+        let told_by_name = ["NameConflict", "AccessDenied", "InstanceBusy"].contains(&reason);
+        assert_eq!(validated, if told_by_name { reason } else { "PreflightPassed" });
+        let is = |kind| find(&early.status.conditions, kind).is_some();
+        let for_somebody = ["NameConflict", "AccessDenied"].contains(&reason);
+        assert_eq!(
+            (is(ConditionType::Stalled), is(ConditionType::Reconciling)),
+            (for_somebody, !for_somebody),
+            "{what}"
+        );
+        let (_, message) = told(&early, ConditionType::Ready);
+        assert_eq!(message.contains("tried again at"), !for_somebody, "{message}");
         assert!(message.contains("no luck") && message.contains(&at(soonest).to_string()), "{message}");
     }
 }
@@ -342,6 +359,9 @@ fn a_machine_that_another_object_saves_is_waited_for() {
     let (reason, message) = told(&busy, ConditionType::Validated);
     assert_eq!(reason, "InstanceBusy");
     assert!(message.contains("geo/tremor"), "{message}");
+    let hidden = claimed(Some(Err("secret/tremor".into()))).unwrap();
+    let (_, message) = told(&hidden, ConditionType::Validated);
+    assert!(message.contains("another template") && !message.contains("secret"), "{message}");
     assert!(find(&busy.status.conditions, ConditionType::Reconciling).is_some(), "it is over by itself");
     assert_eq!(busy.look_again, LATER);
     assert!(begun(&claimed(Some(Ok(()))).unwrap()).is_some());

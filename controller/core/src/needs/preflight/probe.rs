@@ -1,4 +1,6 @@
 //! What only calls about one machine tell: its attributes, its volumes, and who else is at work on it.
+use std::collections::BTreeSet;
+
 use saved_template_api::{
     Reason,
     ids::{InstanceId, VolumeId},
@@ -11,7 +13,8 @@ use super::{Finding, MULTI_ATTACH, failed, in_region, noted, passed, stops, test
 use crate::{
     needs::record,
     own::revision_of,
-    refusal::{Class, Refusal},
+    quote::{flag, quoted},
+    refusal::Refusal,
     scene::{Scene, seconds_between},
     world::{Image, ImageState, Instance, OptIn, Probe, Snapshot, SnapshotState, Volume},
 };
@@ -57,10 +60,14 @@ pub(super) fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> V
     ];
     match &probe.regions {
         Ok(known) => {
-            let wanted = std::iter::once(scene.home())
-                .chain(scene.subject.spec.regions.iter().map(|region| &region.name));
-            let off = wanted.filter(|region| known.get(region) != Some(&OptIn::Enabled)).map(|region| {
-                let text = format!("{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest");
+            let copies = scene.subject.spec.regions.iter().enumerate();
+            let copies = copies.map(|(at, region)| (format!("spec.regions[{at}].name"), &region.name));
+            let wanted = std::iter::once(("spec.source.region".to_owned(), scene.home())).chain(copies);
+            let off = wanted.filter(|(_, region)| known.get(region) != Some(&OptIn::Enabled));
+            let off = off.map(|(field, region)| {
+                let text = format!(
+                    "{field}: {region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
+                );
                 in_region(failed("RegionEnabled", Reason::RegionNotEnabled, text), region)
             });
             let off: Vec<Finding> = off.collect();
@@ -92,11 +99,12 @@ fn instance_store(scene: &Scene<'_>, id: &InstanceId, erases: bool) -> Finding {
 
 fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
     answer("VolumeOwner", volumes, |volumes| {
-        let managed = volumes.iter().find(|volume| volume.managed);
-        test("VolumeOwner", managed.is_none(), Reason::InstanceNotSupported, || {
-            let id = managed.map(|volume| volume.id.to_string()).unwrap_or_default();
+        let managed = volumes.iter().filter(|volume| volume.managed);
+        let ids: Vec<&str> = managed.map(|volume| volume.id.as_str()).collect();
+        test("VolumeOwner", ids.is_empty(), Reason::InstanceNotSupported, || {
             format!(
-                "{id} is managed by an AWS service: leave its device out with spec.capture.excludeDeviceNames"
+                "managed by an AWS service: {}: leave such devices out with spec.capture.excludeDeviceNames",
+                ids.join(", ")
             )
         })
     })
@@ -104,13 +112,14 @@ fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
 
 /// The start of a machine with encrypted volumes needs the key; EC2 cannot be asked beforehand.
 fn encrypted(volumes: &Result<Vec<Volume>, Refusal>, stops: bool) -> Finding {
-    let keys: Vec<&str> =
-        volumes.as_deref().unwrap_or_default().iter().filter_map(|volume| volume.key.as_deref()).collect();
+    let encrypted = volumes.as_deref().unwrap_or_default().iter().filter(|volume| volume.key.is_some());
+    let ids: Vec<&str> = encrypted.map(|volume| volume.id.as_str()).collect();
+    // Whoever may read the object need not know the keys.
     let text = format!(
-        "whether the controller's identity may use {} (kms:CreateGrant) cannot be tried: without it the start fails",
-        keys.join(", ")
+        "whether the controller's identity may use the keys of {} (kms:CreateGrant) cannot be tried: without it the start fails",
+        ids.join(", ")
     );
-    if keys.is_empty() || !stops {
+    if ids.is_empty() || !stops {
         passed("VolumeKeys")
     } else {
         noted("VolumeKeys", CheckResult::Unknown, text)
@@ -132,13 +141,17 @@ fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
             let at = snapshots.iter().filter(|shot| shot.volume == *volume).filter_map(|shot| shot.started);
             at.max().is_some_and(|at| seconds_between(at, scene.now) < 15)
         };
-        let busy = snapshots.iter().map(|shot| &shot.volume).find(|volume| {
+        let busy = snapshots.iter().map(|shot| &shot.volume).filter(|volume| {
             let most = if slow(volume) { 1 } else { 4 };
             pending(volume) >= most || young(volume)
         });
-        test("PendingSnapshots", busy.is_none(), Reason::InstanceBusy, || {
-            let id = busy.map(ToString::to_string).unwrap_or_default();
-            format!("{id} has snapshots that are young or still being made: waiting until they are done")
+        let busy: BTreeSet<&str> = busy.map(VolumeId::as_str).collect();
+        test("PendingSnapshots", busy.is_empty(), Reason::InstanceBusy, || {
+            let ids: Vec<&str> = busy.iter().copied().collect();
+            format!(
+                "snapshots are young or still being made of {}: waiting until they are done",
+                ids.join(", ")
+            )
         })
     })
 }
@@ -146,12 +159,12 @@ fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
 /// §4: a backup tool that is imaging the machine: our stop would spoil its image.
 fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
     answer("PendingImages", images, |images| {
-        let other = images
+        let others = images
             .iter()
-            .find(|image| image.state == ImageState::Pending && !scene.is_ours(image, scene.home()));
-        test("PendingImages", other.is_none(), Reason::InstanceBusy, || {
-            let image = other.map(|image| image.id.to_string()).unwrap_or_default();
-            format!("somebody else is making {image} of {id}: waiting until it is done")
+            .filter(|image| image.state == ImageState::Pending && !scene.is_ours(image, scene.home()));
+        let others: Vec<&str> = others.map(|image| image.id.as_str()).collect();
+        test("PendingImages", others.is_empty(), Reason::InstanceBusy, || {
+            format!("somebody else is making {} of {id}: waiting until it is done", others.join(", "))
         })
     })
 }
@@ -167,12 +180,14 @@ fn namesakes(scene: &Scene<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding
         test("RevisionFree", taken.is_none(), Reason::RevisionTaken, || {
             let (revision, image) =
                 taken.map_or((0, String::new()), |(revision, image)| (revision, image.id.to_string()));
-            let cluster =
-                taken.and_then(|(_, image)| image.tags.get(names::tag::CLUSTER)).cloned().unwrap_or_default();
+            let cluster = taken.and_then(|(_, image)| image.tags.get(names::tag::CLUSTER));
+            let cluster = cluster.map(String::as_str).unwrap_or_default();
             format!(
-                "{image} is revision {revision} of this template, made by the cluster {cluster:?}: set spec.revision to {}, or, if \
-                 that cluster is gone, start the controller with --adopt-from={cluster}",
-                revision.saturating_add(1)
+                "{image} is revision {revision} of this template, made by the cluster {}: set spec.revision to {}, or, if that \
+                 cluster is gone, start the controller with {}",
+                quoted(cluster),
+                revision.saturating_add(1),
+                flag("--adopt-from", cluster)
             )
         })
     })
@@ -204,12 +219,8 @@ fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(
 }
 
 fn refused(check: &str, refusal: &Refusal) -> Finding {
-    match refusal.class {
-        Class::Denied => failed(check, Reason::AccessDenied, record::access(&refusal.to_string())),
-        Class::NameTaken => failed(check, Reason::NameConflict, refusal.to_string()),
-        Class::Throttle | Class::Unknown | Class::Wait | Class::Capacity | Class::NotFound | Class::Late => {
-            failed(check, Reason::InstanceBusy, format!("{refusal}; asked again"))
-        }
-        Class::TokenUsed | Class::Caller => failed(check, Reason::InstanceNotSupported, refusal.to_string()),
+    match refusal.reason() {
+        Some(reason) => failed(check, reason, record::told(refusal)),
+        None => super::unanswered(check, refusal),
     }
 }

@@ -52,7 +52,7 @@ fn refusal(code: &str, message: &str) -> Refusal {
 fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent() {
     let many = || {
         let mut machine = running();
-        machine.tags.extend((0..47).map(|n| (format!("tag-{n}"), String::new())));
+        machine.tags.extend((0..49).map(|n| (format!("tag-{n}"), String::new())));
         machine
     };
     let mut detaching = running();
@@ -100,10 +100,15 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         (probe(|probe| probe.pending_images = Ok(vec![image(CAPTURE, ImageState::Pending)])), "InstanceBusy"),
         (probe(|probe| probe.namesakes = Ok(vec![of_other_cluster])), "RevisionTaken"),
         (probe(|probe| probe.create_image = Err(refusal("UnauthorizedOperation", ""))), "AccessDenied"),
-        (probe(|probe| probe.create_image = Err(refusal("RequestLimitExceeded", ""))), "InstanceBusy"),
+        (probe(|probe| probe.create_image = Err(refusal("RequestLimitExceeded", ""))), "NotChecked"),
+        (probe(|probe| probe.create_image = Err(refusal("InternalError", ""))), "NotChecked"),
+        (
+            probe(|probe| probe.create_image = Err(refusal("UnsupportedOperation", "bad"))),
+            "InstanceNotSupported",
+        ),
         (
             probe(|probe| probe.create_image = Err(refusal("InvalidAMIName.Malformed", "bad"))),
-            "InstanceNotSupported",
+            "RequestRefused",
         ),
     ];
     let ways_on = [
@@ -120,7 +125,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         "choose another",
         "aws ec2",
         "take it out",
-        "allow the action",
+        "allow ec2:",
         "asked again",
         "bad",
     ];
@@ -129,7 +134,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
         assert_eq!(
             (validated.status.as_str(), validated.reason.as_str()),
-            ("False", reason),
+            (if reason == "NotChecked" { "Unknown" } else { "False" }, reason),
             "{}",
             validated.message
         );
@@ -138,7 +143,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
         assert!(decision.status.capture.is_none(), "{reason}");
         // What is over by itself is asked again soon; so is a machine that somebody may just have made.
         let is = |kind| find(&decision.status.conditions, kind).is_some();
-        let busy = reason == "InstanceBusy";
+        let busy = ["InstanceBusy", "NotChecked"].contains(&reason);
         assert_eq!((is(ConditionType::Reconciling), is(ConditionType::Stalled)), (busy, !busy), "{reason}");
         assert_eq!(decision.look_again <= LATER, busy || reason == "InstanceNotFound", "{reason}");
     }
@@ -238,6 +243,30 @@ fn what_needs_calls_is_asked_only_once_describe_calls_passed() {
     let mut bad = seen(Instance { managed: true, ..running() });
     bad.probe = None;
     assert!(decide(subject(&plain(), &SavedTemplateStatus::default()), &bad, at(0)).is_ok());
+}
+
+#[test]
+fn a_machine_needs_room_for_the_tags_of_ours_that_it_does_not_carry_yet_and_no_more() {
+    let list = names::receipts_key(OWNER.cluster);
+    for (of_users, of_ec2, saved_before, fits) in [
+        (48, 0, false, true),
+        (49, 0, false, false),
+        (48, 9, false, true),
+        (48, 0, true, true),
+        (49, 0, true, false),
+    ] {
+        let mut machine = running();
+        let named = machine.tags.len();
+        machine.tags.extend((named..of_users).map(|n| (format!("tag-{n}"), String::new())));
+        machine.tags.extend((0..of_ec2).map(|n| (format!("aws:tag-{n}"), String::new())));
+        if saved_before {
+            machine.tags.insert(list.clone(), "0123456789abcdef=r1".to_owned());
+        }
+        let decision = looked(&seen(machine));
+        let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
+        let case = format!("{of_users} {of_ec2} {saved_before}: {}", validated.message);
+        assert_eq!(validated.reason == "TooManyTags", !fits, "{case}");
+    }
 }
 
 #[test]

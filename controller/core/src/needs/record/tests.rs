@@ -328,7 +328,7 @@ fn a_late_plan_of_another_spec_is_withdrawn_and_not_made_anew_without_a_check() 
     elsewhere.source.instance_name = Some("another".into());
     let mut renamed = plain();
     renamed.source.instance_name = Some("another".into());
-    let withdrawn = (Some(UNTAG), Some("InstanceBusy"));
+    let withdrawn = (Some(UNTAG), Some("Replanned"));
     for (what, spec, expected) in [
         ("as planned", plain(), (Some(TAG), None)),
         ("what a plan does not rest on", capture(r#"{"maxDowntimeSeconds": 3600}"#), (Some(TAG), None)),

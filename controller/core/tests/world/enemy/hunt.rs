@@ -181,7 +181,8 @@ fn judge(lab: &Lab) {
         Wish::Gone => true,
     };
     assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.story());
-    let said = ["Ready", "Stalled", "Reconciling"].iter().any(|kind| lab.condition(kind).0 == "True");
+    let said = ["Ready", "Stalled", "Reconciling"].iter().any(|kind| lab.condition(kind).0 == "True")
+        || lab.condition("Ready").1 == "Suspended";
     lab.object.iter().for_each(|object| lab.lawful_status(&object.status));
     assert!(lab.object.is_none() || said, "nothing is said\n{}", lab.story());
 }

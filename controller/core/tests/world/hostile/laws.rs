@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ConditionType, Region, SavedTemplateSpec, SavedTemplateStatus,
+    ConditionType, Reason, Region, SavedTemplateSpec, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, find, steers},
     names::{self, Owner, tag},
     spec::{DeletionPolicy, RemovedRegionPolicy},
@@ -116,7 +116,10 @@ fn presentable(decision: &Decision, before: &SavedTemplateStatus) {
     let is = |kind| find(conditions, kind).is_some_and(|condition| condition.status == "True");
     let (ready, moving, stalled) =
         (is(ConditionType::Ready), is(ConditionType::Reconciling), is(ConditionType::Stalled));
-    assert!(ready != (moving || stalled) && !(moving && stalled), "{conditions:#?}");
+    let suspended =
+        find(conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == Reason::Suspended.name());
+    assert!(ready != (moving || stalled || suspended) && !(moving && stalled), "{conditions:#?}");
+    assert!(!(suspended && stalled), "what is wished is no failure: {conditions:#?}");
     let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
     assert!(!(ready && owed), "Ready while a machine is owed: {:#?}", decision.status);
     assert_eq!(decision.status.observed_generation, Some(3));
