@@ -215,7 +215,8 @@ mod tests {
         let stop = CancellationToken::new();
         // No loop asks anybody.
         stop.cancel();
-        let fleet = Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH).await;
+        let signing = saved_template_core::debt::Signing::off("lab");
+        let fleet = Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH, signing).await;
         let (_, leading) = watch::channel(true);
         let regions = Regions::new(
             Box::new(move |region| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile))),

@@ -269,7 +269,8 @@ async fn what_broke_a_call_is_told_in_words_of_ec2_and_not_of_the_sdk() {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(format!("http://{nobody}"))
         .build();
-    let away = Fleet::new(config, Arc::new(|_, _| ()), node).ec2(&region(), Use::Restart);
+    let away =
+        Fleet::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
     let scripted = |answer| Wire::always(answer).ec2();
     for (ec2, told) in [
         (away, "the connection to EC2 failed: Connection refused"),
