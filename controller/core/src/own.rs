@@ -371,3 +371,6 @@ impl<'a> Scene<'a> {
             || is_imaged()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,13 +59,16 @@ impl Use {
     }
 }
 
+/// What the clients of one region share.
+type Shared = (Arc<Clock>, Arc<Records>);
+
 /// All clients of one AWS account. They share their credentials and, in one region, EC2's clock and what was read of records.
 pub struct Fleet {
     config: SdkConfig,
     observer: Observer,
     node: NodeClock,
     signing: Signing,
-    shared: Mutex<HashMap<Region, (Arc<Clock>, Arc<Records>)>>,
+    shared: Mutex<HashMap<Region, Shared>>,
     clients: Mutex<HashMap<(Region, Use), Ec2>>,
 }
 

@@ -183,6 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_stripped_is_judged_by_its_own_machine() {
+        let mut bare = stopped_at(Some(at(20)));
+        bare.tags.clear();
+        let other = Instance { id: "i-00000000000000009".parse().unwrap(), ..bare.clone() };
+        let key = names::debt_key(OWNER.cluster);
+        for (machines, judged) in [(vec![other.clone(), bare.clone()], Some(bare)), (vec![other], None)] {
+            let (debts, _) = found(&machines, &key, &[record()]);
+            let seen: Vec<_> = debts.into_iter().map(|debt| (debt.copy, debt.instance)).collect();
+            assert_eq!(seen, [(Copy::Remembered, judged)]);
+        }
+    }
+
+    #[test]
     fn a_claim_that_is_remembered_counts_like_any_other() {
         let claim = Record { awaits: Awaits::Nothing, ..record() };
         assert_eq!(copies(&claim.to_string(), std::slice::from_ref(&claim)).0, [(claim.capture, Copy::Both)]);

@@ -169,6 +169,7 @@ mod tests {
             ("of another installation", of_another_cluster, None, None),
             ("of another key", signing(OLD, true).write(&home(), &text), None, None),
             ("cut", signed.get(..signed.len() - 1).unwrap().to_owned(), None, None),
+            ("with a digit before it", signed.replace(SIGNATURE, " h=0"), None, None),
             ("empty", format!("{text}{SIGNATURE}"), None, None),
             ("with a sign", format!("{text}{SIGNATURE}+{}", "0".repeat(31)), None, None),
             ("not hex", format!("{text}{SIGNATURE}{}", "é".repeat(16)), None, None),

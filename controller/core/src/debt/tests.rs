@@ -146,6 +146,14 @@ fn a_snapshot_with_the_tag_of_the_capture_counts_only_if_ec2_says_nothing_else_o
 }
 
 #[test]
+fn a_snapshot_counts_from_the_second_of_the_plan_on() {
+    for (began, counts) in [(-1, false), (0, true), (1, true)] {
+        let shot = snapshot(1, CAPTURE, at(began), SnapshotState::Completed);
+        assert_eq!(record().holds(&shot, &[], Volumes::Of(&running())), counts, "{began}");
+    }
+}
+
+#[test]
 fn what_no_plan_can_have_written_is_no_record() {
     let text = |change: &dyn Fn(&mut Record)| {
         let mut record = record();
@@ -155,6 +163,11 @@ fn what_no_plan_can_have_written_is_no_record() {
     let far = || Timestamp::from_second(253_000_000_000).unwrap();
     for (what, text) in [
         ("s before t", text(&|record| record.stop_by = at(-1))),
+        ("s at t", text(&|record| record.stop_by = at(0))),
+        (
+            "s at d",
+            text(&|record| (record.stop_by, record.image_by, record.start_by) = (at(900), at(840), at(900))),
+        ),
         ("s in the year 9987", text(&|record| record.stop_by = far())),
         ("m before t", text(&|record| record.image_by = at(-1))),
         ("m in the last minute", text(&|record| record.image_by = at(1741))),
