@@ -455,6 +455,32 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
 }
 
 #[test]
+fn a_start_that_failed_before_the_record_is_nobodys_debt() {
+    let verdict = |copy, launch: i64, transition: Option<i64>, now| {
+        let machine = Instance {
+            state_reason: Some("Server.InsufficientInstanceCapacity".into()),
+            launch_time: Some(at(launch)),
+            ..stopped_at(transition.map(at))
+        };
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
+        judge(&record(), copy, Some(&machine), evidence, at(now))
+    };
+    let unclear = Verdict::Unclear { code: "Server.InsufficientInstanceCapacity".into() };
+    let failed = Verdict::Start { due: Due::StartFailed, since: None };
+    for (what, copy, launch, transition, now, expected) in [
+        ("a tag, and it failed long before", Copy::Tag, -9_000_000, Some(-9_000_000), 2, &unclear),
+        ("the same, after d", Copy::Tag, -9_000_000, Some(-9_000_000), 1800, &unclear),
+        ("a tag, and it failed after the stop", Copy::Tag, -9000, Some(90), 100, &failed),
+        ("a tag, and it was launched since", Copy::Tag, 80, None, 100, &failed),
+        ("a tag, and nothing tells when", Copy::Tag, -9000, None, 100, &unclear),
+        ("the same, after d", Copy::Tag, -9000, None, 1800, &failed),
+        ("remembered", Copy::Both, -9000, None, 100, &failed),
+    ] {
+        assert_eq!(&verdict(copy, launch, transition, now), expected, "{what}");
+    }
+}
+
+#[test]
 fn what_one_reply_does_not_tell_ends_no_debt_and_is_waited_for_until_d() {
     let user = Some("Client.UserInitiatedShutdown");
     let untold = |code: Option<&str>, launch: Option<i64>| Instance {

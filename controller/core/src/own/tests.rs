@@ -195,6 +195,7 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
     let of = |description: &str| Snapshot { description: description.to_owned(), ..shot() };
     let other = made_for("ami-00000000000000009");
     let mapping = Image { snapshots: vec![shot().id], ..made() };
+    let taken = |second| Snapshot { started: Some(at(second)), ..of("") };
     let elsewhere = Snapshot { volume: id("vol-00000000000000009"), ..of("") };
     let mut earlier = of("");
     earlier.tags.insert(tag::CAPTURE.into(), EARLIER_CAPTURE.into());
@@ -215,6 +216,8 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
         ("taken for another image", vec![made()], of(&other), &none, false),
         ("of the capture, and taken for another image", vec![], of(&other), &saved(), false),
         ("of the capture and another volume", vec![], elsewhere, &saved(), false),
+        ("with its tag, and of before the plan", vec![], taken(-3), &saved(), false),
+        ("with its tag, and of after the machine was given back", vec![], taken(9000), &saved(), false),
         ("of another capture", vec![], earlier, &saved(), false),
         ("of a backup tool", vec![], backup, &saved(), false),
         ("of nothing that is known", vec![], shot(), &none, false),
@@ -225,12 +228,50 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
             let home = region("us-west-2");
             (scene.our_snapshots(&home).unwrap().len(), scene.unproven(&home))
         });
-        assert_eq!(found, (usize::from(ours), usize::from(owned && !ours)), "{what}");
+        let left = if owned && !ours { vec![shot().id.to_string()] } else { vec![] };
+        assert_eq!(found, (usize::from(ours), left), "{what}");
     }
     let abroad = asked(&none, (running(), vec![], vec![copied_snapshot(1)]), |scene| {
         scene.unproven(&region("eu-west-1"))
     });
-    assert_eq!(abroad, 0, "a region that was not read");
+    assert_eq!(abroad, Vec::<String>::new(), "a region that was not read");
+}
+
+#[test]
+fn an_image_that_the_status_or_a_tag_calls_ours_and_that_ec2_does_not_show_to_be_is_named_as_left() {
+    let hidden = Image { source_instance: None, ..made() };
+    let pending = Image { state: ImageState::Pending, ..hidden.clone() };
+    let gone = Image { state: ImageState::Deregistered, ..hidden.clone() };
+    let none = SavedTemplateStatus::default();
+    for (what, image, status, left) in [
+        ("ours", made(), &saved(), false),
+        ("not told yet of which machine", pending, &saved(), false),
+        ("never told of which machine", hidden, &none, true),
+        ("known, and its owner tag was overwritten", with(made(), tag::CLUSTER, "x"), &saved(), true),
+        ("somebody's", with(made(), tag::CLUSTER, "x"), &none, false),
+        ("gone", gone, &saved(), false),
+    ] {
+        let home = region("us-west-2");
+        let found = asked(status, (running(), vec![image], vec![]), |scene| scene.unproven(&home));
+        assert_eq!(found, if left { vec![made().id.to_string()] } else { vec![] }, "{what}");
+    }
+}
+
+#[test]
+fn what_was_adopted_stays_known_when_the_controller_is_no_longer_told_from_whom() {
+    let old = Owner { cluster: "old", ..OWNER };
+    let adopted = |name: String| Image { name, ..with(made(), tag::ADOPTED_FROM, "old") };
+    let theirs = adopted(old.image_name(OWNER.name, 1, 1));
+    for (what, image, known) in [
+        ("with its first name", theirs.clone(), true),
+        ("of another name", adopted("golden".into()), false),
+        ("of another revision", adopted(old.image_name(OWNER.name, 2, 1)), false),
+        ("of another owner", with(theirs, tag::NAME, "x"), false),
+    ] {
+        let none = SavedTemplateStatus::default();
+        let found = asked(&none, (running(), vec![], vec![]), |scene| scene.is_known(&image, 1));
+        assert_eq!(found, known, "{what}");
+    }
 }
 
 #[test]
