@@ -196,7 +196,10 @@ fn is_outage(error: &controller::Error<Error, watcher::Error>) -> bool {
         controller::Error::QueueError(
             InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error),
         ) => error,
-        _ => return false,
+        controller::Error::QueueError(_)
+        | controller::Error::ReconcilerFailed(..)
+        | controller::Error::ObjectNotFound(_)
+        | controller::Error::RunnerError(_) => return false,
     };
     !matches!(error, kube::Error::Api(_))
 }

@@ -77,7 +77,7 @@ async fn all_that_the_chart_renders_is_accepted() -> Result<()> {
     for values in [&[][..], &everything] {
         let items = rendered(values).await?;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-        let args = ["apply", "--dry-run=server", "--validate=strict", "-n", "default", "-f", "-"];
+        let args = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
         let output = cluster
             .kubectl_with(&args, &list.replace(r#""namespace":"system""#, r#""namespace":"default""#))
             .await?;
