@@ -119,7 +119,8 @@ impl Lab {
 }
 
 pub(crate) fn is_settled(lab: &Lab) -> bool {
-    lab.is_ready() || lab.condition("Stalled").0 == "True"
+    let suspended = lab.condition("Ready").1 == "Suspended" && lab.condition("Reconciling").0 != "True";
+    lab.is_ready() || suspended || lab.condition("Stalled").0 == "True"
 }
 
 pub(crate) fn assert_given_back(lab: &Lab, what: &str) {

@@ -10,8 +10,8 @@ use crate::{
     interest::everything,
     refusal::Refusal,
     sample::{
-        CAPTURE, OWNER, abroad, at, at_home, copy, images, imaging, made, plain, planned, record, replicated,
-        running, stopped_at, stopping, subject, tagged, world,
+        CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, plain, planned,
+        record, replicated, running, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
     world::{Absence, Image, Instance, InstanceState, World},
@@ -282,5 +282,48 @@ fn an_object_whose_finalizer_is_gone_changes_nothing_any_more() {
         let world = images(at(900), vec![made()], vec![copy()]);
         let decision = decide(subject, &world, at(900)).unwrap();
         assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
+    }
+}
+
+#[test]
+fn a_deletion_says_what_it_leaves_and_why_while_it_lasts_and_in_its_last_event() {
+    let retained = |mut tags: crate::world::Tags| {
+        tags.insert(names::tag::RETAINED.into(), "true".into());
+        tags
+    };
+    let kept = Image { tags: retained(copy().tags), ..copy() };
+    let mut used = copied_snapshot(1);
+    used.tags = retained(used.tags);
+    let mut doubtful = copied_snapshot(2);
+    (doubtful.description, doubtful.volume) =
+        ("made by somebody".into(), "vol-00000000000000009".parse().unwrap());
+    for (what, copies, snapshots, says) in [
+        ("nothing", vec![], vec![], None),
+        ("taken out", vec![kept], vec![], Some("removedRegionPolicy Retain are left: ami-00000000000000002")),
+        ("used", vec![], vec![used], Some("another image uses: snap-00000000000000001 in us-east-2")),
+        (
+            "not proven",
+            vec![],
+            vec![doubtful],
+            Some("are this template's own: snap-00000000000000002 in us-east-2"),
+        ),
+    ] {
+        let mut seen = images(at(900), vec![], copies);
+        abroad(&mut seen).snapshots = Ok(snapshots);
+        let message = |decision: &Decision| {
+            find(&decision.status.conditions, ConditionType::Ready).unwrap().message.clone()
+        };
+        let waits = deleted(&replicated(), &seen, 900);
+        assert_eq!(waits.finalizer, Finalizer::Keep, "{what}");
+        assert!(says.is_none_or(|says| message(&waits).contains(says)), "{what}: {}", message(&waits));
+        let goes = deleted(&replicated(), &emptied(seen), 900);
+        assert_eq!(goes.finalizer, Finalizer::Remove, "{what}: {}", message(&goes));
+        let told = goes.notes.iter().find(|note| note.reason == "Deleted").unwrap();
+        assert!(told.message.contains(says.unwrap_or("nothing is left in any region")), "{what}: {told:?}");
+    }
+    let goes = going(DeletionPolicy::Retain, &replicated(), &images(at(900), vec![], vec![]), 900);
+    let told = goes.notes.iter().find(|note| note.reason == "Deleted").unwrap();
+    for id in [made().id, copy().id] {
+        assert!(told.message.contains(id.as_str()) && told.message.contains("Retain"), "{told:?}");
     }
 }
