@@ -150,7 +150,7 @@ async fn a_terminating_namespace_takes_its_templates_and_their_images_with_it() 
     let lab = Lab::quick("delete-namespace").await.unwrap();
     let id = lab.machine("space");
     // The controller lives elsewhere, as it does in a cluster.
-    let other = Lab::on(lab.cluster, "delete-namespace-home", quick()).await.unwrap();
+    let other = Lab::beside(lab.cluster, "delete-namespace-home", "delete-namespace", quick()).await.unwrap();
     // Of two installations that claim one namespace, each lets its own controller write there alone.
     let args = ["delete", "validatingadmissionpolicybinding", "savedtemplate-delete-namespace"];
     assert!(lab.cluster.kubectl(&args).await.unwrap().status.success());

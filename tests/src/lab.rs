@@ -74,6 +74,16 @@ impl<'c> Lab<'c> {
         Self::installed(cluster, namespace, config, &[&format!("namespaces={{{namespace}}}")]).await
     }
 
+    /// A lab whose chart, and so the controller's role, is for another namespace too, which exists.
+    pub async fn beside(
+        cluster: &'c Cluster,
+        namespace: &str,
+        other: &str,
+        config: Config,
+    ) -> anyhow::Result<Self> {
+        Self::installed(cluster, namespace, config, &[&format!("namespaces={{{namespace},{other}}}")]).await
+    }
+
     /// A lab whose chart, and so the controller's role, is for all namespaces.
     pub async fn everywhere(cluster: &'c Cluster, namespace: &str, config: Config) -> anyhow::Result<Self> {
         Self::installed(cluster, namespace, config, &[]).await
