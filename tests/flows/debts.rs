@@ -14,7 +14,7 @@ fn debt(lab: &Lab<'_>, id: &str) -> (String, String) {
     found.map(|(key, value)| (key.clone(), value.clone())).unwrap()
 }
 
-async fn reaches(lab: &Lab<'_>, id: &str, wanted: InstanceState) {
+pub(crate) async fn reaches(lab: &Lab<'_>, id: &str, wanted: InstanceState) {
     lab.until_ec2(Duration::from_secs(60), "the machine is there", |sim| {
         sim.place(ACCOUNT, HOME).unwrap().instances[id].state == wanted
     })

@@ -5,7 +5,7 @@ use ec2sim::{ACCOUNT, Config, InstanceState};
 use saved_template_api::{ConditionType, names::debt_key};
 use saved_template_tests::{Lab, control_plane, is, message, quick};
 
-use crate::{HOME, owes, state, template, user};
+use crate::{HOME, debts::reaches, owes, state, template, user};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const OLDER: &str = "fedcba9876543210fedcba9876543210";
@@ -13,14 +13,6 @@ const OLDER: &str = "fedcba9876543210fedcba9876543210";
 fn record(lab: &Lab<'_>, id: &str) -> Option<String> {
     let sim = lab.ec2.sim();
     sim.place(ACCOUNT, HOME).unwrap().instances[id].tags.get(&debt_key("lab")).cloned()
-}
-
-async fn reaches(lab: &Lab<'_>, id: &str, wanted: InstanceState) {
-    lab.until_ec2(Duration::from_secs(60), "the machine is there", |sim| {
-        sim.place(ACCOUNT, HOME).unwrap().instances[id].state == wanted
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
