@@ -13,7 +13,7 @@ use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
     debt::{
-        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, later,
+        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, later, pause,
         stopped_by_somebody,
     },
     refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
@@ -52,11 +52,6 @@ enum Call {
     Remove,
     Rewrite,
     Abort,
-}
-
-/// 5 s, doubling to a minute.
-fn pause(tries: u32) -> Duration {
-    Duration::from_secs(5).saturating_mul(1 << tries.saturating_sub(1).min(5)).min(LONGEST)
 }
 
 #[derive(Debug, Clone, Copy)]

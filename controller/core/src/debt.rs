@@ -6,6 +6,8 @@ mod found;
 mod record;
 mod signature;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::ids::InstanceId;
 
@@ -16,6 +18,7 @@ pub use signature::{BadKeys, Signing};
 
 use crate::{
     own::Volumes,
+    scene,
     world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View},
 };
 
@@ -37,6 +40,11 @@ pub fn last_arrival(record: &Record) -> Timestamp {
 pub fn is_gone(absence: Option<Absence>, now: Timestamp) -> bool {
     let (reads, span) = GONE;
     absence.is_some_and(|absence| absence.reads >= reads && now.duration_since(absence.since) >= span)
+}
+
+/// The pause after so many tries of a call about a record: 5 s, doubling to a minute.
+pub fn pause(tries: u32) -> Duration {
+    scene::pause(i64::from(tries), Duration::from_secs(5), Duration::from_mins(1))
 }
 
 /// Whether a stopped machine was stopped by somebody else (R3).

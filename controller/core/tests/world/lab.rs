@@ -61,7 +61,8 @@ pub(crate) struct Memory {
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     /// Captures that it planned, and under which it sent no Stop.
     pub(crate) planned: BTreeSet<String>,
-    pub(crate) acted: BTreeMap<String, i64>,
+    /// Of a start by the capture, of the other calls by the record: how often in vain, and when last.
+    pub(crate) tries: BTreeMap<(&'static str, String), (u32, i64)>,
     pub(crate) due: BTreeMap<String, i64>,
     pub(crate) look_at: i64,
     pub(crate) sweep_at: i64,

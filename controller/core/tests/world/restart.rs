@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     cloud::FRESH,
-    debt::{Copy, Debt, Evidence, Record, Verdict, found, judge},
+    debt::{self, Copy, Debt, Evidence, Record, Verdict, found, judge},
     interest::Interest,
     world::Started,
 };
@@ -18,6 +18,16 @@ use crate::{
 const COURTESY: i64 = 20_000;
 /// R6: how long a process that stopped a machine may be without Kubernetes.
 const ALONE: i64 = 30_000;
+
+/// After a start was accepted, EC2 is given this long to show it.
+const ACCEPTED: i64 = 10_000;
+/// What was not tried for so long is over.
+const FORGOTTEN: i64 = 120_000;
+const START: &str = "StartInstances";
+
+fn pause(tries: u32) -> i64 {
+    i64::try_from(debt::pause(tries).as_millis()).unwrap()
+}
 
 /// While a record is open a sweep is this old at most.
 const SWEEP: i64 = 5000;
@@ -42,7 +52,7 @@ enum What {
 impl What {
     const fn label(self) -> &'static str {
         match self {
-            Self::Start(_) => "StartInstances",
+            Self::Start(_) => START,
             Self::Remove => "RemoveRecord",
             Self::Rewrite => "RestoreRecord",
             Self::Abort => "AbortAlone",
@@ -76,43 +86,59 @@ impl Lab {
         let (debts, _) = found(instances, &key, &remembered);
         for Debt { record, copy, instance } in debts {
             let Some(instance) = instance else { continue };
-            if memory.acted.get(&record.capture).is_some_and(|at| self.now - at < 5000) {
-                continue;
-            }
             let started = Started { previous: instance.state, launch_time_before: instance.launch_time };
-            let mut then = None;
-            let what = match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now)
-            {
-                Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Implausible => continue,
-                Verdict::Remove(_) if copy == Copy::Remembered => {
-                    memory.records.remove(&record.capture);
-                    None
-                }
-                Verdict::Void => {
-                    memory.records.remove(&record.capture);
-                    None
-                }
-                Verdict::Start { .. } => {
-                    let since = *memory.due.entry(record.capture.clone()).or_insert(self.now);
-                    if !leads && self.now - since < COURTESY {
+            let calls =
+                match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now) {
+                    Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Implausible => {
                         continue;
                     }
-                    Some(What::Start(started))
-                }
-                Verdict::Remove(_) => Some(What::Remove),
-                Verdict::Rewrite { due } => {
-                    then = due.map(|_| started);
-                    Some(What::Rewrite)
-                }
-            };
-            memory.acted.insert(record.capture.clone(), self.now);
-            let Some(what) = what else { continue };
-            self.set_out(Payment { record: record.clone(), what, read: self.now }, memory)?;
-            if let Some(started) = then {
-                self.set_out(Payment { record, what: What::Start(started), read: self.now }, memory)?;
+                    Verdict::Remove(_) if copy == Copy::Remembered => {
+                        memory.records.remove(&record.capture);
+                        [None, None]
+                    }
+                    Verdict::Void => {
+                        memory.records.remove(&record.capture);
+                        [None, None]
+                    }
+                    Verdict::Start { .. } => [self.may_start(&record, started, leads, memory), None],
+                    Verdict::Remove(_) => [self.may_write(&record, What::Remove, memory), None],
+                    Verdict::Rewrite { due } => {
+                        let start = due.and_then(|_| self.may_start(&record, started, leads, memory));
+                        [self.may_write(&record, What::Rewrite, memory), start]
+                    }
+                };
+            for what in calls.into_iter().flatten() {
+                self.set_out(Payment { record: record.clone(), what, read: self.now }, memory)?;
             }
         }
         Ok(())
+    }
+
+    /// The start of a machine that is due, unless another process goes first or its pause is not over.
+    fn may_start(&self, record: &Record, seen: Started, leads: bool, memory: &mut Memory) -> Option<What> {
+        let since = *memory.due.entry(record.capture.clone()).or_insert(self.now);
+        let what = What::Start(seen);
+        let place = (what.label(), record.capture.clone());
+        let known = memory.tries.get(&place).copied();
+        let is_paused = known.is_some_and(|(refused, last)| {
+            self.now - last < if refused == 0 { ACCEPTED } else { pause(refused) }
+        });
+        if is_paused || (!leads && self.now - since < COURTESY) {
+            return None;
+        }
+        memory.tries.insert(place, (known.map_or(0, |(refused, _)| refused), self.now));
+        Some(what)
+    }
+
+    /// A change of tags, unless its pause is not over: whether the last one went through, a read that lags does not tell.
+    fn may_write(&self, record: &Record, what: What, memory: &mut Memory) -> Option<What> {
+        memory.tries.retain(|(call, _), (_, last)| *call == START || self.now - *last < FORGOTTEN);
+        let tries = memory.tries.entry((what.label(), record.to_string())).or_insert((0, 0));
+        if tries.0 > 0 && self.now - tries.1 < pause(tries.0) {
+            return None;
+        }
+        *tries = (tries.0 + 1, self.now);
+        Some(what)
     }
 
     /// One call, or the process falls asleep right before it.
@@ -142,14 +168,20 @@ impl Lab {
                     Ok(reply) => {
                         let previous = ec2::previous(&reply);
                         memory.refused.remove(&capture);
+                        memory.tries.insert((START, capture.clone()), (0, self.now));
                         memory.started.entry(capture).or_insert(Started { previous, ..before });
                     }
-                    Err(refusal) => _ = memory.refused.insert(capture, refusal),
+                    Err(refusal) => {
+                        let tries = memory.tries.entry((START, capture.clone())).or_default();
+                        *tries = (tries.0 + 1, self.now);
+                        memory.refused.insert(capture, refusal);
+                    }
                 }
             }
             What::Remove => {
                 if self.send(HOME, what.label(), &ec2::untag(&id, &key, &record.to_string()))?.is_ok() {
                     memory.records.remove(&capture);
+                    memory.tries.remove(&(START, capture));
                 }
             }
             What::Rewrite => _ = self.send(HOME, what.label(), &ec2::tag(&id, &tags))?,
@@ -170,6 +202,9 @@ impl Lab {
             memory.custody.iter().filter(alone).map(|(capture, _)| capture.clone()).collect();
         for capture in alone {
             let Some(record) = memory.records.get(&capture).cloned() else { continue };
+            if self.may_write(&record, What::Abort, memory).is_none() {
+                continue;
+            }
             let aborted = record.aborted(self.time());
             self.set_out(Payment { record: aborted, what: What::Abort, read: self.now }, memory)?;
         }
