@@ -91,7 +91,7 @@ demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends
 features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/features
 
-faults: test-tools binaries ## Runs every scenario S1-S95, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
+faults: test-tools binaries ## Runs every scenario S1-S97, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/faults
 
 conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md from what their objects said

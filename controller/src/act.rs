@@ -23,10 +23,11 @@ pub(crate) async fn act<C: Cloud>(
     let ledger = &home.survey.ledger;
     let outcome = match step {
         Step::Tag { record, receipt, replaces } => {
+            ledger.follow(record);
             tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await
         }
         Step::Untag { record } => {
-            ledger.forget(&record.capture);
+            ledger.forget(record);
             done(
                 home.cloud
                     .untag(&record.instance, home.survey.debt_key(), &record.to_string(), announced)

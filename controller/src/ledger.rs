@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use saved_template_api::ids::InstanceId;
 use saved_template_core::{debt::Record, interest::ALONE, refusal::Refusal, world::Started};
 
 /// A stop that this process sent.
@@ -16,16 +17,23 @@ struct Custody {
     over: bool,
 }
 
+/// A debt: the machine and the capture. The capture alone can be read on the machine, and written onto any other one.
+type Debtor = (InstanceId, String);
+
+fn debtor(record: &Record) -> Debtor {
+    (record.instance.clone(), record.capture.clone())
+}
+
 #[derive(Debug, Default)]
 struct State {
-    records: BTreeMap<String, Record>,
-    started: BTreeMap<String, Started>,
-    refused: BTreeMap<String, Refusal>,
+    records: BTreeMap<Debtor, Record>,
+    started: BTreeMap<Debtor, Started>,
+    refused: BTreeMap<Debtor, Refusal>,
     custody: BTreeMap<String, Custody>,
     planned: BTreeSet<String>,
 }
 
-/// The debts of one region as this process remembers them, by capture.
+/// The debts of one region as this process remembers them.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<State>);
 
@@ -36,15 +44,23 @@ impl Ledger {
 
     /// R7: a Stop is announced under the record.
     pub(crate) fn remember(&self, record: &Record) {
-        self.state().records.insert(record.capture.clone(), record.clone());
+        self.state().records.insert(debtor(record), record.clone());
+    }
+
+    /// The status holds another version of a record that is remembered: that one is about to be written.
+    pub(crate) fn follow(&self, record: &Record) {
+        if let Some(known) = self.state().records.get_mut(&debtor(record)) {
+            *known = record.clone();
+        }
     }
 
     /// The record is paid, withdrawn or void.
-    pub(crate) fn forget(&self, capture: &str) {
+    pub(crate) fn forget(&self, record: &Record) {
         let mut state = self.state();
-        state.records.remove(capture);
-        state.custody.remove(capture);
-        state.refused.remove(capture);
+        state.refused.remove(&debtor(record));
+        if state.records.remove(&debtor(record)).is_some() {
+            state.custody.remove(&record.capture);
+        }
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -91,38 +107,47 @@ impl Ledger {
     pub(crate) fn alone(&self) -> Vec<Record> {
         let state = self.state();
         let alone = |custody: &Custody| !custody.over && custody.last_contact.elapsed() >= ALONE;
-        let captures = state.custody.iter().filter(|(_, custody)| alone(custody)).map(|(capture, _)| capture);
-        captures.filter_map(|capture| state.records.get(capture).cloned()).collect()
+        let is_alone = |record: &&Record| state.custody.get(&record.capture).is_some_and(alone);
+        state.records.values().filter(is_alone).cloned().collect()
     }
 
     pub(crate) fn aborted(&self, record: &Record) {
         let mut state = self.state();
-        state.records.insert(record.capture.clone(), record.clone());
+        state.records.insert(debtor(record), record.clone());
         if let Some(custody) = state.custody.get_mut(&record.capture) {
             custody.over = true;
         }
     }
 
-    pub(crate) fn started(&self, capture: &str, started: Started) {
+    pub(crate) fn started(&self, record: &Record, started: Started) {
         let mut state = self.state();
-        state.refused.remove(capture);
-        state.started.entry(capture.to_owned()).or_insert(started);
+        state.refused.remove(&debtor(record));
+        state.started.entry(debtor(record)).or_insert(started);
     }
 
-    pub(crate) fn refused(&self, capture: &str, refusal: Refusal) {
-        self.state().refused.insert(capture.to_owned(), refusal);
+    pub(crate) fn refused(&self, record: &Record, refusal: Refusal) {
+        self.state().refused.insert(debtor(record), refusal);
     }
 
-    pub(crate) fn start_of(&self, capture: &str) -> (Option<Started>, Option<Refusal>) {
-        let state = self.state();
-        (state.started.get(capture).copied(), state.refused.get(capture).cloned())
+    /// What became of the start of the machine for the capture.
+    pub(crate) fn start_of(&self, instance: &InstanceId, capture: &str) -> (Option<Started>, Option<Refusal>) {
+        let (state, debtor) = (self.state(), (instance.clone(), capture.to_owned()));
+        (state.started.get(&debtor).copied(), state.refused.get(&debtor).cloned())
+    }
+
+    /// The capture owes nothing any more.
+    pub(crate) fn settled(&self, capture: &str) {
+        let mut state = self.state();
+        state.records.retain(|(_, of), _| of != capture);
+        state.refused.retain(|(_, of), _| of != capture);
+        state.custody.remove(capture);
     }
 
     /// The capture is over and written down: nothing of it is asked for any more.
     pub(crate) fn close(&self, capture: &str) {
-        self.forget(capture);
+        self.settled(capture);
         let mut state = self.state();
-        state.started.remove(capture);
+        state.started.retain(|(_, of), _| of != capture);
         state.planned.remove(capture);
     }
 }
@@ -173,15 +198,32 @@ mod tests {
     }
 
     #[test]
+    fn a_record_on_another_machine_that_has_the_capture_of_ours_changes_nothing_of_what_is_known_of_ours() {
+        let forged = Record { instance: "i-0fedcba9876543210".parse().unwrap(), ..record() };
+        let (ledger, ours) = (alone(), record());
+        let started = Started {
+            previous: saved_template_core::world::InstanceState::Stopped,
+            launch_time_before: None,
+        };
+        ledger.started(&forged, started);
+        ledger.refused(&forged, Refusal::new("StartInstances", "UnclearStateReason", "of another machine"));
+        ledger.forget(&forged);
+        assert_eq!((ledger.records(), ledger.alone()), (vec![ours.clone()], vec![ours.clone()]));
+        assert_eq!(ledger.start_of(&ours.instance, &ours.capture), (None, None));
+        ledger.forget(&ours);
+        assert_eq!((ledger.records(), ledger.alone()), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
     fn a_replica_that_does_not_lead_forgets_the_stops_and_records_and_keeps_the_starts() {
         let ledger = alone();
         let started = Started {
             previous: saved_template_core::world::InstanceState::Stopped,
             launch_time_before: None,
         };
-        ledger.started(&record().capture, started);
+        ledger.started(&record(), started);
         ledger.doubt();
         assert_eq!((ledger.alone(), ledger.records()), (Vec::new(), Vec::new()));
-        assert_eq!(ledger.start_of(&record().capture).0, Some(started), "its own act, not hearsay");
+        assert_eq!(ledger.start_of(&record().instance, &record().capture).0, Some(started), "its own act, not hearsay");
     }
 }

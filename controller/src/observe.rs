@@ -101,7 +101,7 @@ fn recall<C: Cloud>(subject: Subject<'_>, world: &World, home: &Desk<C>) {
         }
         Some(_) if capture.reason.is_none() => {}
         _ if capture.completion_time.is_some() => ledger.close(&capture.id),
-        _ => ledger.forget(&capture.id),
+        _ => ledger.settled(&capture.id),
     }
 }
 
@@ -123,8 +123,10 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
     });
     let (view, abroad) =
         futures::future::join(home.survey.read(key, &here, HOME), futures::future::join_all(views)).await;
-    let (started, start_refused) = match &subject.status.capture {
-        Some(capture) => home.survey.ledger.start_of(&capture.id),
+    let status = subject.status;
+    let machine = status.source.as_ref().and_then(|source| source.instance_id.as_ref());
+    let (started, start_refused) = match machine.zip(status.capture.as_ref()) {
+        Some((machine, capture)) => home.survey.ledger.start_of(machine, &capture.id),
         None => (None, None),
     };
     let abroad: BTreeMap<_, _> = abroad.into_iter().collect();

@@ -111,22 +111,33 @@ async fn named<C: Cloud>(
     if open.is_empty() {
         return Ok((Vec::new(), refused(known)));
     }
-    match cloud.instances(Instances::Names(open.clone())).await {
-        Ok(found) => return Ok((found, refused(known))),
-        Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
-        Err(_) => {}
-    }
-    let mut found = Vec::new();
-    for name in open {
-        match cloud.instances(Instances::Names(vec![name.clone()])).await {
+    let ask = async |names| cloud.instances(Instances::Names(names)).await;
+    let (found, news) = halved(open, ask).await?;
+    known.extend(news.into_iter().map(|(name, why)| (name, (why, Instant::now()))));
+    Ok((found, refused(known)))
+}
+
+/// What could be found, and the names that were refused: a request that is refused is halved until one name is left.
+async fn halved<T>(
+    names: Vec<String>,
+    mut ask: impl AsyncFnMut(Vec<String>) -> Result<Vec<T>, Refusal>,
+) -> Result<(Vec<T>, Refused), Refusal> {
+    let (mut found, mut refused) = (Vec::new(), Refused::new());
+    let mut open = vec![names];
+    while let Some(mut names) = open.pop() {
+        match ask(names.clone()).await {
             Ok(instances) => found.extend(instances),
             Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
             Err(refusal) => {
-                known.insert(name, (refusal, Instant::now()));
+                let rest = names.split_off(names.len() / 2);
+                match (&*names, &*rest) {
+                    ([], [name]) => _ = refused.insert(name.clone(), refusal),
+                    _ => open.extend([names, rest]),
+                }
             }
         }
     }
-    Ok((found, refused(known)))
+    Ok((found, refused))
 }
 
 /// The images of this installation, whoever has a name that somebody asked for, and known ones that lost their tags.
@@ -180,4 +191,44 @@ pub(crate) fn merge(owing: &[Instance], others: Vec<Instance>) -> Vec<Instance> 
         others.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
     all.extend(owing.iter().map(|instance| (instance.id.clone(), instance.clone())));
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The calls that it took, what was found and what was refused, where EC2 refuses names that begin with `bad`.
+    async fn looked_for(names: &[String]) -> (usize, Vec<String>, Vec<String>) {
+        let mut calls = 0;
+        let ask = async |asked: Vec<String>| {
+            calls += 1;
+            let is_bad = asked.iter().any(|name| name.starts_with("bad"));
+            let refusal =
+                || Refusal::new("DescribeInstances", "InvalidParameterValue", "a value is not valid");
+            if is_bad { Err(Refusal { class: Class::Caller, ..refusal() }) } else { Ok(asked) }
+        };
+        let (mut found, refused) = halved(names.to_vec(), ask).await.unwrap();
+        found.sort();
+        (calls, found, refused.into_keys().collect())
+    }
+
+    #[tokio::test]
+    async fn one_name_that_ec2_refuses_costs_some_calls_and_not_one_for_each_other_name() {
+        let good: Vec<String> = (0..300).map(|number| format!("good-{number:03}")).collect();
+        assert_eq!(looked_for(&good).await, (1, good.clone(), vec![]));
+        let mut names = good.clone();
+        names.insert(77, "bad".to_owned());
+        let (calls, found, refused) = looked_for(&names).await;
+        assert_eq!((found, refused), (good, vec!["bad".to_owned()]));
+        assert!(calls <= 19, "{calls} calls");
+        let all_bad = ["bad-1", "bad-2", "bad-3"].map(str::to_owned);
+        assert_eq!(looked_for(&all_bad).await, (5, vec![], all_bad.to_vec()));
+    }
+
+    #[tokio::test]
+    async fn where_ec2_does_not_answer_no_name_is_taken_for_refused() {
+        let ask =
+            async |_: Vec<String>| Err::<Vec<()>, _>(Refusal::new("DescribeInstances", "", "no answer"));
+        halved(vec!["a".to_owned(), "b".to_owned()], ask).await.unwrap_err();
+    }
 }

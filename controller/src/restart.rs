@@ -66,7 +66,7 @@ struct Tries {
 pub(crate) struct Restart<C> {
     survey: Arc<Survey<C>>,
     metrics: Metrics,
-    /// Of a start by the capture, of the other calls by the record.
+    /// Of a start by machine and capture, of the other calls by the record.
     tries: Mutex<BTreeMap<(Call, String), Tries>>,
     /// What the last sweep showed and is not paid: each is told once.
     told: Mutex<BTreeSet<Told>>,
@@ -84,6 +84,11 @@ type Place = (InstanceId, String);
 
 fn place(debt: &Debt) -> Place {
     (debt.place().clone(), debt.record.capture.clone())
+}
+
+/// Under which the tries of the start for a record are counted: an abort makes no other start of it.
+fn start_of(record: &Record) -> (Call, String) {
+    (Call::Start, format!("{} {}", record.instance, record.capture))
 }
 
 impl<C: Cloud> Restart<C> {
@@ -194,26 +199,25 @@ impl<C: Cloud> Restart<C> {
             verdict = judged(&debt, now.min(later(sweep.view.began, SWEPT)));
         }
         let Debt { record, copy, instance } = debt;
-        let capture = record.capture.clone();
         match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
-            Verdict::Void => self.survey.ledger.forget(&capture),
+            Verdict::Void => self.survey.ledger.forget(&record),
             Verdict::Unclear { code } => {
                 let message = format!(
                     "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
                     record.instance
                 );
-                self.survey.ledger.refused(&capture, Refusal::new("StartInstances", UNCLEAR_STATE, message));
+                self.survey.ledger.refused(&record, Refusal::new("StartInstances", UNCLEAR_STATE, message));
                 self.metrics.restart("unclear");
             }
             Verdict::Start { due, since } => {
-                if self.may_start(&capture, since, now) {
+                if self.may_start(&record, since, now) {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
             }
             // Nothing is on the machine; the status's copy goes when its object is next looked at.
             Verdict::Remove(_) if copy == Copy::Remembered => {
-                self.survey.ledger.forget(&capture);
+                self.survey.ledger.forget(&record);
                 return Done { place, sent: None };
             }
             Verdict::Remove(why) => {
@@ -228,7 +232,7 @@ impl<C: Cloud> Restart<C> {
                     self.rewrite(&record, announced).await;
                 }
                 if let Some((due, since)) = due
-                    && self.may_start(&capture, since, now)
+                    && self.may_start(&record, since, now)
                 {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
@@ -240,7 +244,7 @@ impl<C: Cloud> Restart<C> {
                 );
                 self.survey
                     .ledger
-                    .refused(&capture, Refusal::new("StartInstances", IMPLAUSIBLE_RECORD, message));
+                    .refused(&record, Refusal::new("StartInstances", IMPLAUSIBLE_RECORD, message));
                 self.metrics.restart("implausible");
                 return Done { place, sent: None };
             }
@@ -263,9 +267,9 @@ impl<C: Cloud> Restart<C> {
     }
 
     /// The pause between tries, and the standby's courtesy.
-    fn may_start(&self, capture: &str, since: Option<Timestamp>, now: Timestamp) -> bool {
+    fn may_start(&self, record: &Record, since: Option<Timestamp>, now: Timestamp) -> bool {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (Call::Start, capture.to_owned());
+        let place = start_of(record);
         let known = tries.get(&place).copied();
         let first_due = since.or(known.and_then(|known| known.first_due)).unwrap_or(now);
         let paused = known.is_some_and(|known| {
@@ -311,22 +315,22 @@ impl<C: Cloud> Restart<C> {
             Ok(previous) => {
                 tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
                 self.metrics.restart("started");
-                self.survey.ledger.started(capture, Started { previous, launch_time_before });
-                self.note(capture, |tries| tries.refused = 0);
+                self.survey.ledger.started(record, Started { previous, launch_time_before });
+                self.note(record, |tries| tries.refused = 0);
             }
             Err(refusal) => {
                 tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
                 self.metrics.restart("refused");
-                self.survey.ledger.refused(capture, refusal);
-                self.note(capture, |tries| tries.refused = tries.refused.saturating_add(1));
+                self.survey.ledger.refused(record, refusal);
+                self.note(record, |tries| tries.refused = tries.refused.saturating_add(1));
             }
         }
         self.survey.poke();
     }
 
-    fn note(&self, capture: &str, change: impl FnOnce(&mut Tries)) {
+    fn note(&self, record: &Record, change: impl FnOnce(&mut Tries)) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tries) = tries.get_mut(&(Call::Start, capture.to_owned())) {
+        if let Some(tries) = tries.get_mut(&start_of(record)) {
             tries.last = Instant::now();
             change(tries);
         }
@@ -338,11 +342,8 @@ impl<C: Cloud> Restart<C> {
             Ok(()) => {
                 tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
                 self.metrics.restart("settled");
-                self.survey.ledger.forget(&record.capture);
-                self.tries
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&(Call::Start, record.capture.clone()));
+                self.survey.ledger.forget(record);
+                self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&start_of(record));
                 self.survey.poke();
             }
             Err(refusal) => {
@@ -355,7 +356,7 @@ impl<C: Cloud> Restart<C> {
         let tags = [(self.survey.debt_key().to_owned(), record.to_string())].into();
         match self.survey.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {
-                tracing::warn!(instance = %record.instance, capture = record.capture, "restart record was gone and is written again");
+                tracing::warn!(instance = %record.instance, capture = record.capture, "restart record was not on the machine and is written again");
                 self.metrics.restart("rewritten");
                 self.survey.poke();
             }

@@ -1,6 +1,6 @@
 //! `make faults`: every scenario of the design, the tests that it was tried in, and what EC2 says of each history.
 //!
-//! S1-S54 and S75-S95 are in `tests/faults.yaml`, S55-S74 among the features. Verdicts and counts come from the endpoint's log and
+//! S1-S54 and S75-S97 are in `tests/faults.yaml`, S55-S74 among the features. Verdicts and counts come from the endpoint's log and
 //! stores, never from what the controller says of itself.
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -263,7 +263,7 @@ fn cells(histories: &[History]) -> String {
 fn document(table: &str) -> String {
     format!(
         "# Reliability: what was tried, and what came of it\n\n\
-         Written by `make faults`; the scenarios S1-S95 are those of the design, and `tests/faults.yaml` and \
+         Written by `make faults`; the scenarios S1-S97 are those of the design, and `tests/faults.yaml` and \
          `tests/features.yaml` name the tests of each.\n\n\
          - **Simulated**: EC2 (`tests/ec2sim`), over HTTP for *processes*, in the same process and in virtual time for \
          *world*; *parts* are tried one at a time. **Real**: kube-apiserver and etcd, the controller's own binary, its SDK, its RBAC, signals and sockets \

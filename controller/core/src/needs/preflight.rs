@@ -220,8 +220,8 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
         let next = begun.saturating_add(1);
         let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };
         let message = format!(
-            "the receipt on {id} says that revision {begun} was captured before, and its image is gone: it is not captured \
-             again by itself. {raise} allow it: aws ec2 delete-tags --region {region} --resources {id} --tags Key={key}",
+            "the receipt on {id} says that the capture of revision {begun} was begun before, and there is no image of it: \
+             it is not captured again by itself. {raise} allow it: aws ec2 delete-tags --region {region} --resources {id} --tags Key={key}",
             id = instance.id,
             region = scene.home(),
         );
