@@ -130,7 +130,11 @@ impl Ledger {
     }
 
     /// What became of the start of the machine for the capture.
-    pub(crate) fn start_of(&self, instance: &InstanceId, capture: &str) -> (Option<Started>, Option<Refusal>) {
+    pub(crate) fn start_of(
+        &self,
+        instance: &InstanceId,
+        capture: &str,
+    ) -> (Option<Started>, Option<Refusal>) {
         let (state, debtor) = (self.state(), (instance.clone(), capture.to_owned()));
         (state.started.get(&debtor).copied(), state.refused.get(&debtor).cloned())
     }
@@ -224,6 +228,10 @@ mod tests {
         ledger.started(&record(), started);
         ledger.doubt();
         assert_eq!((ledger.alone(), ledger.records()), (Vec::new(), Vec::new()));
-        assert_eq!(ledger.start_of(&record().instance, &record().capture).0, Some(started), "its own act, not hearsay");
+        assert_eq!(
+            ledger.start_of(&record().instance, &record().capture).0,
+            Some(started),
+            "its own act, not hearsay"
+        );
     }
 }

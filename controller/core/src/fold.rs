@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
     condition::cut,
-    spec::{CaptureMode, RestartWhen},
+    spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
         CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionState, RegionStatus,
         SourceStatus,
@@ -83,19 +83,28 @@ pub(crate) fn architecture(named: Option<&String>) -> String {
     cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
 }
 
-/// An abort that was written to the machine while Kubernetes was silent is the truth of the record: its `m`, and nothing
-/// else of it, for the rest is ours and anybody may have written the tag.
+/// An abort that was written to the machine while Kubernetes was silent is the truth of the record: its `m`. So is the
+/// hard stop that a status which went back has forgotten: `s` and `m`. Nothing else of it, for the rest is ours and anybody
+/// may have written the tag.
 fn follow(scene: &mut Scene<'_>) {
     let on_machine = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let (Some(tagged), Some(record)) = (on_machine, scene.record()) else {
         return;
     };
-    if let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.debt.is_some())
-        && tagged.capture == record.capture
+    let is_down = scene.instance().is_some_and(|instance| instance.state != InstanceState::Running);
+    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.debt.is_some()) else {
+        return;
+    };
+    let is_aborted = tagged.capture == record.capture
         && tagged.stop_by == record.stop_by
-        && tagged.image_by < record.image_by
-    {
-        capture.debt = Some(Record { image_by: tagged.image_by, ..record }.to_string());
+        && tagged.image_by < record.image_by;
+    let is_forced = is_down
+        && capture.on_stop_timeout == OnStopTimeout::Force
+        && tagged.stop_by > record.stop_by
+        && record.followed_by(&tagged);
+    if is_aborted || is_forced {
+        let Record { stop_by, image_by, .. } = tagged;
+        capture.debt = Some(Record { stop_by, image_by, ..record }.to_string());
     }
 }
 

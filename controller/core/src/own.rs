@@ -202,7 +202,8 @@ impl Estate {
     }
 
     /// A snapshot is ours only by what EC2 wrote: one of our images maps it, or it was taken for an image that is ours or
-    /// that the status names; or it is of the capture that the status knows, and of one of its volumes.
+    /// that the status names; or nothing is written on it, and it is of the capture that the status knows and of one of its
+    /// volumes.
     fn is_snapshot(&self, shot: &Snapshot, images: &[&Image]) -> bool {
         let mapped = || images.iter().any(|image| image.snapshots.contains(&shot.id));
         let made_for = created_for(shot).map(|(_, image)| image).or_else(|| copied_for(shot));
@@ -212,10 +213,10 @@ impl Estate {
                     || self.images.iter().any(|image| image.as_str() == id)
             })
         };
-        // What EC2 wrote about another image speaks louder.
+        // What is written on it speaks louder: EC2 writes of which image it is, and others why they took it.
         let expected = || {
             let its = self.capture.as_ref().is_some_and(|expected| expected.contains(shot));
-            made_for.is_none() && !is_of_backup_service(&shot.tags) && its
+            shot.description.is_empty() && !is_of_backup_service(&shot.tags) && its
         };
         self.owns(&shot.tags) && (mapped() || described() || expected())
     }
@@ -275,6 +276,16 @@ impl<'a> Scene<'a> {
             (self.estate.owns(&image.tags) && without_copy(&image.name) == name).then_some(())
         };
         self.estate.is_name_of(&image.name, revision) || inherited().is_some()
+    }
+
+    /// Whether EC2 shows by now that an image of the open capture, taken for its own while it was pending, is of another
+    /// machine.
+    pub(crate) fn is_of_another_machine(&self, image: &Image) -> bool {
+        let of_capture = self
+            .open_capture()
+            .is_some_and(|capture| image.tags.get(tag::CAPTURE).is_none_or(|there| *there == capture.id));
+        let is_its = |record: Record| image.source_instance == Some(record.instance);
+        of_capture && image.state == ImageState::Available && !self.record().is_none_or(is_its)
     }
 
     /// A copy of `source` that is ours.

@@ -85,11 +85,11 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
 }
 
 impl Record {
-    /// Whether a remembered record can have become this one: a hard stop moves `s` and `m` on, an abort brings `m` forward,
-    /// and nothing else of a plan ever changes. Anybody may have written what differs otherwise.
+    /// Whether a remembered record can have become this one without this process knowing: a hard stop moves `s` and `m` on,
+    /// an abort brings `m` forward. Anybody may have written what differs otherwise; `n` changes with the status alone.
     pub fn followed_by(&self, tag: &Self) -> bool {
-        let is_given_up = tag.stop_by == self.stop_by && tag.image_by <= self.image_by;
-        self.differs_in_limits(tag) && (is_given_up || tag.stop_by > self.stop_by)
+        let latest = if tag.stop_by > self.stop_by { self.forced_with(tag.stop_by) } else { self.clone() };
+        self.differs_in_limits(tag) && tag.stop_by == latest.stop_by && tag.image_by <= latest.image_by
     }
 
     /// Whether another record differs in nothing but `s` and `m`.
@@ -158,16 +158,19 @@ mod tests {
         let (forced, given_up) = (ours.forced(at(700)), ours.aborted(at(100)));
         let later = Record { image_by: after(ours.image_by, 300), ..ours.clone() };
         let hasty = Record { stop_by: after(ours.stop_by, -50), ..ours.clone() };
-        for (what, known, tag, copy) in [
-            ("given up", &ours, &given_up, Copy::Both),
-            ("stopped the hard way by another leader", &ours, &forced, Copy::Both),
-            ("an old read of before the hard stop", &forced, &ours, Copy::Remembered),
-            ("an old read of before the abort", &given_up, &ours, Copy::Remembered),
-            ("a later m", &ours, &later, Copy::Remembered),
-            ("an earlier s, for which our stop came too late", &ours, &hasty, Copy::Remembered),
+        let waiting = Record { image_by: after(forced.image_by, 300), ..forced.clone() };
+        for (what, known, tag, copy, told) in [
+            ("given up", &ours, &given_up, Copy::Both, 0),
+            ("stopped the hard way by another leader", &ours, &forced, Copy::Both, 0),
+            ("the same, and given up", &ours, &forced.aborted(at(800)), Copy::Both, 0),
+            ("an old read of before the hard stop", &forced, &ours, Copy::Remembered, 0),
+            ("an old read of before the abort", &given_up, &ours, Copy::Remembered, 0),
+            ("a later m", &ours, &later, Copy::Remembered, 0),
+            ("a later m than a hard stop sets", &ours, &waiting, Copy::Remembered, 0),
+            ("an earlier s, for which our stop came too late", &ours, &hasty, Copy::Remembered, 1),
         ] {
             let found = copies(&tag.to_string(), std::slice::from_ref(known));
-            assert_eq!(found, (vec![(known.capture.clone(), copy)], 0), "{what}");
+            assert_eq!(found, (vec![(known.capture.clone(), copy)], told), "{what}");
         }
     }
 

@@ -12,7 +12,8 @@ const FORCED_WITHIN: i64 = 75 * 60;
 const FORCED_BEFORE: i64 = 180;
 /// `m` is this long before `d` at least.
 const IMAGE_BEFORE: i64 = 60;
-/// The longest `maxDowntimeSeconds`.
+/// The shortest and the longest `maxDowntimeSeconds`.
+const SHORTEST_DOWNTIME: i64 = 300;
 const LONGEST_DOWNTIME: i64 = 86_400;
 /// Clocks of one region do not differ by more.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
@@ -140,6 +141,11 @@ impl Record {
         Self { stop_by: after(now, STOP_WITHIN), image_by, ..self.clone() }
     }
 
+    /// The record of the hard stop that has this `s`.
+    pub(super) fn forced_with(&self, stop_by: Timestamp) -> Self {
+        self.forced(after(stop_by, -STOP_WITHIN))
+    }
+
     /// R6: whether the hard stop may still be planned at `now`: three minutes remain to `d`.
     pub fn may_force(&self, now: Timestamp) -> bool {
         after(now, FORCED_BEFORE) <= self.start_by && self.forced(now).is_possible()
@@ -149,12 +155,11 @@ impl Record {
     /// can have written anything.
     fn is_possible(&self) -> bool {
         let (t, s, m, d) = (self.planned, self.stop_by, self.image_by, self.start_by);
-        t < s
-            && s <= after(t, FORCED_WITHIN)
+        (after(t, STOP_WITHIN)..=after(t, FORCED_WITHIN)).contains(&s)
             && t <= m
             && m <= after(d, -IMAGE_BEFORE)
             && s < d
-            && d <= after(t, LONGEST_DOWNTIME)
+            && (after(t, SHORTEST_DOWNTIME)..=after(t, LONGEST_DOWNTIME)).contains(&d)
             && (1..=MOST_VOLUMES).contains(&self.volumes)
     }
 

@@ -164,6 +164,17 @@ fn what_no_plan_can_have_written_is_no_record() {
     for (what, text) in [
         ("s before t", text(&|record| record.stop_by = at(-1))),
         ("s at t", text(&|record| record.stop_by = at(0))),
+        ("s less than a minute after t", text(&|record| record.stop_by = at(59))),
+        (
+            "s more than 75 minutes after t",
+            text(&|record| {
+                (record.stop_by, record.image_by, record.start_by) = (at(4501), at(4800), at(7200))
+            }),
+        ),
+        (
+            "d less than five minutes after t",
+            text(&|record| (record.image_by, record.start_by) = (at(239), at(299))),
+        ),
         (
             "s at d",
             text(&|record| (record.stop_by, record.image_by, record.start_by) = (at(900), at(840), at(900))),
@@ -183,6 +194,11 @@ fn what_no_plan_can_have_written_is_no_record() {
         ("given up in the first second", record().aborted(at(0))),
         ("given up by a clock that went back", record().aborted(at(-30))),
         ("stopped the hard way", record().forced(at(1500))),
+        (
+            "stopped the hard way after the longest patience",
+            Record { stop_by: at(4500), image_by: at(4800), start_by: at(7200), ..record() },
+        ),
+        ("the shortest downtime", Record { image_by: at(240), start_by: at(300), ..record() }),
         ("the most volumes", Record { volumes: 128, ..record() }),
     ] {
         assert_eq!(record.to_string().parse(), Ok(record), "{what}");

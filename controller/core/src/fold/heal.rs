@@ -1,4 +1,6 @@
 //! What this controller never writes was put into the status by hand: it must not make the object wait for ever.
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -17,7 +19,7 @@ use crate::{
 /// No time that is written lies further ahead than the longest pause between two tries.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
-/// Images that the status names and that are not this object's by their names: they are forgotten, and so neither
+/// Images that the status names and that are not this object's by their names, or of another machine: they are forgotten, and so neither
 /// served nor copied, tagged or deleted.
 pub(super) fn foreign(scene: &mut Scene<'_>) {
     let is_foreign = |scene: &Scene<'_>, id: &ImageId, region: &Region, revision: i32| {
@@ -26,10 +28,16 @@ pub(super) fn foreign(scene: &mut Scene<'_>) {
         shown.is_some_and(|image| !scene.is_known(image, revision))
     };
     let work = scene.revision();
+    let home = scene.home().clone();
+    let shown = scene.images().unwrap_or_default().iter();
+    let others: BTreeSet<ImageId> =
+        shown.filter(|image| scene.is_of_another_machine(image)).map(|image| image.id.clone()).collect();
     let mut status = std::mem::take(&mut scene.status);
     for row in &mut status.regions {
         let revision = row.revision.unwrap_or(work);
-        if row.image_id.as_ref().is_some_and(|id| is_foreign(scene, id, &row.region, revision)) {
+        let is_others = |id: &ImageId| row.region == home && others.contains(id);
+        let of_others = |id| is_foreign(scene, id, &row.region, revision) || is_others(id);
+        if row.image_id.as_ref().is_some_and(of_others) {
             *row = RegionStatus {
                 revision: row.revision,
                 attempts: row.attempts,

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use saved_template_api::{
     Reason,
+    ids::{ImageId, Region},
     spec::DeletionPolicy,
     status::{RegionRole, RegionStatus},
 };
@@ -97,6 +98,9 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
                     waits.get_or_insert((left, format!("{region}: {} is tried again", step.name())));
                     continue;
                 }
+                if let Step::Deregister { region, image } = &step {
+                    keep_in_mind(scene, region, image);
+                }
                 return Some(act(scene, step));
             }
             Removal::Wait(wait, why) => _ = waits.get_or_insert((wait, format!("{region}: {why}"))),
@@ -119,6 +123,15 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
         return Some(Unmet::waiting(Reason::Deleting, beside(message, scene), look_again));
     }
     waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, beside(why, scene), wait))
+}
+
+/// Of an image that is pending, EC2 shows snapshots also after it is gone, and only an image that the status names makes
+/// them ours: one that was lost with its status is named again.
+fn keep_in_mind(scene: &mut Scene<'_>, region: &Region, image: &ImageId) {
+    let now = scene.time();
+    if let Some(row) = scene.row_mut(region).filter(|row| row.image_id.is_none()) {
+        (row.image_id, row.announced_time) = (Some(image.clone()), Some(now));
+    }
 }
 
 /// Then the receipt on the machine, if that is still there, under the claim on it.

@@ -100,7 +100,7 @@ fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
             let last = capture.source_restored_time.clone().filter(|_| !answered);
             Some(last.map_or(first.clone(), |last| last.max(first)))
         };
-        capture.and_then(asked)
+        capture.and_then(asked).or_else(|| row.and_then(|row| row.announced_time.clone()))
     } else {
         row.and_then(|row| row.announced_time.clone())
     };

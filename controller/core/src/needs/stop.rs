@@ -35,11 +35,12 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if capture.image_requested_time.is_some() || capture.debt.is_none() {
         return None;
     }
-    if let Some(unmet) = answered(scene, &record) {
+    if let Some(unmet) = answered(scene, &record, instance) {
         return Some(unmet);
     }
-    // Our Stop did nothing, and no other one is under way.
-    let refused = scene.announced(STOP).is_some_and(|last| last.number == 1 && was_refused(last));
+    // Our Stop did nothing, and no other one is under way: a status that went back may have forgotten that one.
+    let refused =
+        scene.world.unsent && scene.announced(STOP).is_some_and(|last| last.number == 1 && was_refused(last));
     match instance.state {
         InstanceState::Stopping | InstanceState::Stopped if refused => {
             let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
@@ -98,7 +99,7 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
 
 /// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
 /// an answer proves nothing: that one may still arrive.
-fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
+fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Option<Unmet> {
     let announced = scene.announced(STOP).filter(|announced| announced.number == 1)?.clone();
     let (code, message) = announced.settled.as_deref()?.split_once(": ")?;
     if code == PREVIOUS_STATE {
@@ -116,7 +117,24 @@ fn answered(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         None if refusal.class == Class::Unknown || !too_late => return None,
         None => refusal.passing(),
     };
+    if !is_untouched(scene, record, instance) {
+        let message = format!("{}; making sure that no other stop was taken", record::told(&refusal));
+        let waits = matches!(instance.state, InstanceState::Running | InstanceState::Pending);
+        return waits.then(|| Unmet::waiting(Reason::Capturing, message, SOON));
+    }
     Some(record::withdraw_stop(scene, record, word, &record::told(&refusal)))
+}
+
+/// Whether no Stop of ours has done anything: this process knows, or what EC2 shows tells. The status alone proves nothing:
+/// it may be one of before the Stop that EC2 took.
+fn is_untouched(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
+    scene.world.unsent
+        || match instance.state {
+            InstanceState::Stopping | InstanceState::Stopped => debt::stopped_by_somebody(record, instance),
+            InstanceState::Running | InstanceState::Pending => scene.is_known_unstopped(record),
+            InstanceState::ShuttingDown | InstanceState::Terminated => true,
+            InstanceState::Unknown => false,
+        }
 }
 
 /// What `settled` begins with where the first Stop found the machine in another state than `running`.

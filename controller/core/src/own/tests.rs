@@ -445,3 +445,49 @@ fn the_machine_of_a_record_is_ours_only_if_the_spec_a_tag_on_it_or_an_image_says
         assert_eq!(scene.is_supported(&record()), supported, "{what}");
     }
 }
+
+#[test]
+fn a_snapshot_on_which_somebody_wrote_why_it_was_taken_is_not_ours_by_its_tags() {
+    let mut status = saved();
+    status.announced = None;
+    for description in
+        ["before the upgrade, keep (ops)", "Created by AWS EBS CSI driver for volume vol-00000000000000001"]
+    {
+        let foreign = Snapshot {
+            id: id("snap-0f000000000000009"),
+            description: description.into(),
+            started: Some(at(60)),
+            ..shot()
+        };
+        assert_eq!(deletes(&status, vec![], vec![foreign]), None, "{description}");
+    }
+}
+
+#[test]
+fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_to_be_of_another_machine() {
+    let capturing = imaging();
+    for source in [Some(id("i-00000000000000009")), None] {
+        let pending = Image { source_instance: None, state: ImageState::Pending, ..made() };
+        let taken = crate::decide::decide(
+            subject(&plain(), &capturing),
+            &world(at(50), vec![tagged(stopped_at(Some(at(20))))], vec![pending], vec![]),
+            at(50),
+        )
+        .unwrap();
+        assert_eq!(taken.status.regions[0].image_id, Some(made().id));
+        let mut status = taken.status;
+        let capture = status.capture.as_mut().unwrap();
+        capture.snapshots_started_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(60)));
+        capture.source_restored_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(70)));
+        capture.debt = None;
+        let foreign = Image { source_instance: source.clone(), ..made() };
+        let seen = crate::sample::images(at(300), vec![foreign], vec![]);
+        let after = crate::decide::decide(subject(&plain(), &status), &seen, at(300)).unwrap();
+        assert_eq!(
+            after.status.image_id,
+            None,
+            "{source:?}: served, and {:?}",
+            after.step.map(|step| step.name())
+        );
+    }
+}

@@ -103,8 +103,11 @@ impl State {
     fn is_perfect(&self, record: &Record) -> bool {
         let [t, s, m, d] = [record.planned, record.stop_by, record.image_by, record.start_by]
             .map(jiff::Timestamp::as_second);
-        let bounded =
-            t < s && s <= t + 3600 && m <= d - 60 && d <= t + 86_400 && (1..=128).contains(&record.volumes);
+        let bounded = (t + 60..=t + 4500).contains(&s)
+            && (t..=d - 60).contains(&m)
+            && s < d
+            && (t + 300..=t + 86_400).contains(&d)
+            && (1..=128).contains(&record.volumes);
         let stopped = self.machine.stopped.unwrap_or(i64::MIN);
         bounded
             && self.machine.launched <= t

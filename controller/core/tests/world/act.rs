@@ -12,7 +12,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Halt, Lab, Memory},
+    lab::{CLUSTER, Halt, Lab, Memory, debtor},
 };
 
 impl Lab {
@@ -23,6 +23,7 @@ impl Lab {
             |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
+                memory.records.entry(debtor(record)).and_modify(|known| *known = record.clone());
                 let tagged = self.instance().tags.clone();
                 let there = tagged.get(&key).cloned();
                 let anothers = |value: &String| {
@@ -39,7 +40,7 @@ impl Lab {
                 refused(self.send(HOME, label, &ec2::tag(record.instance.as_str(), &tags))?)
             }
             Step::Untag { record } => {
-                memory.records.remove(&record.capture);
+                memory.forget(record);
                 refused(self.send(
                     HOME,
                     label,
@@ -47,7 +48,7 @@ impl Lab {
                 )?)
             }
             Step::Stop { record, force } => {
-                memory.records.insert(record.capture.clone(), record.clone());
+                memory.records.insert(debtor(record), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
                 let unsent = memory.planned.remove(&record.capture);
                 self.truth.under = Some(record.clone());

@@ -50,26 +50,50 @@ pub(crate) struct Kill {
     pub(crate) after: bool,
 }
 
+/// A debt: the machine and the capture.
+pub(crate) type Debtor = (InstanceId, String);
+
+pub(crate) fn debtor(record: &Record) -> Debtor {
+    (record.instance.clone(), record.capture.clone())
+}
+
 /// What a process knows and loses.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
     pub(crate) sightings: BTreeMap<(InstanceId, String), Sighting>,
     pub(crate) absences: BTreeMap<String, Absence>,
-    pub(crate) records: BTreeMap<String, Record>,
-    pub(crate) started: BTreeMap<String, Started>,
-    pub(crate) refused: BTreeMap<String, Refusal>,
+    pub(crate) records: BTreeMap<Debtor, Record>,
+    pub(crate) started: BTreeMap<Debtor, Started>,
+    pub(crate) refused: BTreeMap<Debtor, Refusal>,
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     /// Captures that it planned, and under which it sent no Stop.
     pub(crate) planned: BTreeSet<String>,
-    /// Of a start by the capture, of the other calls by the record: how often in vain, and when last.
+    /// Of a start by machine and capture, of the other calls by the record: how often in vain, and when last.
     pub(crate) tries: BTreeMap<(&'static str, String), (u32, i64)>,
-    pub(crate) due: BTreeMap<String, i64>,
+    pub(crate) due: BTreeMap<Debtor, i64>,
     pub(crate) look_at: i64,
     pub(crate) sweep_at: i64,
     /// Until when it sleeps, and what it was about to do.
     pub(crate) asleep: i64,
     pub(crate) pass: Option<Box<Pass>>,
     pub(crate) payment: Option<Box<Payment>>,
+}
+
+impl Memory {
+    /// The record is paid, withdrawn or void.
+    pub(crate) fn forget(&mut self, record: &Record) {
+        self.refused.remove(&debtor(record));
+        if self.records.remove(&debtor(record)).is_some() {
+            self.custody.remove(&record.capture);
+        }
+    }
+
+    /// The capture owes nothing any more.
+    pub(crate) fn settled(&mut self, capture: &str) {
+        self.records.retain(|(_, of), _| of != capture);
+        self.refused.retain(|(_, of), _| of != capture);
+        self.custody.remove(capture);
+    }
 }
 
 /// A process, or the place of one that died and when it is back.

@@ -16,7 +16,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME, call},
-    lab::{CLUSTER, Halt, Lab, Memory, NAME, NAMESPACE, Object},
+    lab::{CLUSTER, Halt, Lab, Memory, NAME, NAMESPACE, Object, debtor},
 };
 
 /// What is left of a pass.
@@ -86,8 +86,10 @@ impl Lab {
         // Where another one may lead, too, nobody is sure.
         let is_alone = self.processes.len() == 1;
         if let Some(capture) = &object.status.capture {
-            world.started = memory.started.get(&capture.id).copied();
-            world.start_refused = memory.refused.get(&capture.id).cloned();
+            let machine = object.status.source.as_ref().and_then(|source| source.instance_id.clone());
+            let debtor = machine.map(|machine| (machine, capture.id.clone()));
+            world.started = debtor.as_ref().and_then(|debtor| memory.started.get(debtor)).copied();
+            world.start_refused = debtor.as_ref().and_then(|debtor| memory.refused.get(debtor)).cloned();
             world.unsent = is_alone && memory.planned.contains(&capture.id);
         }
         let decision = loop {
@@ -184,13 +186,12 @@ impl Lab {
         match record {
             Some(record) if capture.stop_requested_time.is_some() => {
                 if is_supported(subject, world, &record) {
-                    memory.records.insert(capture.id.clone(), record);
+                    memory.records.insert(debtor(&record), record);
                 }
             }
             Some(_) if capture.reason.is_none() => {}
             _ => {
-                memory.records.remove(&capture.id);
-                memory.custody.remove(&capture.id);
+                memory.settled(&capture.id);
             }
         }
     }

@@ -11,7 +11,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Halt, Lab, Memory},
+    lab::{CLUSTER, Halt, Lab, Memory, debtor},
 };
 
 /// R8: a replica without the lease starts a machine this much later.
@@ -24,6 +24,10 @@ const ACCEPTED: i64 = 10_000;
 /// What was not tried for so long is over.
 const FORGOTTEN: i64 = 120_000;
 const START: &str = "StartInstances";
+
+fn start_of(record: &Record) -> (&'static str, String) {
+    (START, format!("{} {}", record.instance, record.capture))
+}
 
 fn pause(tries: u32) -> i64 {
     i64::try_from(debt::pause(tries).as_millis()).unwrap()
@@ -93,11 +97,11 @@ impl Lab {
                         continue;
                     }
                     Verdict::Remove(_) if copy == Copy::Remembered => {
-                        memory.records.remove(&record.capture);
+                        memory.forget(&record);
                         [None, None]
                     }
                     Verdict::Void => {
-                        memory.records.remove(&record.capture);
+                        memory.forget(&record);
                         [None, None]
                     }
                     Verdict::Start { .. } => [self.may_start(&record, started, leads, memory), None],
@@ -116,9 +120,9 @@ impl Lab {
 
     /// The start of a machine that is due, unless another process goes first or its pause is not over.
     fn may_start(&self, record: &Record, seen: Started, leads: bool, memory: &mut Memory) -> Option<What> {
-        let since = *memory.due.entry(record.capture.clone()).or_insert(self.now);
+        let since = *memory.due.entry(debtor(record)).or_insert(self.now);
         let what = What::Start(seen);
-        let place = (what.label(), record.capture.clone());
+        let place = start_of(record);
         let known = memory.tries.get(&place).copied();
         let is_paused = known.is_some_and(|(refused, last)| {
             self.now - last < if refused == 0 { ACCEPTED } else { pause(refused) }
@@ -157,7 +161,7 @@ impl Lab {
         if self.now - read > i64::try_from(FRESH.as_millis()).unwrap() {
             return Ok(());
         }
-        let (id, key, capture) = (record.instance.to_string(), debt_key(CLUSTER), record.capture.clone());
+        let (id, key) = (record.instance.to_string(), debt_key(CLUSTER));
         let tags = BTreeMap::from([(key.clone(), record.to_string())]);
         if !matches!(what, What::Abort) {
             self.truth.under = Some(record.clone());
@@ -167,28 +171,28 @@ impl Lab {
                 match self.send(HOME, what.label(), &ec2::on_instance("StartInstances", &id))? {
                     Ok(reply) => {
                         let previous = ec2::previous(&reply);
-                        memory.refused.remove(&capture);
-                        memory.tries.insert((START, capture.clone()), (0, self.now));
-                        memory.started.entry(capture).or_insert(Started { previous, ..before });
+                        memory.refused.remove(&debtor(&record));
+                        memory.tries.insert(start_of(&record), (0, self.now));
+                        memory.started.entry(debtor(&record)).or_insert(Started { previous, ..before });
                     }
                     Err(refusal) => {
-                        let tries = memory.tries.entry((START, capture.clone())).or_default();
+                        let tries = memory.tries.entry(start_of(&record)).or_default();
                         *tries = (tries.0 + 1, self.now);
-                        memory.refused.insert(capture, refusal);
+                        memory.refused.insert(debtor(&record), refusal);
                     }
                 }
             }
             What::Remove => {
                 if self.send(HOME, what.label(), &ec2::untag(&id, &key, &record.to_string()))?.is_ok() {
-                    memory.records.remove(&capture);
-                    memory.tries.remove(&(START, capture));
+                    memory.forget(&record);
+                    memory.tries.remove(&start_of(&record));
                 }
             }
             What::Rewrite => _ = self.send(HOME, what.label(), &ec2::tag(&id, &tags))?,
             What::Abort => {
                 if self.send(HOME, what.label(), &ec2::tag(&id, &tags))?.is_ok() {
-                    memory.records.insert(capture.clone(), record);
-                    memory.custody.insert(capture, (self.now, true));
+                    memory.custody.insert(record.capture.clone(), (self.now, true));
+                    memory.records.insert(debtor(&record), record);
                 }
             }
         }
@@ -197,11 +201,10 @@ impl Lab {
 
     /// The process sent the Stop and Kubernetes is silent: the capture is given up by the record alone.
     fn abort_alone(&mut self, memory: &mut Memory) -> Result<(), Halt> {
-        let alone = |(_, (contact, over)): &(&String, &(i64, bool))| !over && self.now - contact >= ALONE;
-        let alone: Vec<String> =
-            memory.custody.iter().filter(alone).map(|(capture, _)| capture.clone()).collect();
-        for capture in alone {
-            let Some(record) = memory.records.get(&capture).cloned() else { continue };
+        let alone = |(contact, over): &(i64, bool)| !over && self.now - contact >= ALONE;
+        let is_alone = |record: &&Record| memory.custody.get(&record.capture).is_some_and(alone);
+        let alone: Vec<Record> = memory.records.values().filter(is_alone).cloned().collect();
+        for record in alone {
             if self.may_write(&record, What::Abort, memory).is_none() {
                 continue;
             }

@@ -119,8 +119,8 @@ fn judge(story: &Story, lab: &Lab) {
             assert_eq!(left, (0, 0), "left in {region}\n{}", lab.story());
         }
     }
-    // Whoever writes tags makes whatever of his look like ours.
-    if !story.hunted {
+    // Whoever writes tags makes whatever of his look like ours; whoever forces a deletion keeps what is there.
+    if !story.hunted && !did(Deed::ForceDelete) {
         lab.nothing_is_left_over();
     }
     lab.others_are_untouched();

@@ -222,3 +222,42 @@ fn a_machine_that_goes_down_after_our_stop_was_refused_was_stopped_by_somebody_e
         }
     }
 }
+
+#[test]
+fn a_status_that_has_forgotten_the_stop_that_ec2_took_after_it_refused_one_calls_no_stop_somebody_elses() {
+    for code in ["UnauthorizedOperation: no", "RequestLimitExceeded: later"] {
+        let mut status = stopping();
+        status.announced = Some(sent(STOP, 10, Some(code)));
+        let machine = Instance { state: InstanceState::Stopping, ..tagged(stopped_at(Some(at(16)))) };
+        assert!(!debt::stopped_by_somebody(&record(), &machine));
+        let seen = World { unsent: false, ..read(machine, 18) };
+        let decision = decided(&status, &seen, 19);
+        assert_eq!(told(&decision).0, None, "{code}: {:?}", decision.status.capture);
+    }
+}
+
+/// Bare metal: 1200 s of patience, and so the hard stop is later than what R3 allows the first one.
+#[test]
+fn a_status_that_has_forgotten_the_hard_stop_takes_it_from_the_record_on_the_machine() {
+    let patient = Record::plan(
+        record().instance,
+        CAPTURE.into(),
+        "0a1b2c3d".into(),
+        at(0),
+        (1200, 3600),
+        Awaits::Snapshots,
+        2,
+    );
+    let forced = patient.forced(at(1230));
+    let mut status = stopping();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.debt, capture.max_downtime_seconds) = (Some(patient.to_string()), 3600);
+    capture.on_stop_timeout = OnStopTimeout::Force;
+    status.announced = Some(sent(STOP, 10, None));
+    let mut machine = stopped_at(Some(at(1245)));
+    machine.tags.insert(names::debt_key(OWNER.cluster), forced.to_string());
+    assert!(!debt::stopped_by_somebody(&forced, &machine));
+    let decision = decided(&status, &World { unsent: false, ..read(machine, 1250) }, 1251);
+    assert_eq!(told(&decision).0, Some("CreateImage"), "{:?}", decision.status.capture);
+    assert_eq!(decision.status.capture.unwrap().debt, Some(forced.to_string()));
+}

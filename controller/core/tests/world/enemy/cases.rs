@@ -138,6 +138,17 @@ fn a_forged_record_keeps_no_machine_down_either_while_kubernetes_is_away() {
 }
 
 #[test]
+fn a_record_on_another_machine_that_names_our_capture_makes_nobody_forget_what_ours_is_owed() {
+    let forgery = Deed::Forge(Forgery::Record(Note::OursElsewhere, 0));
+    for second in (12..60).step_by(4) {
+        let stripped = (second + 10, Deed::StripRecord);
+        let deeds = [(second, Deed::ApiGoes), (second + 1, forgery), stripped, (4000, Deed::ApiReturns)];
+        let lab = told(Way::Stop, &deeds);
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
+    }
+}
+
+#[test]
 fn snapshots_of_a_backup_tool_with_our_tags_prove_nothing_and_give_nothing_back_too_early() {
     for second in [12, 30, 36, 38] {
         for which in 0..ALL {

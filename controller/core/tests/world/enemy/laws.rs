@@ -49,8 +49,11 @@ pub(crate) fn is_perfect(record: &Record, launched: i64, stopped: i64, now: i64)
         record.image_by.as_second(),
         record.start_by.as_second(),
     );
-    let bounded =
-        t < s && s <= t + 3600 && m <= d - 60 && d <= t + 86_400 && (1..=128).contains(&record.volumes);
+    let bounded = (t + 60..=t + 4500).contains(&s)
+        && (t..=d - 60).contains(&m)
+        && s < d
+        && (t + 300..=t + 86_400).contains(&d)
+        && (1..=128).contains(&record.volumes);
     let hits = launched <= t && t - 2 <= stopped && stopped <= s + 16 * 60;
     bounded && hits && now <= d + REMEMBERED
 }

@@ -6,6 +6,8 @@
 //! between an effect and the write of what it taught, while the process that made the effect lives. Versions are
 //! counted on from the restored one, so that a compare-and-swap upon a newer read may succeed. And a machine whose
 //! last record we took off ourselves was excused as one that "nobody can know of any more".
+use ec2sim::{Effect, Fault, InstanceState};
+
 use crate::{
     lab::{Lab, Object},
     soup,
@@ -206,5 +208,37 @@ impl Lab {
         }
         self.keep_version();
         self.stir();
+    }
+}
+
+/// A call that EC2 refuses once is made again: the status of between the two knows of the refusal alone.
+#[test]
+fn an_api_server_that_goes_back_to_a_refusal_leaves_no_machine_down_and_takes_no_record_off() {
+    for (operation, codes) in [
+        ("StopInstances", ["RequestLimitExceeded", "UnauthorizedOperation"].as_slice()),
+        ("CreateTags", &["InternalError"]),
+        ("CreateImage", &["RequestLimitExceeded"]),
+        ("StartInstances", &["InternalError"]),
+    ] {
+        for code in codes {
+            for (second, writes) in (9..60).step_by(6).flat_map(|second| [(second, 1), (second, 2)]) {
+                for manner in [MANNERS[0], MANNERS[2]] {
+                    let mut lab = Lab::new(crate::PLAIN);
+                    lab.past.kept = true;
+                    let refusal =
+                        Effect::Refuse { code: (*code).into(), message: "later".into(), status: None };
+                    lab.sim.add_fault(Fault::new(operation, refusal).nth(1));
+                    lab.run(second);
+                    lab.goes_back(writes, manner);
+                    lab.run(4000);
+                    assert_eq!(
+                        lab.instance().state,
+                        InstanceState::Running,
+                        "{operation} {code} at {second}, {writes} back, {manner:?}\n{}",
+                        lab.story()
+                    );
+                }
+            }
+        }
     }
 }

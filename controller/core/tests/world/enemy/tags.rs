@@ -47,9 +47,11 @@ pub(crate) enum Note {
     Illegible,
     AnotherKey,
     Copied,
+    /// Legal, with the capture of ours, on another machine.
+    OursElsewhere,
 }
 
-pub(crate) const NOTES: [Note; 16] = [
+pub(crate) const NOTES: [Note; 17] = [
     Note::Right,
     Note::Unbounded,
     Note::Future,
@@ -66,6 +68,7 @@ pub(crate) const NOTES: [Note; 16] = [
     Note::Illegible,
     Note::AnotherKey,
     Note::Copied,
+    Note::OursElsewhere,
 ];
 
 /// What tags say that a thing is.
@@ -119,6 +122,7 @@ impl Forgery {
                 Note::Illegible => "record: illegible",
                 Note::AnotherKey => "record: under another key",
                 Note::Copied => "record: copied from another machine",
+                Note::OursElsewhere => "record: of our capture, on another machine",
             },
             Self::Receipt(_) => "receipt",
             Self::Rename(_, false) => "Name on a second machine",
@@ -308,6 +312,12 @@ impl Lab {
             Note::Illegible => Some((id.to_owned(), "v1 i=x $(reboot)".to_owned())),
             Note::AnotherKey => Some((id.to_owned(), "rubbish".to_owned())),
             Note::Copied => there.map(|value| (self.watch.others[1].clone(), value)),
+            Note::OursElsewhere => {
+                let other = self.watch.others[1].clone();
+                let mut one = ours.clone()?;
+                one.instance = other.parse().ok()?;
+                Some((other, one.to_string()))
+            }
         }
     }
 
