@@ -1,6 +1,7 @@
 //! The program as it is started.
 use std::{
-    io,
+    fs, io,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -48,4 +49,25 @@ fn without_a_cluster_name_nothing_is_done() {
         assert!(output.stdout.is_empty());
         assert!(String::from_utf8_lossy(&output.stderr).contains("--cluster-name"));
     }
+}
+
+#[test]
+fn every_command_of_ours_in_the_documents_runs_as_it_is_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut commands = 0;
+    for document in ["README.md", "docs/conditions.md", "docs/threat-model.md"] {
+        let text = fs::read_to_string(root.join(document)).unwrap().replace("\\\n", " ");
+        for found in text.split("savedtemplate-controller ").skip(1) {
+            let command = found.split(['`', '\n']).next().unwrap();
+            if !command.starts_with("iam-policy") {
+                continue;
+            }
+            let command = command.replace("CLUSTER", "lab").replace("ACCOUNT", "123456789012");
+            let arguments: Vec<&str> = command.split_whitespace().collect();
+            let output = program(&arguments, None).unwrap();
+            assert!(output.status.success(), "{document}: {command}: {output:?}");
+            commands += 1;
+        }
+    }
+    assert!(commands >= 3, "{commands}");
 }

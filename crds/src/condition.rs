@@ -206,7 +206,7 @@ impl ConditionStatus {
 /// Why a condition says what it says. Reasons are API and never carry a version.
 #[derive(IntoStaticStr, EnumIter, EnumString, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// Nothing was looked at yet.
+    /// Nothing was looked at yet, or EC2 could not be asked.
     NotChecked,
     /// Everything that was asked for is done.
     Saved,
@@ -288,7 +288,7 @@ pub enum Reason {
     HeldByOtherCluster,
     /// The restart loop does not cover the account or the region.
     RestartNotCovered,
-    /// The machine is a Mac, on an Outpost or in a Local Zone, or EC2 says that it cannot be imaged.
+    /// The machine is a Mac, on an Outpost or in a Local Zone, or EC2 says that it or one of its volumes cannot be imaged.
     InstanceNotSupported,
     /// A device to leave out is unknown, or is the root device.
     DeviceNotFound,
@@ -326,7 +326,7 @@ pub enum Reason {
     Starting,
     /// EC2 has no capacity to start the machine.
     InsufficientCapacity,
-    /// EC2 did not start the machine.
+    /// The machine is not started: EC2 did not grant it, or its state or its record is unclear, and its owner decides.
     StartFailed,
     /// The machine is down for longer than `maxDowntimeSeconds` and is being started.
     DowntimeExceeded,

@@ -34,7 +34,7 @@ fn nonsense(id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
-    let lab = Lab::quick("hostile").await.unwrap();
+    let lab = Lab::quick("hostile").await.unwrap().with_forged_statuses();
     let bad = lab.machine("bad");
     let good: Vec<(String, String)> =
         (0..3).map(|n| format!("good-{n}")).map(|name| (lab.machine(&name), name)).collect();

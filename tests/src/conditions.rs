@@ -24,37 +24,49 @@ const HEAD: &str = "\
 
 Written by `make conditions`; do not edit. The messages are those of real objects: the real controller wrote them to a
 real API server while it saved simulated machines. Ids are shown as `i-…`, times as `(time)`, seconds as `N s`. Of all
-messages that were seen for a reason, the shortest is shown.
+messages that were seen for a reason, the one of middle length is shown.
 
 The first eight conditions are always there. `Reconciling`, `Stalled` and `DeletionBlocked` are there only while True.
 ";
 
-/// What the tests saw of one condition: its status and the shortest message.
+/// What the tests saw of one condition: its status and a message.
 type Example = (String, String);
 
 /// The examples by type and reason.
-struct Examples(BTreeMap<(String, String), Example>);
+struct Examples(BTreeMap<(ConditionType, Reason), Example>);
 
 impl Examples {
     fn of(seen: &[Seen]) -> Self {
-        let mut shortest: BTreeMap<(String, String), Example> = BTreeMap::new();
+        let mut all: BTreeMap<(ConditionType, Reason), BTreeSet<(usize, String, String)>> = BTreeMap::new();
         for one in seen {
-            let new = (one.status.clone(), words::normal(&one.message));
-            let old = shortest.entry((one.kind.clone(), one.reason.clone())).or_insert_with(|| new.clone());
-            if rank(&new) < rank(old) {
-                *old = new;
+            let message = words::normal(&one.message);
+            if let (Ok(kind), Ok(reason)) = (one.kind.parse(), one.reason.parse())
+                && fits(kind, reason, &one.status)
+                && words::are_whole(&message)
+            {
+                let length = message.chars().count();
+                all.entry((kind, reason)).or_default().insert((length, message, one.status.clone()));
             }
         }
-        Self(shortest)
+        let middle = |rows: BTreeSet<(usize, String, String)>| {
+            let half = rows.len() / 2;
+            rows.into_iter().nth(half).map(|(_, message, status)| (status, message))
+        };
+        Self(all.into_iter().filter_map(|(key, rows)| Some((key, middle(rows)?))).collect())
     }
 
     fn get(&self, kind: ConditionType, reason: Reason) -> Option<&Example> {
-        self.0.get(&(kind.name().to_owned(), reason.name().to_owned()))
+        self.0.get(&(kind, reason))
     }
 }
 
-fn rank((status, message): &Example) -> (usize, &str, &str) {
-    (message.chars().count(), message, status)
+/// Whether a reason may stand beside a status.
+fn fits(kind: ConditionType, reason: Reason, status: &str) -> bool {
+    match status {
+        "True" => kind.reasons_for_true().contains(&reason),
+        "False" | "Unknown" => kind.reasons_otherwise().contains(&reason),
+        _ => false,
+    }
 }
 
 /// The document.
@@ -139,7 +151,7 @@ mod tests {
     use super::*;
 
     fn seen(kind: &str, reason: &str, message: &str) -> Seen {
-        let status = "False".to_owned();
+        let status = if reason == "Saved" { "True" } else { "False" }.to_owned();
         Seen { kind: kind.into(), status, reason: reason.into(), message: message.into() }
     }
 
@@ -156,18 +168,45 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_shortest_is_shown_and_what_was_not_seen_is_not_invented() {
+    fn of_several_messages_the_one_of_middle_length_is_shown_and_what_was_not_seen_is_not_invented() {
         let all = [
             seen("Validated", "SpotInstance", "i-0123456789abcdef0 is a Spot Instance, and long"),
             seen("Validated", "SpotInstance", "i-0123456789abcdef0 is | Spot"),
+            seen("Validated", "SpotInstance", "short"),
         ];
         let text = document(&all).unwrap();
         assert!(text.contains("| False | `SpotInstance` | "), "{text}");
         assert!(text.contains("| i-… is \\| Spot |"), "{text}");
-        assert!(!text.contains("and long"));
+        assert!(!text.contains("and long") && !text.contains("| short |"));
         assert!(text.contains("| `Validated` | `ClusterNode` |"));
         assert!(unproven(&all).contains(&"ClusterNode") && !unproven(&all).contains(&"SpotInstance"));
         assert!(!unproven(&all).contains(&"SharingNotAllowed"), "it waits for sharing");
+    }
+
+    #[test]
+    fn what_no_object_of_the_controller_says_is_not_shown() {
+        let forged = [
+            Seen { status: "False".into(), ..seen("Ready", "Saved", "forged") },
+            Seen { status: "True".into(), ..seen("Ready", "Copying", "forged") },
+            Seen { status: "Maybe".into(), ..seen("Ready", "Copying", "forged") },
+            seen("Ready", "SpotInstance", "forged"),
+            seen("Forged", "Saved", "forged"),
+            seen("Ready", "Forged", "forged"),
+        ];
+        let text = document(&forged).unwrap();
+        assert!(!text.contains("forged") && !text.contains("Forged"), "{text}");
+        for hollow in
+            ["", " ", "image  is pending", "us-east-2 no ()", "0/1 copies available: ", "; and more"]
+        {
+            let text = document(&[seen("Ready", "Copying", hollow)]).unwrap();
+            assert!(!text.contains("| False | `Copying` |"), "{hollow:?}");
+            assert!(
+                document(&[seen("Ready", "Copying", "whole"), seen("Ready", "Copying", hollow)])
+                    .unwrap()
+                    .contains("| whole |")
+            );
+        }
+        assert!(document(&[seen("Ready", "Saved", "whole")]).unwrap().contains("| True | `Saved` |"));
     }
 
     #[test]
@@ -189,6 +228,12 @@ mod tests {
                 let line = shown.or_else(|| unseen.lines().find(|line| line.starts_with(&row)));
                 let line =
                     line.unwrap_or_else(|| panic!("{} {name} is missing: make conditions", kind.name()));
+                if let Some(line) = shown {
+                    let cells: Vec<&str> = line.split(" | ").collect();
+                    let status = cells[0].trim_start_matches("| ");
+                    assert!(fits(kind, reason, status), "{} is not {status} with {name}", kind.name());
+                    assert!(words::are_whole(cells[3]), "{} {name} says {:?}", kind.name(), cells[3]);
+                }
                 let when = cell(reasons[reason.name()]);
                 assert!(line.contains(&when), "{} {name} means {when:?}: make conditions", kind.name());
             }

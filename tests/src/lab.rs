@@ -18,7 +18,8 @@ use tokio::sync::OnceCell;
 
 use crate::{
     controller::{Controller, pause},
-    verdict, witness,
+    verdict,
+    witness::Witness,
 };
 
 /// The group of the lab's own client and kubectl: exempt from the admission policy, for it plays what no policy keeps out,
@@ -50,6 +51,7 @@ pub struct Lab<'c> {
     pub namespace: String,
     kubeconfig: PathBuf,
     api: Api<SavedTemplate>,
+    witness: Witness,
     started: AtomicU32,
     test: String,
     cell: OnceLock<String>,
@@ -103,7 +105,8 @@ impl<'c> Lab<'c> {
             .await?;
         let kubeconfig = cluster.kubeconfig_for(namespace, &account).await?;
         let api = Api::namespaced(cluster.client().await?, namespace);
-        witness::follow(Api::clone(&api));
+        let witness = Witness::default();
+        witness.follow(Api::clone(&api));
         let ec2 = Server::start(config)?;
         Ok(Self {
             cluster,
@@ -111,6 +114,7 @@ impl<'c> Lab<'c> {
             namespace: namespace.to_owned(),
             kubeconfig,
             api,
+            witness,
             started: AtomicU32::new(0),
             test: thread::current().name().unwrap_or_default().to_owned(),
             cell: OnceLock::new(),
@@ -120,6 +124,13 @@ impl<'c> Lab<'c> {
     /// A lab on the shared control plane, with quick clocks.
     pub async fn quick(namespace: &str) -> anyhow::Result<Lab<'static>> {
         Lab::on(control_plane().await?, namespace, quick()).await
+    }
+
+    /// A lab whose objects have statuses that the test wrote: their words are not shown in `docs/conditions.md`.
+    #[must_use]
+    pub fn with_forged_statuses(self) -> Self {
+        self.witness.leave();
+        self
     }
 
     /// Says which of several histories of a test this is.
@@ -240,7 +251,7 @@ impl<'c> Lab<'c> {
         loop {
             // The API server may be away for a while, in some tests on purpose.
             if let Ok(Some(object)) = self.api.get_opt(name).await {
-                witness::note(&object);
+                self.witness.note(&object);
                 if wanted(&object) {
                     return Ok(object);
                 }

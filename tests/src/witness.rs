@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs::OpenOptions,
     io::Write as _,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::StreamExt as _;
@@ -37,16 +40,40 @@ fn file() -> Option<&'static OsString> {
     NAMED.get_or_init(|| std::env::var_os(FILE)).as_ref()
 }
 
-/// Notes every condition that objects ever have, even for a moment, as long as the runtime of the test lives.
-pub(crate) fn follow(api: Api<SavedTemplate>) {
-    if file().is_some() {
-        let objects = watcher(api, watcher::Config::default()).default_backoff().touched_objects();
-        tokio::spawn(objects.for_each(async |object| object.iter().for_each(note)));
+/// Who notes what the objects of one lab say, until the test writes statuses itself: what the controller makes of those
+/// are not words for people.
+#[derive(Clone, Default)]
+pub(crate) struct Witness {
+    is_deaf: Arc<AtomicBool>,
+}
+
+impl Witness {
+    /// Notes every condition that objects ever have, even for a moment, as long as the runtime of the test lives.
+    pub(crate) fn follow(&self, api: Api<SavedTemplate>) {
+        if file().is_some() {
+            let witness = self.clone();
+            let objects = watcher(api, watcher::Config::default()).default_backoff().touched_objects();
+            tokio::spawn(objects.for_each(move |object| {
+                object.iter().for_each(|object| witness.note(object));
+                std::future::ready(())
+            }));
+        }
+    }
+
+    /// Notes nothing from now on.
+    pub(crate) fn leave(&self) {
+        self.is_deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the conditions of an object, each once per process.
+    pub(crate) fn note(&self, object: &SavedTemplate) {
+        if !self.is_deaf.load(Ordering::Relaxed) {
+            note(object);
+        }
     }
 }
 
-/// Notes the conditions of an object, each once per process.
-pub(crate) fn note(object: &SavedTemplate) {
+fn note(object: &SavedTemplate) {
     static NOTED: Mutex<BTreeSet<Seen>> = Mutex::new(BTreeSet::new());
     let Some(file) = file() else { return };
     let conditions = object.status.iter().flat_map(|status| &status.conditions);

@@ -19,6 +19,9 @@ use ConditionStatus::{False, True, Unknown};
 
 type Row = (ConditionStatus, Reason, String);
 
+/// A guest that has not shut down after some minutes is powered off by EC2.
+const SLOW_STOP_SECONDS: i64 = 240;
+
 /// Writes every condition for the generation that was decided upon.
 pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
     scene.status.observed_generation = Some(scene.subject.generation);
@@ -182,7 +185,10 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
         };
     };
     if let Some(seconds) = capture.downtime_seconds.filter(|_| capture.source_restored_time.is_some()) {
-        let late = if seconds > 240 + 60 { "; a stop of minutes may have cut the guest off" } else { "" };
+        let stopped = capture.source_stopped_time.as_ref();
+        let cut_off =
+            stopped.is_some_and(|stopped| seconds_between(requested.0, stopped.0) > SLOW_STOP_SECONDS);
+        let late = if cut_off { "; a stop of minutes may have cut the guest off" } else { "" };
         return (Reason::Restored, format!("{id} runs again after {seconds} s{late}"));
     }
     if scene.is_gone() {

@@ -67,7 +67,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         | R::NotRequested
         | R::Updating => "Wait: it goes on by itself.",
         R::NotChecked => {
-            "Wait. If it stays: see whether the controller runs, and whether this namespace is one of its `--namespaces`."
+            "Wait: EC2 is asked again. If it stays: the message says what could not be read; see whether the controller runs, and whether this namespace is one of its `--namespaces`."
         }
         R::Suspended => {
             "To go on: `kubectl patch stpl NAME --type=merge -p '{\"spec\":{\"suspend\":false}}'`"
@@ -97,7 +97,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::UnsupportedRootDevice => "Only machines with an EBS root can be saved.",
         R::SpotInstance => "Set `spec.capture.mode` to `Reboot` or `NoReboot`.",
         R::AutoScalingMember => {
-            "Set `spec.capture.mode` to `NoReboot`, or `aws autoscaling detach-instances --instance-ids ID --auto-scaling-group-name GROUP --should-decrement-desired-capacity`"
+            "Set `spec.capture.mode` to `NoReboot`, or `aws autoscaling detach-instances --region REGION --instance-ids ID --auto-scaling-group-name GROUP --should-decrement-desired-capacity`"
         }
         R::ClusterNode => "Set `spec.capture.mode` to `NoReboot`, or take the node out of its cluster.",
         R::ManagedInstance => "Save a machine that no AWS service manages.",
@@ -120,7 +120,9 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
             "If the other cluster is gone for good, start the controller with `--take-over=UID`."
         }
         R::RestartNotCovered => "Have the account and the region added to what the restart loop covers.",
-        R::InstanceNotSupported => "The message says what EC2 refuses. Such a machine cannot be saved.",
+        R::InstanceNotSupported => {
+            "The message says what cannot be imaged. Leave such devices out with `spec.capture.excludeDeviceNames`; a machine that is not supported as a whole cannot be saved."
+        }
         R::DeviceNotFound => "Correct `spec.capture.excludeDeviceNames`.",
         R::TooManyTags => "`aws ec2 delete-tags --region REGION --resources ID --tags Key=KEY`",
         R::KeyNotFound => "Correct the key: `aws kms describe-key --region REGION --key-id KEY`",
@@ -131,7 +133,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::PublicQuotaExceeded => "Make another image private, or ask for a larger quota.",
         R::SharingNotAllowed => "Share less, or use a class that allows it.",
         R::AccessDenied => {
-            "Allow the action in the message: `savedtemplate-controller iam-policy --cluster-name CLUSTER` prints the whole policy."
+            "Allow the action in the message: `savedtemplate-controller iam-policy --cluster-name CLUSTER --account ACCOUNT` prints the whole policy."
         }
         R::RequestRefused => "Remove the cause that the message names, in EC2's own words.",
         R::ClassNotFound => "Correct `spec.className`, or have the class made.",
@@ -141,7 +143,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
             "It is tried for ever. To help: free capacity, change the instance type, or `aws ec2 start-instances --region REGION --instance-ids ID`"
         }
         R::StartFailed => {
-            "It is tried for ever. The message says what helps; where EC2 does not answer, nothing needs to be done."
+            "The message says what helps. A start that EC2 did not grant is tried for ever, and one that EC2 does not answer needs nothing; where the message ends in the command to start the machine, the controller starts nothing: you decide."
         }
         R::DowntimeExceeded => {
             "Wait: it is being started. If it stays: `aws ec2 start-instances --region REGION --instance-ids ID`"

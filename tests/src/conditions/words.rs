@@ -22,6 +22,12 @@ pub(super) fn normal(message: &str) -> String {
     text
 }
 
+/// Whether a message lacks none of its parts, such as an id that should stand between two spaces.
+pub(super) fn are_whole(message: &str) -> bool {
+    let has_gap = ["  ", "()"].iter().any(|gap| message.contains(gap));
+    !message.is_empty() && message.trim() == message && !message.starts_with(';') && !has_gap
+}
+
 /// How long the word is that the text begins with.
 fn word(text: &str) -> usize {
     text.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(text.len())

@@ -92,6 +92,25 @@ fn a_refusal_has_the_reason_of_what_it_says_whichever_call_it_answers() {
 }
 
 #[test]
+fn only_a_stop_of_minutes_is_said_to_have_cut_the_guest_off_however_long_the_machine_was_down() {
+    for (stopped, restored, said) in
+        [(40, 70, false), (40, 2000, false), (251, 300, true), (249, 300, false), (251, 2000, true)]
+    {
+        let mut status = saved();
+        let capture = status.capture.as_mut().unwrap();
+        capture.stop_requested_time = Some(Time(at(10)));
+        capture.source_stopped_time = Some(Time(at(stopped)));
+        capture.source_restored_time = Some(Time(at(restored)));
+        capture.downtime_seconds = Some(restored - 10);
+        let seen = world(at(2500), vec![running()], vec![made()], vec![]);
+        let (_, reason, text) = told(&decided(&plain(), &status, &seen, 2500), ConditionType::SourceRestored);
+        assert_eq!(reason, "Restored");
+        assert!(text.contains(&format!("after {} s", restored - 10)), "{text}");
+        assert_eq!(text.contains("may have cut the guest off"), said, "{stopped}: {text}");
+    }
+}
+
+#[test]
 fn a_start_that_fails_is_told_with_what_helps_and_advises_permissions_only_where_they_lack() {
     for (code, message, state, permission, says) in [
         ("UnauthorizedOperation", "no", None, true, "allow ec2:StartInstances"),

@@ -57,12 +57,14 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 
 /// Whether every copy that is not there waits for somebody to let us make it, look for it, or use a key.
 fn wait_for_somebody(scene: &Scene<'_>, wanted: &[Region]) -> bool {
-    let rows = wanted.iter().filter_map(|region| scene.row(region));
-    let mut open = rows.filter(|row| row.state != RegionState::Available);
-    open.all(|row| {
-        let unread = unread(scene, &row.region);
-        let is_closed = unread.is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
-        row.reason.as_deref() == Some(KEY_DENIED) || is_denied(row) || is_closed
+    wanted.iter().all(|region| {
+        let Some(row) = scene.row(region) else { return false };
+        let is_closed =
+            unread(scene, region).is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
+        row.state == RegionState::Available
+            || row.reason.as_deref() == Some(KEY_DENIED)
+            || is_denied(row)
+            || is_closed
     })
 }
 
@@ -188,7 +190,8 @@ pub(crate) fn unfinished(scene: &Scene<'_>, wanted: &[Region]) -> Option<(Reason
     let all_broken = !open.is_empty() && open.iter().all(|row| broken(row));
     let words: Vec<String> = open.iter().map(|row| words(scene, row)).collect();
     let done = rows.len().saturating_sub(open.len());
-    let message = format!("{done}/{} copies available: {}", wanted.len(), words.join("; "));
+    let which = if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) };
+    let message = format!("{done}/{} copies available{which}", wanted.len());
     Some((if all_broken { Reason::PartiallyReplicated } else { Reason::Copying }, message))
 }
 
@@ -206,8 +209,8 @@ fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {
 fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {
     let region = &row.region;
     if let Some(reason) = &row.reason {
-        let message = row.message.clone().unwrap_or_default();
-        return format!("{region} {reason} ({message})");
+        let why = row.message.as_ref().map(|message| format!(" ({message})"));
+        return format!("{region} {reason}{}", why.unwrap_or_default());
     }
     if let Some(why) = unreadable(scene, region) {
         return format!("{region} cannot be read ({why})");
