@@ -116,6 +116,20 @@ fn a_citation_that_leads_nowhere_is_named_with_its_file_and_line() {
     assert_eq!(lost("a/b.rs", &text, &known), [told(2, "r99"), told(4, "section-98"), told(5, "s997")]);
 }
 
+#[test]
+fn a_file_of_the_code_that_a_document_names_by_its_whole_path_is_there() {
+    let (texts, mut named) = (all_texts(), 0);
+    for (place, text) in texts.iter().filter(|(place, _)| place.starts_with("docs/")) {
+        let is_whole = |path: &&str| path.strip_suffix(".rs").is_some_and(|path| path.contains('/'));
+        let paths = text.split('`').skip(1).step_by(2).filter(is_whole);
+        for path in paths {
+            assert!(texts.contains_key(path), "{place}: {path}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "the documents were read as naming {named} files");
+}
+
 /// A row of a table of tests, as far as the protocol repeats it.
 #[derive(Deserialize)]
 struct Row {
