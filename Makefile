@@ -56,7 +56,7 @@ replay: ## Runs one history of `make model` again, and the smallest that still f
 fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise
 	cargo run --manifest-path fuzz/Cargo.toml --bin soak -- $(or $(INPUTS),1000000) $(or $(LIMIT),600) $(or $(SEED),1)
 
-check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
+check: $(HELM) $(DENY) ## Format, lints, documentation and what cites it, dependencies, chart
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
@@ -64,6 +64,7 @@ check: $(HELM) $(DENY) ## Format, lints, documentation, dependencies, chart
 	.tools/bin/helm lint --strict --set clusterName=check,image.repository=check charts/savedtemplate
 	.tools/bin/helm template savedtemplate --set clusterName=check,image.repository=check,regions={eu-west-1} \
 		charts/savedtemplate >/dev/null
+	cargo test --quiet --workspace --test references
 	@for patch in tests/mutants/*.patch tests/mutants/slow/*.patch; do git apply --check $$patch || exit 1; done
 
 # Beside `check`: what is known of a version today would fail what has not changed.

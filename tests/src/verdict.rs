@@ -1,4 +1,4 @@
-//! Verdicts on the invariants of the design (I1-I15, L1-L4), and the histories that they were given on.
+//! Verdicts on the invariants of docs/protocol.md (I1-I15, L1-L4), and the histories that they were given on.
 //!
 //! With `SAVEDTEMPLATE_NEGATE=I6` each verdict on I6 is turned around: a test that judges it must fail then, or it judges
 //! nothing. With `SAVEDTEMPLATE_HISTORIES=<file>` every lab leaves a line there when it ends.

@@ -61,7 +61,7 @@ pub enum DryRun {
     CreateImage(Box<ImageRequest>),
 }
 
-/// How long after its announcement a write may still be sent (capture-protocol.md §3).
+/// How long after its announcement a write may still be sent (docs/protocol.md §3).
 pub const FRESH: Duration = Duration::from_secs(20);
 
 /// The instant of EC2's clock at which a write was announced, or at which the read that it rests on began.

@@ -1,6 +1,6 @@
 //! When an instance that we stopped must be started again: judged from EC2 alone.
 //!
-//! The record and its rules R0–R8 are those of the capture protocol; each rule is named where it stands.
+//! The record and its rules R0–R8 are those of docs/protocol.md; each rule is named where it stands.
 //! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
 mod found;
 mod record;

@@ -1,5 +1,5 @@
 //! The interceptor that holds a write back when its announcement is too old: it stops the call of a process that slept
-//! between the two (capture-protocol.md §3).
+//! between the two (docs/protocol.md §3).
 use std::{
     error::Error,
     sync::{

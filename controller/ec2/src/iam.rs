@@ -225,7 +225,7 @@ impl Condition {
 
 /// The IAM policy document of an installation: it stops and saves only machines that are tagged
 /// `savedtemplate.dev/allow=true`, stops and starts only under a restart record, and changes only images and snapshots of
-/// this cluster (capture-protocol.md §10).
+/// this cluster (docs/protocol.md §10).
 pub fn policy(cluster: &str, bounds: &Bounds) -> Value {
     let mut grants: Vec<&Grant> = Vec::new();
     for grant in CALLS.iter().flat_map(|call| call.grants) {

@@ -1,4 +1,4 @@
-//! `make faults`: runs every scenario of the design, prints what came of it and writes docs/reliability.md.
+//! `make faults`: runs every scenario of docs/protocol.md, prints what came of it and writes docs/reliability.md.
 use std::process::ExitCode;
 
 use saved_template_tests::faults;

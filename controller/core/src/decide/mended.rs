@@ -46,7 +46,7 @@ fn claimed(mode: CaptureMode) -> (SavedTemplateStatus, Instance) {
     (status, machine)
 }
 
-/// §6: "Reboot mode: the image's name is the only evidence; a call whose outcome is unknown counts as a disruption."
+/// §6: in mode Reboot a request whose outcome is unknown counts as a disruption: the name of the image is all that tells.
 #[test]
 fn a_reboot_whose_outcome_is_unknown_stays_a_disruption() {
     let mut bad = vec![];
@@ -106,7 +106,7 @@ fn nothing_is_planned_while_images_or_snapshots_cannot_be_read() {
     }
 }
 
-/// §6: "Attempt = 1 + the largest of the status's and of the tags": also under a status of before the last attempt.
+/// §6: the attempt is one more than the largest of the status and of the tags: also under a status of before the last attempt.
 #[test]
 fn a_status_restored_from_a_backup_does_not_reuse_the_number_of_an_attempt() {
     let mut status = planned();

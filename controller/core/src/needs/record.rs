@@ -25,7 +25,7 @@ use crate::{
 
 /// R1: two reads of the restart loop's own query, this far apart, must have returned the exact value.
 pub(crate) const SEEN_FOR: i64 = 5;
-/// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (§10).
+/// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (R1).
 const IAM_LAG: i64 = 45;
 /// Why an attempt ended whose spec was changed before anything was asked for under it.
 pub(crate) const REPLANNED: &str = "Replanned";

@@ -1,4 +1,4 @@
-//! What policies let pass, by a strict policy such as the design asks for.
+//! What policies let pass, by a strict policy as docs/protocol.md §10 describes it.
 
 use ec2sim::{ACCOUNT, Config, Grant, Policy, Reply, Request, SECOND};
 
@@ -7,7 +7,7 @@ use crate::world::{AWAY, HOME, World, copy, create, start, stop};
 const KEY: &str = "AKIDCONTROLLER";
 const DENIED: &str = "UnauthorizedOperation";
 
-/// Reading, and the table of the capture protocol, §10.
+/// Reading, and the table of docs/protocol.md, §10.
 const STRICT: &str = r#"{"Version": "2012-10-17", "Statement": [
   {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"},
   {"Effect": "Allow", "Action": "ec2:StopInstances", "Resource": "arn:aws:ec2:*:*:instance/*",
