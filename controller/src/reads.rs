@@ -111,17 +111,19 @@ async fn named<C: Cloud>(
     if open.is_empty() {
         return Ok((Vec::new(), refused(known)));
     }
-    let ask = async |names| cloud.instances(Instances::Names(names)).await;
-    let (found, news) = halved(open, ask).await?;
+    let (found, news) = halved(open, |names| cloud.instances(Instances::Names(names))).await?;
     known.extend(news.into_iter().map(|(name, why)| (name, (why, Instant::now()))));
     Ok((found, refused(known)))
 }
 
 /// What could be found, and the names that were refused: a request that is refused is halved until one name is left.
-async fn halved<T>(
+async fn halved<T, F>(
     names: Vec<String>,
-    mut ask: impl AsyncFnMut(Vec<String>) -> Result<Vec<T>, Refusal>,
-) -> Result<(Vec<T>, Refused), Refusal> {
+    mut ask: impl FnMut(Vec<String>) -> F,
+) -> Result<(Vec<T>, Refused), Refusal>
+where
+    F: Future<Output = Result<Vec<T>, Refusal>>,
+{
     let (mut found, mut refused) = (Vec::new(), Refused::new());
     let mut open = vec![names];
     while let Some(mut names) = open.pop() {
@@ -200,12 +202,16 @@ mod tests {
     /// The calls that it took, what was found and what was refused, where EC2 refuses names that begin with `bad`.
     async fn looked_for(names: &[String]) -> (usize, Vec<String>, Vec<String>) {
         let mut calls = 0;
-        let ask = async |asked: Vec<String>| {
+        let ask = |asked: Vec<String>| {
             calls += 1;
             let is_bad = asked.iter().any(|name| name.starts_with("bad"));
             let refusal =
                 || Refusal::new("DescribeInstances", "InvalidParameterValue", "a value is not valid");
-            if is_bad { Err(Refusal { class: Class::Caller, ..refusal() }) } else { Ok(asked) }
+            std::future::ready(if is_bad {
+                Err(Refusal { class: Class::Caller, ..refusal() })
+            } else {
+                Ok(asked)
+            })
         };
         let (mut found, refused) = halved(names.to_vec(), ask).await.unwrap();
         found.sort();
@@ -227,8 +233,8 @@ mod tests {
 
     #[tokio::test]
     async fn where_ec2_does_not_answer_no_name_is_taken_for_refused() {
-        let ask =
-            async |_: Vec<String>| Err::<Vec<()>, _>(Refusal::new("DescribeInstances", "", "no answer"));
+        let refusal = || Refusal::new("DescribeInstances", "", "no answer");
+        let ask = |_| std::future::ready(Err::<Vec<()>, _>(refusal()));
         halved(vec!["a".to_owned(), "b".to_owned()], ask).await.unwrap_err();
     }
 }

@@ -32,12 +32,15 @@ The first eight conditions are always there. `Reconciling`, `Stalled` and `Delet
 /// What the tests saw of one condition: its status and a message.
 type Example = (String, String);
 
+/// The messages of one condition with their statuses, by length.
+type Told = BTreeSet<(usize, String, String)>;
+
 /// The examples by type and reason.
 struct Examples(BTreeMap<(ConditionType, Reason), Example>);
 
 impl Examples {
     fn of(seen: &[Seen]) -> Self {
-        let mut all: BTreeMap<(ConditionType, Reason), BTreeSet<(usize, String, String)>> = BTreeMap::new();
+        let mut all: BTreeMap<(ConditionType, Reason), Told> = BTreeMap::new();
         for one in seen {
             let message = words::normal(&one.message);
             if let (Ok(kind), Ok(reason)) = (one.kind.parse(), one.reason.parse())
@@ -48,7 +51,7 @@ impl Examples {
                 all.entry((kind, reason)).or_default().insert((length, message, one.status.clone()));
             }
         }
-        let middle = |rows: BTreeSet<(usize, String, String)>| {
+        let middle = |rows: Told| {
             let half = rows.len() / 2;
             rows.into_iter().nth(half).map(|(_, message, status)| (status, message))
         };

@@ -263,7 +263,7 @@ fn cells(histories: &[History]) -> String {
 fn document(table: &str) -> String {
     format!(
         "# Reliability: what was tried, and what came of it\n\n\
-         Written by `make faults`; the scenarios S1-S97 are those of the design, and `tests/faults.yaml` and \
+         Written by `make faults`; the scenarios are those of `docs/protocol.md`, and `tests/faults.yaml` and \
          `tests/features.yaml` name the tests of each.\n\n\
          - **Simulated**: EC2 (`tests/ec2sim`), over HTTP for *processes*, in the same process and in virtual time for \
          *world*; *parts* are tried one at a time. **Real**: kube-apiserver and etcd, the controller's own binary, its SDK, its RBAC, signals and sockets \
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn every_scenario_of_the_design_is_there_once() {
         let rows: Vec<String> = table().unwrap().into_iter().map(|row| row.row).collect();
-        let wanted: Vec<String> = (1..=95).map(|number| format!("S{number}")).collect();
+        let wanted: Vec<String> = (1..=97).map(|number| format!("S{number}")).collect();
         assert_eq!(rows, wanted);
     }
 

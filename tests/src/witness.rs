@@ -54,7 +54,9 @@ impl Witness {
             let witness = self.clone();
             let objects = watcher(api, watcher::Config::default()).default_backoff().touched_objects();
             tokio::spawn(objects.for_each(move |object| {
-                object.iter().for_each(|object| witness.note(object));
+                for object in &object {
+                    witness.note(object);
+                }
                 std::future::ready(())
             }));
         }
