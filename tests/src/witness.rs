@@ -54,7 +54,7 @@ impl Witness {
             let witness = self.clone();
             let objects = watcher(api, watcher::Config::default()).default_backoff().touched_objects();
             tokio::spawn(objects.for_each(move |object| {
-                for object in &object {
+                if let Ok(object) = &object {
                     witness.note(object);
                 }
                 std::future::ready(())
