@@ -168,7 +168,7 @@ fn what_no_plan_can_have_written_is_no_record() {
         (
             "s more than 75 minutes after t",
             text(&|record| {
-                (record.stop_by, record.image_by, record.start_by) = (at(4501), at(4800), at(7200))
+                (record.stop_by, record.image_by, record.start_by) = (at(4501), at(4800), at(7200));
             }),
         ),
         (
