@@ -7,7 +7,12 @@ use std::{
 };
 
 use saved_template_api::ids::InstanceId;
-use saved_template_core::{debt::Record, interest::ALONE, refusal::Refusal, world::Started};
+use saved_template_core::{
+    debt::{Debtor, Record},
+    interest::ALONE,
+    refusal::Refusal,
+    world::Started,
+};
 
 /// A stop that this process sent.
 #[derive(Debug, Clone, Copy)]
@@ -15,13 +20,6 @@ struct Custody {
     last_contact: Instant,
     /// CreateImage was announced, or the capture was aborted: nothing to do without Kubernetes any more.
     over: bool,
-}
-
-/// A debt: the machine and the capture. The capture alone can be read on the machine, and written onto any other one.
-type Debtor = (InstanceId, String);
-
-fn debtor(record: &Record) -> Debtor {
-    (record.instance.clone(), record.capture.clone())
 }
 
 #[derive(Debug, Default)]
@@ -44,12 +42,12 @@ impl Ledger {
 
     /// R7: a Stop is announced under the record.
     pub(crate) fn remember(&self, record: &Record) {
-        self.state().records.insert(debtor(record), record.clone());
+        self.state().records.insert(record.debtor(), record.clone());
     }
 
     /// The status holds another version of a record that is remembered: that one is about to be written.
     pub(crate) fn follow(&self, record: &Record) {
-        if let Some(known) = self.state().records.get_mut(&debtor(record)) {
+        if let Some(known) = self.state().records.get_mut(&record.debtor()) {
             *known = record.clone();
         }
     }
@@ -57,8 +55,8 @@ impl Ledger {
     /// The record is paid, withdrawn or void.
     pub(crate) fn forget(&self, record: &Record) {
         let mut state = self.state();
-        state.refused.remove(&debtor(record));
-        if state.records.remove(&debtor(record)).is_some() {
+        state.refused.remove(&record.debtor());
+        if state.records.remove(&record.debtor()).is_some() {
             state.custody.remove(&record.capture);
         }
     }
@@ -113,7 +111,7 @@ impl Ledger {
 
     pub(crate) fn aborted(&self, record: &Record) {
         let mut state = self.state();
-        state.records.insert(debtor(record), record.clone());
+        state.records.insert(record.debtor(), record.clone());
         if let Some(custody) = state.custody.get_mut(&record.capture) {
             custody.over = true;
         }
@@ -121,12 +119,12 @@ impl Ledger {
 
     pub(crate) fn started(&self, record: &Record, started: Started) {
         let mut state = self.state();
-        state.refused.remove(&debtor(record));
-        state.started.entry(debtor(record)).or_insert(started);
+        state.refused.remove(&record.debtor());
+        state.started.entry(record.debtor()).or_insert(started);
     }
 
     pub(crate) fn refused(&self, record: &Record, refusal: Refusal) {
-        self.state().refused.insert(debtor(record), refusal);
+        self.state().refused.insert(record.debtor(), refusal);
     }
 
     /// What became of the start of the machine for the capture.

@@ -13,7 +13,7 @@ use saved_template_api::ids::InstanceId;
 
 pub use found::{Debt, Told, found};
 pub(crate) use record::after;
-pub use record::{Awaits, Record, Unreadable, later, stop_timeout};
+pub use record::{Awaits, Debtor, Record, Unreadable, later, stop_timeout};
 pub use signature::{BadKeys, Signing};
 
 use crate::{

@@ -103,7 +103,15 @@ pub fn stop_timeout(declared_seconds: i32, max_downtime_seconds: i32) -> i64 {
     i64::from(declared_seconds).min(i64::from(max_downtime_seconds).saturating_sub(240))
 }
 
+/// A debt: the machine and the capture. The capture alone can be read on the machine, and written onto any other one.
+pub type Debtor = (InstanceId, String);
+
 impl Record {
+    /// Whose debt it is, whatever becomes of its times.
+    pub fn debtor(&self) -> Debtor {
+        (self.instance.clone(), self.capture.clone())
+    }
+
     /// A record for a capture that is planned at `now`.
     pub fn plan(
         instance: InstanceId,

@@ -19,8 +19,8 @@ use crate::{
 /// No time that is written lies further ahead than the longest pause between two tries.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
-/// Images that the status names and that are not this object's by their names, or of another machine: they are forgotten, and so neither
-/// served nor copied, tagged or deleted.
+/// Images that the status names and that are not this object's by their names, or of another machine: they are
+/// forgotten, and so neither served nor copied, tagged or deleted.
 pub(super) fn foreign(scene: &mut Scene<'_>) {
     let is_foreign = |scene: &Scene<'_>, id: &ImageId, region: &Region, revision: i32| {
         let view = scene.view_of(region).and_then(|view| view.images.as_deref().ok());

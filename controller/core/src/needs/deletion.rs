@@ -125,12 +125,15 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
     waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, beside(why, scene), wait))
 }
 
-/// Of an image that is pending, EC2 shows snapshots also after it is gone, and only an image that the status names makes
-/// them ours: one that was lost with its status is named again.
+/// Only an image that the status names makes the snapshots ours that are left when it is gone: one that was lost with its
+/// status is named again. Of an image that is pending, they may show minutes later.
 fn keep_in_mind(scene: &mut Scene<'_>, region: &Region, image: &ImageId) {
-    let now = scene.time();
+    let images = scene.our_images(region).unwrap_or_default();
+    let is_pending = images.iter().any(|one| one.id == *image && one.state == ImageState::Pending);
+    let asked = is_pending.then(|| scene.time());
     if let Some(row) = scene.row_mut(region).filter(|row| row.image_id.is_none()) {
-        (row.image_id, row.announced_time) = (Some(image.clone()), Some(now));
+        row.image_id = Some(image.clone());
+        row.announced_time = asked.or_else(|| row.announced_time.take());
     }
 }
 

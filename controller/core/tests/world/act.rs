@@ -12,7 +12,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Halt, Lab, Memory, debtor},
+    lab::{CLUSTER, Halt, Lab, Memory},
 };
 
 impl Lab {
@@ -23,7 +23,7 @@ impl Lab {
             |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
-                memory.records.entry(debtor(record)).and_modify(|known| *known = record.clone());
+                memory.records.entry(record.debtor()).and_modify(|known| *known = record.clone());
                 let tagged = self.instance().tags.clone();
                 let there = tagged.get(&key).cloned();
                 let anothers = |value: &String| {
@@ -48,7 +48,7 @@ impl Lab {
                 )?)
             }
             Step::Stop { record, force } => {
-                memory.records.insert(debtor(record), record.clone());
+                memory.records.insert(record.debtor(), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
                 let unsent = memory.planned.remove(&record.capture);
                 self.truth.under = Some(record.clone());

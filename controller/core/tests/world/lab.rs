@@ -8,7 +8,7 @@ use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeS
 use jiff::Timestamp;
 use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
 use saved_template_core::{
-    debt::Record,
+    debt::{Debtor, Record},
     refusal::Refusal,
     world::{Absence, Sighting, Started},
 };
@@ -50,13 +50,6 @@ pub(crate) struct Kill {
     pub(crate) after: bool,
 }
 
-/// A debt: the machine and the capture.
-pub(crate) type Debtor = (InstanceId, String);
-
-pub(crate) fn debtor(record: &Record) -> Debtor {
-    (record.instance.clone(), record.capture.clone())
-}
-
 /// What a process knows and loses.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
@@ -82,8 +75,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// The record is paid, withdrawn or void.
     pub(crate) fn forget(&mut self, record: &Record) {
-        self.refused.remove(&debtor(record));
-        if self.records.remove(&debtor(record)).is_some() {
+        self.refused.remove(&record.debtor());
+        if self.records.remove(&record.debtor()).is_some() {
             self.custody.remove(&record.capture);
         }
     }

@@ -16,7 +16,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME, call},
-    lab::{CLUSTER, Halt, Lab, Memory, NAME, NAMESPACE, Object, debtor},
+    lab::{CLUSTER, Halt, Lab, Memory, NAME, NAMESPACE, Object},
 };
 
 /// What is left of a pass.
@@ -186,7 +186,7 @@ impl Lab {
         match record {
             Some(record) if capture.stop_requested_time.is_some() => {
                 if is_supported(subject, world, &record) {
-                    memory.records.insert(debtor(&record), record);
+                    memory.records.insert(record.debtor(), record);
                 }
             }
             Some(_) if capture.reason.is_none() => {}

@@ -11,7 +11,7 @@ use saved_template_core::{
 
 use crate::{
     ec2::{self, HOME},
-    lab::{CLUSTER, Halt, Lab, Memory, debtor},
+    lab::{CLUSTER, Halt, Lab, Memory},
 };
 
 /// R8: a replica without the lease starts a machine this much later.
@@ -120,7 +120,7 @@ impl Lab {
 
     /// The start of a machine that is due, unless another process goes first or its pause is not over.
     fn may_start(&self, record: &Record, seen: Started, leads: bool, memory: &mut Memory) -> Option<What> {
-        let since = *memory.due.entry(debtor(record)).or_insert(self.now);
+        let since = *memory.due.entry(record.debtor()).or_insert(self.now);
         let what = What::Start(seen);
         let place = start_of(record);
         let known = memory.tries.get(&place).copied();
@@ -171,14 +171,14 @@ impl Lab {
                 match self.send(HOME, what.label(), &ec2::on_instance("StartInstances", &id))? {
                     Ok(reply) => {
                         let previous = ec2::previous(&reply);
-                        memory.refused.remove(&debtor(&record));
+                        memory.refused.remove(&record.debtor());
                         memory.tries.insert(start_of(&record), (0, self.now));
-                        memory.started.entry(debtor(&record)).or_insert(Started { previous, ..before });
+                        memory.started.entry(record.debtor()).or_insert(Started { previous, ..before });
                     }
                     Err(refusal) => {
                         let tries = memory.tries.entry(start_of(&record)).or_default();
                         *tries = (tries.0 + 1, self.now);
-                        memory.refused.insert(debtor(&record), refusal);
+                        memory.refused.insert(record.debtor(), refusal);
                     }
                 }
             }
@@ -192,7 +192,7 @@ impl Lab {
             What::Abort => {
                 if self.send(HOME, what.label(), &ec2::tag(&id, &tags))?.is_ok() {
                     memory.custody.insert(record.capture.clone(), (self.now, true));
-                    memory.records.insert(debtor(&record), record);
+                    memory.records.insert(record.debtor(), record);
                 }
             }
         }
