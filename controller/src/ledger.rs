@@ -29,6 +29,7 @@ struct State {
     refused: BTreeMap<Debtor, Refusal>,
     custody: BTreeMap<String, Custody>,
     planned: BTreeSet<String>,
+    sent: BTreeSet<String>,
 }
 
 /// The debts of one region as this process remembers them.
@@ -67,12 +68,19 @@ impl Ledger {
 
     /// This process wrote the plan of a capture: as long as it leads, no Stop can be under way under it unless it sends one.
     pub(crate) fn planned(&self, capture: &str) {
-        self.state().planned.insert(capture.to_owned());
+        let mut state = self.state();
+        state.planned.insert(capture.to_owned());
+        state.sent.remove(capture);
     }
 
     /// Whether this process planned the capture, has led ever since, and has sent no Stop that EC2 may have taken.
     pub(crate) fn is_unsent(&self, capture: &str) -> bool {
         self.state().planned.contains(capture)
+    }
+
+    /// Whether this process sent a Stop under the capture that EC2 may have taken.
+    pub(crate) fn is_sent(&self, capture: &str) -> bool {
+        self.state().sent.contains(capture)
     }
 
     /// This process sent the Stop: it answers for the machine until CreateImage is announced.
@@ -81,6 +89,7 @@ impl Ledger {
         let mut state = self.state();
         state.custody.insert(capture.to_owned(), custody);
         state.planned.remove(capture);
+        state.sent.insert(capture.to_owned());
     }
 
     /// Kubernetes answered about the object of the capture.
@@ -151,6 +160,7 @@ impl Ledger {
         let mut state = self.state();
         state.started.retain(|(_, of), _| of != capture);
         state.planned.remove(capture);
+        state.sent.remove(capture);
     }
 }
 
@@ -214,6 +224,24 @@ mod tests {
         assert_eq!(ledger.start_of(&ours.instance, &ours.capture), (None, None));
         ledger.forget(&ours);
         assert_eq!((ledger.records(), ledger.alone()), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_process_knows_whether_it_sent_a_stop_until_the_capture_is_over_also_once_another_one_leads() {
+        let ledger = Ledger::default();
+        let known = |ledger: &Ledger| (ledger.is_unsent("c"), ledger.is_sent("c"));
+        assert_eq!(known(&ledger), (false, false), "a process that knows nothing");
+        ledger.planned("c");
+        assert_eq!(known(&ledger), (true, false));
+        ledger.take_custody("c");
+        assert_eq!(known(&ledger), (false, true));
+        ledger.planned("c");
+        assert_eq!(known(&ledger), (true, false), "EC2 has refused it");
+        ledger.take_custody("c");
+        ledger.doubt();
+        assert_eq!(known(&ledger), (false, true), "its own act, not hearsay");
+        ledger.close("c");
+        assert_eq!(known(&ledger), (false, false));
     }
 
     #[test]

@@ -51,7 +51,10 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
         if needs_world(&subject) { read(subject, &key, ctx, &home).await } else { World::unread() };
     recall(subject, &world, &home);
     world.covered = ctx.regions.covers(&subject.spec.source.region);
-    world.unsent = subject.status.capture.as_ref().is_some_and(|one| home.survey.ledger.is_unsent(&one.id));
+    if let Some(capture) = &subject.status.capture {
+        world.unsent = home.survey.ledger.is_unsent(&capture.id);
+        world.sent = home.survey.ledger.is_sent(&capture.id);
+    }
     let mut kept: Option<Question> = None;
     loop {
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());

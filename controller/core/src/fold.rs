@@ -109,11 +109,12 @@ fn follow(scene: &mut Scene<'_>) {
 }
 
 /// What a status that is older than the world has forgotten (a restored etcd, a lost member): the machine was stopped under
-/// the record, its image asked for. What EC2 shows wins (R3), unless this process knows that no Stop was sent.
+/// the record, its image asked for. What EC2 shows wins (R3), unless this process knows that no Stop was sent; and what this
+/// process knows, where the machine ran again and its record was taken off.
 fn remember(scene: &mut Scene<'_>, instance: &Instance) {
     let Some(record) = scene.record() else { return };
     let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
-    let covered = tagged.is_some_and(|tagged| tagged.capture == record.capture);
+    let covered = scene.world.sent || tagged.is_some_and(|tagged| tagged.capture == record.capture);
     let stopped = match instance.state {
         InstanceState::Stopping | InstanceState::Stopped => {
             !scene.world.unsent && !crate::debt::stopped_by_somebody(&record, instance)

@@ -251,6 +251,7 @@ pub(crate) fn world(
         start_refused: None,
         covered: true,
         unsent: true,
+        sent: false,
     }
 }
 

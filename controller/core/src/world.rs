@@ -329,6 +329,8 @@ pub struct World {
     pub covered: bool,
     /// This process planned the open capture and has led ever since, and it sent no Stop: nobody else can have.
     pub unsent: bool,
+    /// This process sent a Stop under the open capture, whatever a status that went back says.
+    pub sent: bool,
 }
 
 impl World {
@@ -345,6 +347,7 @@ impl World {
             start_refused: None,
             covered: true,
             unsent: false,
+            sent: false,
         }
     }
 }

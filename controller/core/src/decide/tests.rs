@@ -370,6 +370,18 @@ fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not
 }
 
 #[test]
+fn a_stop_that_went_back_with_the_status_is_counted_by_who_sent_it_though_its_record_was_paid_and_taken_off()
+{
+    let back = Instance { launch_time: Some(at(25)), ..running() };
+    for (sent, disruptions) in [(true, 1), (false, 0)] {
+        let seen = World { unsent: false, sent, ..world(at(181), vec![back.clone()], vec![], vec![]) };
+        let capture = decided(&plain(), &planned(), &seen, 181).status.capture.unwrap();
+        assert_eq!(capture.disruptions, disruptions, "sent: {sent}");
+        assert_eq!(capture.stop_requested_time.is_some(), sent);
+    }
+}
+
+#[test]
 fn a_plan_that_is_no_longer_wanted_is_withdrawn_before_anything_is_stopped() {
     let edited = spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "suspend": true}"#,

@@ -196,13 +196,16 @@ pub(crate) fn stale(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
     stale.next().map(|(key, _)| cut(key.clone(), 64))
 }
 
+/// Whether a value is a record of this machine that can be honest.
+pub(crate) fn is_honest(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
+    let record = value.parse::<Record>();
+    record.is_ok_and(|record| record.instance == instance.id && record.is_plausible(scene.now))
+}
+
 fn is_stale(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
-    let is_honest = value
-        .parse::<Record>()
-        .is_ok_and(|record| record.instance == instance.id && record.is_plausible(scene.now));
     let seen = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), value.to_owned())));
     let stood_still = seen.is_some_and(|seen| seen.last.duration_since(seen.first) >= STOOD_STILL);
-    instance.state == InstanceState::Running && !is_honest && stood_still
+    instance.state == InstanceState::Running && !is_honest(scene, instance, value) && stood_still
 }
 
 fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {

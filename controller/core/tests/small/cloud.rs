@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use saved_template_api::{
     SavedTemplateSpec,
     names::{debt_key, tag},
-    spec::DeletionPolicy,
 };
 use saved_template_core::{
     debt::{Record, last_arrival},
-    interest::everything,
+    interest::{everything, of},
     receipt,
     refusal::Refusal,
     step::{Outcome, Step},
@@ -22,7 +21,10 @@ use saved_template_core::{
     },
 };
 
-use crate::state::{Mind, Shot, State};
+use crate::{
+    process::subject,
+    state::{Mind, Shot, State},
+};
 
 pub(crate) const CLUSTER: &str = "small";
 pub(crate) const ID: &str = "i-00000000000000001";
@@ -125,10 +127,14 @@ impl State {
 
     /// The same sweep: since when nothing is left of an object that is to be deleted with its images.
     pub(crate) fn miss(&self, mind: &mut Mind, spec: &SavedTemplateSpec) {
+        let view = self.view(mind);
+        let (images, shots) = (view.images.unwrap_or_default(), view.snapshots.unwrap_or_default());
         for (object, since) in self.objects.iter().zip(&mut mind.emptied) {
-            let deletes = object.deleting && spec.deletion_policy == DeletionPolicy::Delete;
-            let left = self.shots.iter().any(|shot| shot.is_of(object.name) && shot.is_left());
-            *since = since.or(Some(self.now)).filter(|_| deletes && !object.gone && !left);
+            let region = &spec.source.region;
+            let estate = of(subject(object, spec), Some(time(self.now))).remove(region);
+            let estate = estate.and_then(|interest| interest.emptied).filter(|_| !object.gone);
+            let left = estate.map(|estate| estate.is_left(region, &images, &shots));
+            *since = since.or(Some(self.now)).filter(|_| left == Some(false));
         }
     }
 
@@ -140,6 +146,10 @@ impl State {
         let absences = self.objects.iter().zip(mind.emptied).filter_map(|(object, since)| {
             Some((everything("default", object.name), Absence { since: time(since?), reads: 3 }))
         });
+        let deregistered = self.shots.iter().enumerate().filter_map(|(at, shot)| {
+            let absence = Absence { since: time(shot.deregistered?), reads: 3 };
+            Some((image_id(at).to_string(), absence))
+        });
         View {
             began: time(self.now),
             instances: Ok(vec![self.instance()]),
@@ -147,7 +157,7 @@ impl State {
                 .shots
                 .iter()
                 .enumerate()
-                .filter(|(_, shot)| !shot.deregistered)
+                .filter(|(_, shot)| shot.deregistered.is_none())
                 .map(|(at, shot)| image(at, shot))
                 .collect()),
             snapshots: Ok(self
@@ -157,7 +167,7 @@ impl State {
                 .filter_map(|(at, shot)| snapshot(at, shot))
                 .collect()),
             sightings: seen.collect(),
-            absences: absences.collect(),
+            absences: absences.chain(deregistered).collect(),
         }
     }
 
@@ -324,9 +334,13 @@ impl State {
                 mind.records.insert(record.capture.clone(), record.clone());
                 mind.custody.insert(record.capture.clone(), (self.now, false));
                 let unsent = mind.planned.remove(&record.capture);
+                mind.sent.insert(record.capture.clone());
                 let previous = self.machine.state;
                 if previous == InstanceState::Pending {
-                    mind.planned.extend(unsent.then(|| record.capture.clone()));
+                    if unsent {
+                        mind.planned.insert(record.capture.clone());
+                        mind.sent.remove(&record.capture);
+                    }
                     return Outcome::Refused(Refusal::new("StopInstances", "IncorrectInstanceState", ""));
                 }
                 if previous == InstanceState::Running {
@@ -355,7 +369,7 @@ impl State {
                     begun: None,
                     available: false,
                     at_rest: false,
-                    deregistered: false,
+                    deregistered: None,
                     deleted: false,
                 });
                 Outcome::Image(image_id(self.shots.len() - 1))
@@ -364,14 +378,18 @@ impl State {
                 let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
                 let (_, shot) = shot.unwrap();
                 // What a pending image has of snapshots stays, or appears later.
-                (shot.deregistered, shot.deleted) = (true, shot.available);
+                (shot.deregistered, shot.deleted) = (Some(self.now), shot.available);
+                let object = self.objects.iter().find(|object| shot.is_of(object.name));
+                let rows = object.iter().flat_map(|object| &object.status.value.regions);
+                let is_named = rows.filter_map(|row| row.image_id.as_ref()).any(|id| id == image);
+                self.truth.unkept |= !shot.deleted && !is_named;
                 reach(Premise::Deregistered);
                 Outcome::Done
             }
             Step::DeleteSnapshot { snapshot, .. } => {
                 let shot = self.shots.iter_mut().enumerate().find(|(at, _)| snapshot_id(*at) == *snapshot);
                 let (_, shot) = shot.unwrap();
-                if !shot.deregistered {
+                if shot.deregistered.is_none() {
                     return Outcome::Refused(Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", ""));
                 }
                 shot.deleted = true;
@@ -432,7 +450,7 @@ impl State {
     }
 }
 
-fn image_id(at: usize) -> saved_template_api::ids::ImageId {
+pub(crate) fn image_id(at: usize) -> saved_template_api::ids::ImageId {
     format!("ami-{at:017x}").parse().unwrap()
 }
 

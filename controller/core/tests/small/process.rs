@@ -17,16 +17,18 @@ use saved_template_core::{
     refusal::Refusal,
     settle::settle,
     step::Outcome,
-    world::{InstanceState, OptIn, Permits, Probe, Started, View, World},
+    world::{Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 
 use crate::{
-    cloud::{CLUSTER, Premise, reach, time},
-    state::{Mind, Object, Pass, Payment, Plans, State, Status, What},
+    cloud::{CLUSTER, Premise, image_id, reach, time},
+    state::{Mind, Object, Pass, Payment, Plans, Shot, State, Status, What},
 };
 
 const ALONE: i64 = 30;
 const DOUBT: i64 = 30;
+/// An image that was shown, and one that was only named, are believed to be gone after so long.
+const GONE_FOR: [i64; 2] = [120, 900];
 /// An hour and two days.
 const LATER: [i64; 2] = [3600, 172_800];
 
@@ -36,6 +38,21 @@ pub(crate) fn spec() -> SavedTemplateSpec {
         "capture": {"maxDowntimeSeconds": 300, "stop": {"timeoutSeconds": 60}},
     }))
     .unwrap()
+}
+
+pub(crate) fn subject<'a>(object: &'a Object, spec: &'a SavedTemplateSpec) -> Subject<'a> {
+    Subject {
+        cluster: CLUSTER,
+        namespace: "default",
+        name: object.name,
+        holder: "0a1b2c3d-0000",
+        heritage: Heritage::NONE,
+        generation: 1,
+        deleting: object.deleting,
+        finalizer: object.finalizer,
+        spec,
+        status: &object.status.value,
+    }
 }
 
 fn is_over(status: &SavedTemplateStatus) -> bool {
@@ -108,23 +125,13 @@ impl State {
         if object.gone {
             return None;
         }
-        let subject = Subject {
-            cluster: CLUSTER,
-            namespace: "default",
-            name: object.name,
-            holder: "0a1b2c3d-0000",
-            heritage: Heritage::NONE,
-            generation: 1,
-            deleting: object.deleting,
-            finalizer: object.finalizer,
-            spec,
-            status,
-        };
+        let subject = subject(object, spec);
         let mut world = World { home: Ok(view), ..World::unread() };
         if let Some(capture) = &status.capture {
             world.started = mind.started.get(&capture.id).copied();
             // Where another one may lead, too, nobody is sure.
             world.unsent = self.minds.len() == 1 && mind.planned.contains(&capture.id);
+            world.sent = mind.sent.contains(&capture.id);
         }
         let decision = loop {
             match decide(subject, &world, time(self.now)) {
@@ -192,18 +199,30 @@ impl State {
             reach(Premise::Alone);
             return Some(paid(record.aborted(time(self.now)), What::Abort));
         }
-        let remembered: Vec<Record> = mind.records.values().cloned().collect();
-        let (debts, _) = found(std::slice::from_ref(&instance), &debt_key(CLUSTER), &remembered);
         if mind.acted.is_some_and(|at| self.now - at < 5) {
             return None;
         }
+        // What is forgotten gives the tag its say in the next sweep.
+        loop {
+            let known = mind.records.len();
+            let payment = self.debts(mind, &instance).map(|(record, what)| paid(record, what));
+            if payment.is_some() || mind.records.len() == known {
+                return payment;
+            }
+        }
+    }
+
+    /// What is done about the first record that anything is to be done about.
+    fn debts(&self, mind: &mut Mind, instance: &Instance) -> Option<(Record, What)> {
+        let remembered: Vec<Record> = mind.records.values().cloned().collect();
+        let (debts, _) = found(std::slice::from_ref(instance), &debt_key(CLUSTER), &remembered);
         if debts.is_empty() {
             return None;
         }
         let view = self.view(mind);
         for Debt { record, copy, .. } in debts {
             let evidence = Evidence::of(&view, &record.instance);
-            let what = match judge(&record, copy, Some(&instance), evidence, time(self.now)) {
+            let what = match judge(&record, copy, Some(instance), evidence, time(self.now)) {
                 Verdict::Wait
                 | Verdict::Ignore
                 | Verdict::Unclear { .. }
@@ -217,7 +236,7 @@ impl State {
                 Verdict::Remove(_) => What::Remove,
                 Verdict::Rewrite { .. } => What::Rewrite,
             };
-            return Some(paid(record, what));
+            return Some((record, what));
         }
         None
     }
@@ -343,6 +362,9 @@ impl State {
     }
 
     pub(crate) fn wipe(&mut self, at: usize) {
+        let name = self.objects[at].name;
+        let of_gone = |shot: &Shot| shot.is_of(name) && shot.deregistered.is_some() && !shot.deleted;
+        self.truth.unkept |= self.shots.iter().any(of_gone);
         self.objects[at].status = Status::new(SavedTemplateStatus::default());
         reach(Premise::StatusLost);
     }
@@ -424,6 +446,8 @@ impl State {
             times.extend(decided.into_iter().chain(read).map(|at| at + fence() + 1));
         }
         times.extend(self.shots.iter().filter_map(|shot| Some(shot.begun? + 1)));
+        let gone = self.shots.iter().filter_map(|shot| shot.deregistered);
+        times.extend(gone.flat_map(|at| GONE_FOR.map(|seconds| at + seconds)));
         times.extend(self.limits());
         if self.watched {
             let since = self.minds.iter().filter_map(|mind| Some(mind.sighting.as_ref()?.1 + 86_400));
@@ -464,7 +488,7 @@ impl State {
             // A deletion that began is forgotten with the rest.
             let wanted = !object.deleting && !self.truth.went_back;
             let stays = wanted || spec.deletion_policy == DeletionPolicy::Retain;
-            if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered) {
+            if stays && self.shots.iter().any(|shot| shot.is_of(object.name) && shot.deregistered.is_some()) {
                 self.breaks("an image was deleted that is to stay");
             }
             let capture = status.capture.as_ref().filter(|one| one.consistency == Consistency::Stopped);
@@ -482,7 +506,9 @@ impl State {
             let served = status.images.iter().map(|image| image.image_id.as_str().to_owned());
             let available = |id: &str| {
                 let at = usize::from_str_radix(id.trim_start_matches("ami-"), 16).unwrap();
-                self.shots.get(at).is_some_and(|shot| shot.available && !shot.deregistered)
+                self.shots.get(at).is_some_and(|shot| {
+                    shot.available && (shot.deregistered.is_none() || self.truth.went_back)
+                })
             };
             if !object.deleting && served.into_iter().any(|id| !available(&id)) {
                 self.breaks("an image is served that is not available");
@@ -502,6 +528,13 @@ impl State {
         }
         if !self.objects.iter().all(is_settled) {
             return Some("at the end an object is neither Ready nor Stalled");
+        }
+        // A deletion that Kubernetes has forgotten took images away: their absence is believed in the end.
+        let served = self.objects.iter().flat_map(|object| &object.status.value.images);
+        let gone = |(at, shot): (usize, &Shot)| shot.deregistered.map(|_| image_id(at));
+        let gone: Vec<_> = self.shots.iter().enumerate().filter_map(gone).collect();
+        if served.map(|image| &image.image_id).any(|id| gone.contains(id)) {
+            return Some("at the end an image is served that is gone");
         }
         let deletes = spec.deletion_policy == DeletionPolicy::Delete;
         for object in self.objects.iter().filter(|object| object.gone && deletes) {
@@ -537,6 +570,10 @@ fn is_settled(object: &Object) -> bool {
 /// What a process reads in the status of an object; and that Kubernetes answers it.
 fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
     let Some(capture) = &status.capture else { return };
+    if capture.completion_time.is_some() {
+        mind.planned.remove(&capture.id);
+        mind.sent.remove(&capture.id);
+    }
     let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
     if let Some(record) = record.as_ref().filter(|_| capture.stop_requested_time.is_some()) {
         mind.records.insert(capture.id.clone(), record.clone());

@@ -99,8 +99,8 @@ pub(crate) struct Shot {
     pub(crate) begun: Option<i64>,
     pub(crate) available: bool,
     pub(crate) at_rest: bool,
-    /// The image is deregistered; its snapshot is deleted.
-    pub(crate) deregistered: bool,
+    /// When the image was deregistered; its snapshot is deleted.
+    pub(crate) deregistered: Option<i64>,
     pub(crate) deleted: bool,
 }
 
@@ -111,7 +111,7 @@ impl Shot {
 
     /// Whether the image, or a snapshot that has begun, is there.
     pub(crate) fn is_left(&self) -> bool {
-        !self.deregistered || (self.begun.is_some() && !self.deleted)
+        self.deregistered.is_none() || (self.begun.is_some() && !self.deleted)
     }
 }
 
@@ -166,6 +166,8 @@ pub(crate) struct Mind {
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     /// Captures that it planned, and under which it sent no Stop.
     pub(crate) planned: BTreeSet<String>,
+    /// Captures under which it sent a Stop.
+    pub(crate) sent: BTreeSet<String>,
     /// The call that its restart loop would make.
     pub(crate) offer: Option<Payment>,
 }
@@ -210,7 +212,8 @@ pub(crate) struct Truth {
     pub(crate) stripped: bool,
     /// It is down, we did it, and no copy of its record is left anywhere.
     pub(crate) forgotten: bool,
-    /// Kubernetes went back; then an object was deleted whose finalizer it had forgotten.
+    /// Kubernetes went back; then an object was deleted whose finalizer it had forgotten. Or an image went that Kubernetes
+    /// had forgotten by then: nothing shows whose its snapshots are, and they are told.
     pub(crate) went_back: bool,
     pub(crate) unkept: bool,
     pub(crate) broken: Option<&'static str>,
@@ -306,7 +309,10 @@ impl State {
         }
         mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
-        mind.planned.iter().for_each(|capture| self.words(capture).hash(hasher));
+        for captures in [&mind.planned, &mind.sent] {
+            captures.len().hash(hasher);
+            captures.iter().for_each(|capture| self.words(capture).hash(hasher));
+        }
         for (capture, (contact, over)) in &mind.custody {
             (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
         }
@@ -326,7 +332,7 @@ impl State {
         }
         for shot in &self.shots {
             (&shot.name, shot.available, shot.at_rest, self.age(shot.asked)).hash(hasher);
-            (shot.deregistered, shot.deleted).hash(hasher);
+            (shot.deregistered.map(|at| self.age(at)), shot.deleted).hash(hasher);
             shot.begun.map(|at| self.age(at)).hash(hasher);
             shot.tags.get(tag::FAILED).hash(hasher);
             let capture = shot.tags.get(tag::CAPTURE);

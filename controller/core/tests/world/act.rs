@@ -51,6 +51,7 @@ impl Lab {
                 memory.records.insert(record.debtor(), record.clone());
                 memory.custody.insert(record.capture.clone(), (self.now, false));
                 let unsent = memory.planned.remove(&record.capture);
+                memory.sent.insert(record.capture.clone());
                 self.truth.under = Some(record.clone());
                 let call = ec2::on_instance("StopInstances", record.instance.as_str());
                 let call = if *force { call.with("Force", "true") } else { call };
@@ -59,6 +60,7 @@ impl Lab {
                     Err(refusal) => {
                         if unsent && refusal.is_definite() {
                             memory.planned.insert(record.capture.clone());
+                            memory.sent.remove(&record.capture);
                         }
                         Outcome::Refused(refusal)
                     }

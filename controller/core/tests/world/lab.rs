@@ -61,6 +61,8 @@ pub(crate) struct Memory {
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
     /// Captures that it planned, and under which it sent no Stop.
     pub(crate) planned: BTreeSet<String>,
+    /// Captures under which it sent a Stop.
+    pub(crate) sent: BTreeSet<String>,
     /// Of a start by machine and capture, of the other calls by the record: how often in vain, and when last.
     pub(crate) tries: BTreeMap<(&'static str, String), (u32, i64)>,
     pub(crate) due: BTreeMap<Debtor, i64>,

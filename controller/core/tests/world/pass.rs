@@ -91,6 +91,7 @@ impl Lab {
             world.started = debtor.as_ref().and_then(|debtor| memory.started.get(debtor)).copied();
             world.start_refused = debtor.as_ref().and_then(|debtor| memory.refused.get(debtor)).cloned();
             world.unsent = is_alone && memory.planned.contains(&capture.id);
+            world.sent = memory.sent.contains(&capture.id);
         }
         let decision = loop {
             match decide(subject, &world, now) {
@@ -192,6 +193,10 @@ impl Lab {
             Some(_) if capture.reason.is_none() => {}
             _ => {
                 memory.settled(&capture.id);
+                if capture.completion_time.is_some() {
+                    memory.planned.remove(&capture.id);
+                    memory.sent.remove(&capture.id);
+                }
             }
         }
     }

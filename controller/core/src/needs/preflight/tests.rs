@@ -12,7 +12,8 @@ use crate::{
     decide::{Decision, decide},
     refusal::Refusal,
     sample::{
-        CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, world,
+        CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, tagged,
+        world,
     },
     world::{Image, ImageState, Probe, SnapshotState, Volume, World},
 };
@@ -296,6 +297,27 @@ fn a_receipt_of_a_revision_that_had_begun_is_never_captured_again_by_itself() {
             );
             assert!(ready.message.ends_with(&mends), "{}", ready.message);
         }
+    }
+}
+
+#[test]
+fn a_machine_that_nothing_but_its_owner_will_start_waits_for_somebody_and_not_for_us() {
+    let honest = tagged(running()).tags.remove(&names::debt_key(OWNER.cluster)).unwrap();
+    for (value, state, stalled) in [
+        ("v1 nonsense", InstanceState::Stopped, true),
+        ("v1 nonsense", InstanceState::Stopping, false),
+        ("v1 nonsense", InstanceState::Running, false),
+        (honest.as_str(), InstanceState::Stopped, false),
+    ] {
+        let mut machine = Instance { state, ..running() };
+        machine.tags.insert(names::debt_key(OWNER.cluster), value.to_owned());
+        let decision = looked(&seen(machine));
+        let of = |kind| find(&decision.status.conditions, kind);
+        let case = format!("{value} {state:?}");
+        assert_eq!(of(ConditionType::Validated).unwrap().reason, "InstanceBusy", "{case}");
+        assert_eq!(of(ConditionType::Stalled).is_some(), stalled, "{case}");
+        assert_eq!(of(ConditionType::Reconciling).is_some(), !stalled, "{case}");
+        assert!(decision.look_again <= LATER, "{case}");
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn world(
         start_refused: if dice.once_in(6) { Some(refusal(dice)) } else { None },
         covered: !dice.once_in(8),
         unsent: dice.once_in(2),
+        sent: dice.once_in(4),
     }
 }
 
