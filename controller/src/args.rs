@@ -1,4 +1,4 @@
-//! The command line; each flag has an environment name. Nothing else reads the environment.
+//! The command line; each flag of the controller has an environment name. Nothing else reads the environment.
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
@@ -153,8 +153,8 @@ pub struct Args {
     #[arg(long, env = "SAVEDTEMPLATE_RECONCILE_SECONDS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub reconcile_seconds: u64,
 
-    /// Seconds between looks at what lacks nothing.
-    #[arg(long, env = "SAVEDTEMPLATE_DRIFT_SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(60..))]
+    /// Most seconds between two looks at a region in which nothing goes on.
+    #[arg(long, env = "SAVEDTEMPLATE_DRIFT_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=300))]
     pub drift_seconds: u64,
 
     /// How logs are written: for a terminal or for a collector.

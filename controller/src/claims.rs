@@ -79,7 +79,14 @@ impl Claims {
             if other == holder(key) {
                 return Ok(());
             }
-            if !self.is_stale(&name, &there, &other).await.map_err(unsure)? {
+            let unread = |error: kube::Error| {
+                format!(
+                    "somebody, as far as is known: what has the claim {name} cannot be read ({error}). If it is in a \
+                     namespace that this controller does not watch any more, and no restart record is on the machine, delete \
+                     that Lease"
+                )
+            };
+            if !self.is_stale(&name, &there, &other).await.map_err(unread)? {
                 return Err(other);
             }
             self.delete(&name, &there).await.map_err(unsure)?;

@@ -396,8 +396,8 @@ impl<C: Cloud> Survey<C> {
             .find(|at| *at > age)
             .map(|at| at.saturating_sub(age));
         let eventful = state.eventful.is_some_and(|last| last.elapsed() < EVENTFUL);
-        let idle = first.unwrap_or(if eventful { Duration::from_mins(1) } else { Duration::from_mins(5) });
-        busy.unwrap_or(idle).min(idle).min(self.drift)
+        let idle = first.unwrap_or(if eventful { Duration::from_mins(1) } else { self.drift });
+        busy.unwrap_or(idle).min(idle)
     }
 
     /// R8: how often each open record is looked at.

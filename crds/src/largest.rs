@@ -229,7 +229,6 @@ fn capture_status() -> Result<CaptureStatus, Malformed> {
         source_digest: Some("0123456789abcdef".to_owned()),
         consistency: Consistency::CrashConsistent,
         launch_time: Some(time()),
-        source_transition_time: Some(time()),
         start_time: Some(time()),
         stop_requested_time: Some(time()),
         source_stopped_time: Some(time()),

@@ -76,11 +76,6 @@ impl Owner<'_> {
         }
     }
 
-    /// Name of the plain image that an encrypted one is made from.
-    pub fn staging_image_name(&self, template: &str, revision: i32, attempt: i32) -> String {
-        format!("{}-src", self.image_name(template, revision, attempt))
-    }
-
     /// Under which the receipts on an instance name this object.
     pub fn receipt_object(&self) -> String {
         self.digest(receipts::DIGITS)
@@ -176,7 +171,6 @@ mod tests {
     fn the_first_attempt_has_no_number_in_its_name() {
         assert_eq!(OWNER.image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783");
         assert_eq!(OWNER.image_name("seismic-ml", 3, 2), "seismic-ml-r3-4152581f1783-a2");
-        assert_eq!(OWNER.staging_image_name("seismic-ml", 3, 1), "seismic-ml-r3-4152581f1783-src");
     }
 
     #[test]
@@ -208,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_longest_name_is_one_that_ec2_takes() {
-        let longest = OWNER.staging_image_name(&"t".repeat(88), i32::MAX, 99_999);
+        let longest = OWNER.image_name(&"t".repeat(88), i32::MAX, 99_999);
         assert!(longest.len() <= 128, "{longest}");
     }
 

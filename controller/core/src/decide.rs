@@ -141,7 +141,7 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     Ok(Decision { status: scene.status, finalizer, step, notes, look_again })
 }
 
-/// How often an object that lacks nothing is looked at without a reason; the drift sweep wakes it before.
+/// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.
 const RARELY: Duration = Duration::from_hours(2);
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub struct Interest {
     pub snapshots: bool,
     /// The object that is to have nothing left there: its absence is counted, under [`everything`].
     pub emptied: Option<Estate>,
-    /// How old a view may be; none: the drift sweep is enough.
+    /// How old a view may be; none: the sweep of a region in which nothing goes on is enough.
     pub cadence: Option<Duration>,
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use saved_template_api::{
     ids::{ImageId, Region, VolumeId},
     names::{Owner, tag},
+    spec::LARGEST_REVISION,
     status::{CaptureStatus, SavedTemplateStatus},
 };
 
@@ -22,14 +23,12 @@ use crate::{
     world::{Image, ImageState, Instance, Snapshot, Tags},
 };
 
-/// The largest revision that the schema takes; a tag may hold any number.
-const MOST_REVISION: i32 = 1_000_000;
 /// Nobody makes so many attempts at one revision: a larger number was written by somebody else.
 const MOST_ATTEMPTS: i32 = 1000;
 
-/// The revision that the tags name.
+/// The revision that the tags name, if the schema takes it: a tag may hold any number.
 pub(crate) fn revision_of(tags: &Tags) -> Option<i32> {
-    tags.get(tag::REVISION)?.parse().ok().filter(|revision| (1..=MOST_REVISION).contains(revision))
+    tags.get(tag::REVISION)?.parse().ok().filter(|revision| (1..=LARGEST_REVISION).contains(revision))
 }
 
 /// The attempt that the tags name.

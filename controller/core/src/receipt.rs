@@ -71,6 +71,18 @@ pub(crate) fn fold(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
     old(scene, instance)
 }
 
+/// The command by which somebody takes the receipt of this object off, and those of other objects stay.
+pub(crate) fn command(scene: &Scene<'_>, instance: &Instance, key: &str) -> String {
+    let left = listed(&instance.tags, key).without(&scene.owner().receipt_object());
+    let (verb, value) =
+        if left.is_empty() { ("delete", String::new()) } else { ("create", format!(",Value='{left}'")) };
+    format!(
+        "aws ec2 {verb}-tags --region {} --resources {} --tags Key={key}{value}",
+        scene.home(),
+        instance.id
+    )
+}
+
 fn old(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
     let key = scene.owner().old_receipt_key();
     let value = instance.tags.get(&key).filter(|value| parse_old(value).is_some())?.clone();

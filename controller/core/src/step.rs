@@ -1,6 +1,4 @@
 //! Every change that the controller can make to AWS, as one enum, and what AWS may answer.
-use std::collections::BTreeMap;
-
 use saved_template_api::{
     condition::cut,
     ids::{ImageId, InstanceId, Region, SnapshotId},
@@ -83,7 +81,7 @@ pub enum Step {
     CopyImage {
         /// The destination.
         region: Region,
-        /// The request, frozen in the status.
+        /// The request; the status knows it again by its token.
         request: Box<CopyRequest>,
     },
     /// `CreateTags` on images and snapshots of one region.
@@ -251,6 +249,3 @@ pub enum Outcome {
     /// Refused, or the reply was lost.
     Refused(Refusal),
 }
-
-/// `previousState` by instance, of `StopInstances` and `StartInstances`.
-pub type Previous = BTreeMap<InstanceId, InstanceState>;

@@ -215,7 +215,7 @@ pub struct Absence {
     pub reads: u32,
 }
 
-/// When a restart record was seen on an instance by the restart loop's own query.
+/// When a restart record, of this installation or of another one, was seen on an instance by the restart loop's own query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
     /// EC2's time of the first read that returned this exact value.
@@ -237,7 +237,8 @@ pub struct View {
     pub snapshots: Result<Vec<Snapshot>, Refusal>,
     /// Restart records seen, by instance and exact value.
     pub sightings: BTreeMap<(InstanceId, String), Sighting>,
-    /// What was looked for and was not there: instance ids and image names.
+    /// What was looked for and was not there: ids of instances and images, names of images, and objects (namespace/name) of
+    /// which nothing is left.
     pub absences: BTreeMap<String, Absence>,
 }
 

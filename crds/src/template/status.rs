@@ -75,7 +75,7 @@ pub struct SavedTemplateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<Announced>,
 
-    /// What the snapshots hold and cost.
+    /// What the snapshots hold and cost; not written in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 

@@ -92,7 +92,9 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::SourceChanged => "If the other machine is meant, set `spec.source.instanceID` to it.",
         R::InstanceAmbiguous => "Set `spec.source.instanceID` to one of those in the message.",
         R::InstanceTerminated => "Name a machine that exists in `spec.source`.",
-        R::InstanceBusy => "Wait: it is asked again. If it stays, the message says who works on the machine, or what to take off it.",
+        R::InstanceBusy => {
+            "Wait: it is asked again. If it stays, the message says who works on the machine, or what to take off it."
+        }
         R::InstanceNotSelected => "Have the machine tagged as the class asks, or use another class.",
         R::UnsupportedRootDevice => "Only machines with an EBS root can be saved.",
         R::SpotInstance => "Set `spec.capture.mode` to `Reboot` or `NoReboot`.",

@@ -225,9 +225,9 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
         let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };
         let message = format!(
             "the receipt on {id} says that the capture of revision {begun} was begun before, and there is no image of it: \
-             it is not captured again by itself. {raise} allow it: aws ec2 delete-tags --region {region} --resources {id} --tags Key={key}",
+             it is not captured again by itself. {raise} allow it: {command}",
             id = instance.id,
-            region = scene.home(),
+            command = receipt::command(scene, instance, &key),
         );
         Unmet::stalled(Reason::ImageMissing, message)
     })

@@ -66,7 +66,7 @@ fn a_number_in_a_tag_counts_only_within_what_we_write() {
     let tags = |key: &str, value: &str| Tags::from([(key.to_owned(), value.to_owned())]);
     for (value, revision) in [
         ("1", Some(1)),
-        ("1000000", Some(MOST_REVISION)),
+        ("1000000", Some(LARGEST_REVISION)),
         ("1000001", None),
         ("0", None),
         ("-1", None),
@@ -144,7 +144,7 @@ fn a_revision_that_only_an_image_tells_of_raises_the_latest_one_to_no_more_than_
         with(named, tag::REVISION, &revision.to_string())
     };
     let spec = SavedTemplateSpec { revision: 3, suspend: true, ..plain() };
-    for (revision, latest) in [(2, Some(2)), (3, Some(3)), (4, Some(3)), (MOST_REVISION, Some(3))] {
+    for (revision, latest) in [(2, Some(2)), (3, Some(3)), (4, Some(3)), (LARGEST_REVISION, Some(3))] {
         let seen = world(at(100), vec![running()], vec![image(revision)], vec![]);
         let status = SavedTemplateStatus::default();
         let decided = decide(subject(&spec, &status), &seen, at(100)).unwrap();

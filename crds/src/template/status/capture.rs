@@ -135,10 +135,6 @@ pub struct CaptureStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch_time: Option<Time>,
 
-    /// Time of the machine's last change of state, as EC2 gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_transition_time: Option<Time>,
-
     /// When the capture was planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -192,18 +188,18 @@ pub struct CaptureStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Announced {
-    /// Number of the announcement; grows by one with each.
+    /// Number of the try: how often this very request was announced in a row.
     #[schemars(range(min = 0))]
     pub number: i64,
 
-    /// Kind of the change: `StopSource`, `CreateImage`.
+    /// Kind of the change: `StopInstances`, `CreateImage`.
     #[schemars(length(max = 64))]
     pub step: String,
 
     /// When it was announced, by EC2's clock.
     pub time: Time,
 
-    /// The request as it is sent.
+    /// What tells the request from others: its name, token, ids or record; a digest of what is long.
     #[serde(default)]
     #[schemars(length(max = 2048))]
     pub request: String,

@@ -55,7 +55,7 @@ pub struct RegionStatus {
     #[serde(rename = "imageID", default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<ImageId>,
 
-    /// The plain image that an encrypted one is made from.
+    /// The plain image that an encrypted one is made from; not written in this version.
     #[serde(rename = "stagingImageID", default, skip_serializing_if = "Option::is_none")]
     pub staging_image_id: Option<ImageId>,
 
@@ -67,12 +67,12 @@ pub struct RegionStatus {
     #[schemars(range(min = 0, max = 100))]
     pub progress_percent: Option<i32>,
 
-    /// Key that encrypts the image.
+    /// Key that encrypts the image; not written in this version.
     #[serde(rename = "kmsKeyID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub kms_key_id: Option<String>,
 
-    /// With whom the image is shared.
+    /// With whom the image is shared; not written in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
 
@@ -95,7 +95,7 @@ pub struct RegionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
 
-    /// When the last change in this region was announced, by EC2's clock.
+    /// When a copy was last announced, or EC2 last named the image of the region, by EC2's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced_time: Option<Time>,
 }

@@ -104,7 +104,7 @@ pub enum Consistency {
     Rebooted,
     /// The machine ran: like a disk after a power cut.
     CrashConsistent,
-    /// Somebody else made the image.
+    /// The image was found and taken over: somebody else made it, or the status of its capture is lost.
     Adopted,
 }
 

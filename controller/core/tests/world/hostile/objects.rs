@@ -276,7 +276,6 @@ fn begun(dice: &mut Dice<'_>) -> CaptureStatus {
         source_digest: dice.maybe(|dice| dice.pick(&["0123456789abcdef", "fedcba9876543210"]).to_owned()),
         consistency: consistency(dice),
         launch_time: dice.when(),
-        source_transition_time: dice.when(),
         start_time: dice.when(),
         stop_requested_time: dice.when(),
         source_stopped_time: dice.when(),
