@@ -7,6 +7,7 @@ use std::sync::{
 use jiff::Timestamp;
 use saved_template_api::{
     SavedTemplateSpec,
+    ids::ImageId,
     names::{debt_key, tag},
 };
 use saved_template_core::{
@@ -374,18 +375,7 @@ impl State {
                 });
                 Outcome::Image(image_id(self.shots.len() - 1))
             }
-            Step::Deregister { image, .. } => {
-                let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
-                let (_, shot) = shot.unwrap();
-                // What a pending image has of snapshots stays, or appears later.
-                (shot.deregistered, shot.deleted) = (Some(self.now), shot.available);
-                let object = self.objects.iter().find(|object| shot.is_of(object.name));
-                let rows = object.iter().flat_map(|object| &object.status.value.regions);
-                let is_named = rows.filter_map(|row| row.image_id.as_ref()).any(|id| id == image);
-                self.truth.unkept |= !shot.deleted && !is_named;
-                reach(Premise::Deregistered);
-                Outcome::Done
-            }
+            Step::Deregister { image, .. } => self.deregister(image),
             Step::DeleteSnapshot { snapshot, .. } => {
                 let shot = self.shots.iter_mut().enumerate().find(|(at, _)| snapshot_id(*at) == *snapshot);
                 let (_, shot) = shot.unwrap();
@@ -416,6 +406,19 @@ impl State {
                 panic!("not in a small world: {step:?}")
             }
         }
+    }
+
+    fn deregister(&mut self, image: &ImageId) -> Outcome {
+        let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
+        let (_, shot) = shot.unwrap();
+        // What a pending image has of snapshots stays, or appears later.
+        (shot.deregistered, shot.deleted) = (Some(self.now), shot.available);
+        let object = self.objects.iter().find(|object| shot.is_of(object.name));
+        let rows = object.iter().flat_map(|object| &object.status.value.regions);
+        let is_named = rows.filter_map(|row| row.image_id.as_ref()).any(|id| id == image);
+        self.truth.unkept |= !shot.deleted && !is_named;
+        reach(Premise::Deregistered);
+        Outcome::Done
     }
 
     fn stopped_by_us(&mut self, record: &Record) {
@@ -450,7 +453,7 @@ impl State {
     }
 }
 
-pub(crate) fn image_id(at: usize) -> saved_template_api::ids::ImageId {
+pub(crate) fn image_id(at: usize) -> ImageId {
     format!("ami-{at:017x}").parse().unwrap()
 }
 

@@ -91,7 +91,6 @@ pub(crate) struct Machine {
 
 /// An image, and its snapshots once they have begun.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "what has come of it, not modes")]
 pub(crate) struct Shot {
     pub(crate) name: String,
     pub(crate) tags: Arc<Tags>,
@@ -311,7 +310,9 @@ impl State {
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
         for captures in [&mind.planned, &mind.sent] {
             captures.len().hash(hasher);
-            captures.iter().for_each(|capture| self.words(capture).hash(hasher));
+            for capture in captures {
+                self.words(capture).hash(hasher);
+            }
         }
         for (capture, (contact, over)) in &mind.custody {
             (self.words(capture), self.age(*contact).min(31), over).hash(hasher);
