@@ -198,7 +198,8 @@ impl<C: Cloud> Restart<C> {
             // What was looked for in vain was looked for when the sweep began.
             verdict = judged(&debt, now.min(later(sweep.view.began, SWEPT)));
         }
-        let Debt { record, copy, instance } = debt;
+        let there = debt.on_machine(self.survey.debt_key());
+        let Debt { record, instance, .. } = debt;
         match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
             Verdict::Void => self.survey.ledger.forget(&record),
@@ -215,16 +216,16 @@ impl<C: Cloud> Restart<C> {
                     self.start(&record, instance.as_ref(), due, announced).await;
                 }
             }
-            // Nothing is on the machine; the status's copy goes when its object is next looked at.
-            Verdict::Remove(_) if copy == Copy::Remembered => {
-                self.survey.ledger.forget(&record);
-                return Done { place, sent: None };
-            }
             Verdict::Remove(why) => {
+                let Some(there) = there else {
+                    // Nothing is on the machine; the status's copy goes when its object is next looked at.
+                    self.survey.ledger.forget(&record);
+                    return Done { place, sent: None };
+                };
                 if !self.may_write(Call::Remove, &record) {
                     return Done { place, sent: None };
                 }
-                self.remove(&record, why, announced).await;
+                self.remove(&there, why, announced).await;
             }
             Verdict::Rewrite { due } => {
                 // The policy may allow the start only while the record is on the machine.

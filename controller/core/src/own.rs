@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ids::{ImageId, Region, VolumeId},
+    ids::{ImageId, InstanceId, Region, VolumeId},
     names::{Owner, tag},
     spec::LARGEST_REVISION,
     status::{CaptureStatus, SavedTemplateStatus},
@@ -166,6 +166,13 @@ impl Estate {
         })
     }
 
+    /// The revision in a name that we, or those whose heirs we are, give to an image of this object.
+    fn revision_in(&self, name: &str) -> Option<i32> {
+        let rest = name.strip_prefix(&self.template_name)?.strip_prefix("-r")?;
+        let revision = rest.split_once('-')?.0.parse().ok()?;
+        self.is_name_of(name, revision).then_some(revision)
+    }
+
     /// An image that `CreateImage` made for this object, of whatever state.
     fn is_home_image(&self, image: &Image) -> bool {
         let source = match &image.source_instance {
@@ -287,6 +294,18 @@ impl<'a> Scene<'a> {
         of_capture && image.state == ImageState::Available && !self.record().is_none_or(is_its)
     }
 
+    /// The machine of the newest image of this object, by what nobody can write: the name, and the source that EC2 shows.
+    pub(crate) fn imaged_machine(&self) -> Option<InstanceId> {
+        let revision = |image: &Image| {
+            let inherited = || self.estate.is_home_image(image).then(|| revision_of(&image.tags)).flatten();
+            self.estate.revision_in(&image.name).or_else(inherited)
+        };
+        let images = self.images()?.iter().filter(|image| image.source_instance.is_some());
+        let newest =
+            images.filter_map(|image| Some((revision(image)?, image))).max_by_key(|(revision, _)| *revision);
+        newest.and_then(|(_, image)| image.source_instance.clone())
+    }
+
     /// A copy of `source` that is ours.
     pub(crate) fn is_copy(&self, image: &Image, source: &ImageId, region: &Region) -> bool {
         self.estate.is_image(image, region)
@@ -303,6 +322,13 @@ impl<'a> Scene<'a> {
     pub(crate) fn our_images(&self, region: &Region) -> Option<Vec<&'a Image>> {
         let images = self.view_of(region)?.images.as_deref().ok()?;
         Some(images.iter().filter(|image| self.estate.is_image(image, region)).collect())
+    }
+
+    /// Our images in a region, and those that the status names, whatever became of their tags; none if they could not be read.
+    pub(crate) fn claimed_images(&self, region: &Region) -> Option<Vec<&'a Image>> {
+        let images = self.view_of(region)?.images.as_deref().ok()?.iter();
+        let is_named = |image: &Image| self.estate.images.contains(&image.id);
+        Some(images.filter(|image| is_named(image) || self.estate.is_image(image, region)).collect())
     }
 
     /// Our snapshots in a region; none if they could not be read.

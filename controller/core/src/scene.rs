@@ -16,7 +16,7 @@ use crate::{
     debt::{self, Awaits, Record},
     decide::Subject,
     needs::stop::PREVIOUS_STATE,
-    own::{Estate, revision_of},
+    own::Estate,
     refusal::Refusal,
     step::{CREATE_IMAGE, STOP, Step, request_text},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
@@ -91,10 +91,8 @@ impl<'a> Scene<'a> {
         if planned.is_some_and(|planned| *planned != declared) {
             return None;
         }
-        let images = self.our_images(self.home()).unwrap_or_default();
-        let newest = images.iter().max_by_key(|image| revision_of(&image.tags));
         // What EC2 says of our images counts before what the status says.
-        let shown = newest.and_then(|image| image.source_instance.clone());
+        let shown = self.imaged_machine();
         let captured = || self.status.revisions.iter().find_map(|entry| entry.source_instance_id.clone());
         let last = || self.status.capture.as_ref().and(self.status.source.as_ref())?.instance_id.clone();
         shown.or_else(captured).or_else(last)

@@ -22,6 +22,16 @@ impl Debt {
     pub fn place(&self) -> &InstanceId {
         self.instance.as_ref().map_or(&self.record.instance, |instance| &instance.id)
     }
+
+    /// What is to be taken off the machine under `key` once the debt is settled; none if nothing of it is there. An abort by a
+    /// process that had slept may have put an earlier state of the record back.
+    pub fn on_machine(&self, key: &str) -> Option<Record> {
+        if self.copy != Copy::Remembered {
+            return Some(self.record.clone());
+        }
+        let there: Record = self.instance.as_ref()?.tags.get(key)?.parse().ok()?;
+        self.record.differs_in_limits(&there).then_some(there)
+    }
 }
 
 /// A value under our key that is not paid.
@@ -111,6 +121,25 @@ mod tests {
         let mut machine = stopped_at(Some(at(20)));
         machine.tags.insert(names::debt_key(OWNER.cluster), value.to_owned());
         machine
+    }
+
+    #[test]
+    fn what_is_taken_off_a_machine_is_what_it_carries_of_the_debt_and_nothing_else() {
+        let key = names::debt_key(OWNER.cluster);
+        let forced = record().forced(at(60));
+        for (remembered, value, taken) in [
+            (None, record().to_string(), Some(record())),
+            (Some(record()), record().to_string(), Some(record())),
+            // Somebody slept through the hard stop, and aborted under the record as it knew it.
+            (Some(forced.clone()), record().aborted(at(90)).to_string(), Some(record().aborted(at(90)))),
+            (Some(forced.clone()), Record { volumes: 3, ..record() }.to_string(), None),
+            (Some(forced.clone()), Record { capture: "f".repeat(16), ..record() }.to_string(), None),
+            (Some(forced), "nonsense".to_owned(), None),
+        ] {
+            let (debts, _) = found(&[with(&value)], &key, remembered.as_slice());
+            assert_eq!(debts.len(), 1, "{value}");
+            assert_eq!(debts[0].on_machine(&key), taken, "{value}");
+        }
     }
 
     fn copies(value: &str, remembered: &[Record]) -> (Vec<(String, Copy)>, usize) {

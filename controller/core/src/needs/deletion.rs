@@ -126,13 +126,13 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
 }
 
 /// Only an image that the status names makes the snapshots ours that are left when it is gone: one that was lost with its
-/// status is named again. Of an image that is pending, they may show minutes later.
+/// status is named again. Of an image that is pending, they may show minutes later, and nothing but the row may tell.
 fn keep_in_mind(scene: &mut Scene<'_>, region: &Region, image: &ImageId) {
     let images = scene.our_images(region).unwrap_or_default();
     let is_pending = images.iter().any(|one| one.id == *image && one.state == ImageState::Pending);
     let asked = is_pending.then(|| scene.time());
-    if let Some(row) = scene.row_mut(region).filter(|row| row.image_id.is_none()) {
-        row.image_id = Some(image.clone());
+    if let Some(row) = scene.row_mut(region) {
+        row.image_id.get_or_insert_with(|| image.clone());
         row.announced_time = asked.or_else(|| row.announced_time.take());
     }
 }

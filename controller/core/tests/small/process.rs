@@ -220,7 +220,9 @@ impl State {
             return None;
         }
         let view = self.view(mind);
-        for Debt { record, copy, .. } in debts {
+        for debt in debts {
+            let there = debt.on_machine(&debt_key(CLUSTER));
+            let Debt { record, copy, .. } = debt;
             let evidence = Evidence::of(&view, &record.instance);
             let what = match judge(&record, copy, Some(instance), evidence, time(self.now)) {
                 Verdict::Wait
@@ -228,12 +230,14 @@ impl State {
                 | Verdict::Unclear { .. }
                 | Verdict::Implausible
                 | Verdict::Void => continue,
-                Verdict::Remove(_) if copy == Copy::Remembered => {
-                    mind.records.remove(&record.capture);
-                    continue;
+                Verdict::Remove(_) => {
+                    let Some(there) = there else {
+                        mind.records.remove(&record.capture);
+                        continue;
+                    };
+                    return Some((there, What::Remove));
                 }
                 Verdict::Start { .. } => What::Start,
-                Verdict::Remove(_) => What::Remove,
                 Verdict::Rewrite { .. } => What::Rewrite,
             };
             return Some((record, what));

@@ -24,7 +24,8 @@ impl Lab {
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
                 memory.records.entry(record.debtor()).and_modify(|known| *known = record.clone());
-                let tagged = self.instance().tags.clone();
+                let instances = &self.sim.place(ec2sim::ACCOUNT, HOME).unwrap().instances;
+                let tagged = instances[record.instance.as_str()].tags.clone();
                 let there = tagged.get(&key).cloned();
                 let anothers = |value: &String| {
                     let capture = value.parse::<Record>().ok().map(|there| there.capture);

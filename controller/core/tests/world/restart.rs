@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     cloud::FRESH,
-    debt::{self, Copy, Debt, Evidence, Record, Verdict, found, judge},
+    debt::{self, Debt, Evidence, Record, Verdict, found, judge},
     interest::Interest,
     world::Started,
 };
@@ -88,7 +88,9 @@ impl Lab {
         let instances = view.instances.as_deref().unwrap_or_default();
         let remembered: Vec<Record> = memory.records.values().cloned().collect();
         let (debts, _) = found(instances, &key, &remembered);
-        for Debt { record, copy, instance } in debts {
+        for debt in debts {
+            let there = debt.on_machine(&key);
+            let Debt { record, copy, instance } = debt;
             let Some(instance) = instance else { continue };
             let started = Started { previous: instance.state, launch_time_before: instance.launch_time };
             let calls =
@@ -96,7 +98,7 @@ impl Lab {
                     Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Implausible => {
                         continue;
                     }
-                    Verdict::Remove(_) if copy == Copy::Remembered => {
+                    Verdict::Remove(_) if there.is_none() => {
                         memory.forget(&record);
                         [None, None]
                     }
@@ -112,7 +114,9 @@ impl Lab {
                     }
                 };
             for what in calls.into_iter().flatten() {
-                self.set_out(Payment { record: record.clone(), what, read: self.now }, memory)?;
+                let removed = there.clone().filter(|_| matches!(what, What::Remove));
+                let record = removed.unwrap_or_else(|| record.clone());
+                self.set_out(Payment { record, what, read: self.now }, memory)?;
             }
         }
         Ok(())

@@ -94,10 +94,16 @@ impl Lab {
 
     /// The machine that the object is about: named by its spec, and after the first capture that one.
     fn is_source(&self, id: &str) -> bool {
-        if let Some(machine) = &self.watch.machine {
+        let place = self.sim.place(ACCOUNT, HOME).unwrap();
+        // An object that is made anew, once all is deleted, knows nothing.
+        let is_left =
+            |image: &&String| place.images.get(*image).is_some_and(|image| image.deregistered_at.is_none());
+        let pinned =
+            self.watch.machine.as_ref().filter(|_| self.watch.made.keys().any(|image| is_left(&image)));
+        if let Some(machine) = pinned {
             return machine == id;
         }
-        let instances = &self.sim.place(ACCOUNT, HOME).unwrap().instances;
+        let instances = &place.instances;
         id == self.id
             || instances.get(id).and_then(|one| one.tags.get("Name")).is_some_and(|name| name == NAME)
     }
