@@ -32,14 +32,15 @@ pub(super) fn rows(scene: &mut Scene<'_>) {
     };
     forget_unusable(scene);
     make_room(scene);
-    let (home, work) = (scene.home().clone(), scene.revision());
+    let (home, work, deleting) = (scene.home().clone(), scene.revision(), scene.subject.deleting);
     for region in scene.wanted() {
         let role = if region == home { RegionRole::Home } else { RegionRole::Copy };
         let fresh = RegionStatus::waiting(region.clone(), architecture.clone(), role);
         match scene.row_mut(&region) {
             None => scene.status.regions.push(fresh),
             Some(row) => {
-                let other = row.revision.is_some_and(|revision| revision != work);
+                // What is being deleted is named until it is gone, of whatever revision.
+                let other = !deleting && row.revision.is_some_and(|revision| revision != work);
                 if other || row.role != role || row.state == RegionState::Retained {
                     *row = RegionStatus { architecture: row.architecture.clone(), ..fresh };
                 }

@@ -15,7 +15,7 @@ use crate::{
         LATER, SLOWLY, SOON, Unmet, adopt, record,
         removal::{self, Removal},
     },
-    own::is_retained,
+    own::{is_retained, revision_of},
     receipt,
     scene::Scene,
     step::Step,
@@ -129,11 +129,12 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
 /// status is named again. Of an image that is pending, they may show minutes later, and nothing but the row may tell.
 fn keep_in_mind(scene: &mut Scene<'_>, region: &Region, image: &ImageId) {
     let images = scene.our_images(region).unwrap_or_default();
-    let is_pending = images.iter().any(|one| one.id == *image && one.state == ImageState::Pending);
-    let asked = is_pending.then(|| scene.time());
-    if let Some(row) = scene.row_mut(region) {
-        row.image_id.get_or_insert_with(|| image.clone());
-        row.announced_time = asked.or_else(|| row.announced_time.take());
+    let Some(shown) = images.into_iter().find(|one| one.id == *image) else { return };
+    let (now, is_pending) = (scene.time(), shown.state == ImageState::Pending);
+    if let Some(row) = scene.row_mut(region).filter(|row| is_pending || row.image_id.is_none()) {
+        row.image_id = Some(image.clone());
+        row.revision = revision_of(&shown.tags);
+        row.announced_time = Some(now).filter(|_| is_pending).or_else(|| row.announced_time.take());
     }
 }
 

@@ -12,7 +12,7 @@ use saved_template_api::{
 };
 use saved_template_core::{
     cloud::FRESH,
-    debt::{Copy, Debt, Evidence, Record, Verdict, found, judge, last_arrival},
+    debt::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     decide::{Finalizer, Heritage, Question, Subject, decide, plans},
     refusal::Refusal,
     settle::settle,
