@@ -397,6 +397,34 @@ fn what_a_twin_holds_is_not_ours_to_change_unless_it_was_handed_over() {
     }
 }
 
+#[test]
+fn a_declared_name_stands_for_the_machine_that_ec2_shows_of_an_image_with_our_name_whatever_its_tags_say() {
+    let bare_image = Image { tags: Tags::new(), ..made() };
+    for (what, image, pins) in [
+        ("ours", made(), true),
+        ("its revision forged", with(made(), tag::REVISION, "2147483647"), true),
+        ("all tags stripped", bare_image.clone(), true),
+        ("another name, and our tags", Image { name: "x".into(), ..made() }, false),
+        ("no source yet", Image { source_instance: None, ..bare_image }, false),
+    ] {
+        let pinned =
+            asked(&SavedTemplateStatus::default(), (running(), vec![image], vec![]), |scene| scene.pinned());
+        assert_eq!(pinned.is_some(), pins, "{what}");
+    }
+}
+
+#[test]
+fn an_image_that_the_status_names_is_a_twins_although_its_revision_was_forged() {
+    let forged = with(with(made(), tag::HOLDER, "77777777-1111"), tag::REVISION, "2147483647");
+    let mut named = imaging();
+    named.regions[0].image_id = Some(forged.id.clone());
+    for (status, held) in [(named, true), (SavedTemplateStatus::default(), false)] {
+        let seen = (running(), vec![forged.clone()], vec![]);
+        let found = asked(&status, seen, |scene| crate::needs::adopt::held_by_other(scene).is_some());
+        assert_eq!(found, held);
+    }
+}
+
 /// A machine without any tag, so that nothing on it says whose it is.
 fn bare() -> Instance {
     Instance { tags: Tags::new(), ..stopped_at(Some(at(20))) }
