@@ -407,9 +407,9 @@ fn a_declared_name_stands_for_the_machine_that_ec2_shows_of_an_image_with_our_na
         ("another name, and our tags", Image { name: "x".into(), ..made() }, false),
         ("no source yet", Image { source_instance: None, ..bare_image }, false),
     ] {
-        let pinned =
-            asked(&SavedTemplateStatus::default(), (running(), vec![image], vec![]), |scene| scene.pinned());
-        assert_eq!(pinned.is_some(), pins, "{what}");
+        let (nothing, seen) = (SavedTemplateStatus::default(), (running(), vec![image], vec![]));
+        let pinned = asked(&nothing, seen, |scene| scene.pinned().is_some());
+        assert_eq!(pinned, pins, "{what}");
     }
 }
 
