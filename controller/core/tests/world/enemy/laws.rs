@@ -33,8 +33,8 @@ pub(crate) struct Watch {
     /// By image: who made it, and of which capture.
     made: BTreeMap<String, (&'static str, String)>,
     wrote: BTreeSet<String>,
-    /// The machine of the first capture.
-    machine: Option<String>,
+    /// The machine of the first capture, by cluster: a twin knows nothing of the other's.
+    machines: BTreeMap<&'static str, String>,
     /// `d` of the record under which the machine was stopped.
     deadline: Option<i64>,
     /// When a status was written by hand.
@@ -98,8 +98,11 @@ impl Lab {
         // An object that is made anew, once all is deleted, knows nothing.
         let is_left =
             |image: &&String| place.images.get(*image).is_some_and(|image| image.deregistered_at.is_none());
-        let pinned =
-            self.watch.machine.as_ref().filter(|_| self.watch.made.keys().any(|image| is_left(&image)));
+        let pinned = self
+            .watch
+            .machines
+            .get(self.holder)
+            .filter(|_| self.watch.made.keys().any(|image| is_left(&image)));
         if let Some(machine) = pinned {
             return machine == id;
         }
@@ -191,7 +194,7 @@ impl Lab {
         assert!(!made.is_empty(), "{entry:?}");
         self.watch.made.extend(made);
         if let Some(id) = request.params.get("InstanceId") {
-            self.watch.machine.get_or_insert_with(|| id.clone());
+            self.watch.machines.entry(self.holder).or_insert_with(|| id.clone());
         }
     }
 
