@@ -79,11 +79,12 @@ impl Claims {
             if other == holder(key) {
                 return Ok(());
             }
+            // The error names the other object, which may be in a namespace that the reader of this one may not see.
             let unread = |error: kube::Error| {
+                tracing::warn!(claim = name, holder = other, %error, "what has a claim cannot be read");
                 format!(
-                    "somebody, as far as is known: what has the claim {name} cannot be read ({error}). If it is in a \
-                     namespace that this controller does not watch any more, and no restart record is on the machine, delete \
-                     that Lease"
+                    "somebody, as far as is known: what has the Lease {name} cannot be read. If it is in a namespace that \
+                     this controller does not watch any more, and no restart record is on the machine, delete that Lease"
                 )
             };
             if !self.is_stale(&name, &there, &other).await.map_err(unread)? {

@@ -325,7 +325,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Our images in a region, and those that the status names, whatever became of their tags; none if they could not be read.
-    pub(crate) fn claimed_images(&self, region: &Region) -> Option<Vec<&'a Image>> {
+    pub(crate) fn ours_or_named(&self, region: &Region) -> Option<Vec<&'a Image>> {
         let images = self.view_of(region)?.images.as_deref().ok()?.iter();
         let is_named = |image: &Image| self.estate.images.contains(&image.id);
         Some(images.filter(|image| is_named(image) || self.estate.is_image(image, region)).collect())

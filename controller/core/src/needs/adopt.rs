@@ -94,7 +94,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 /// else its tags say: who may write tags must not be able to set a twin free.
 pub(crate) fn held_by_other(scene: &Scene<'_>) -> Option<String> {
     let regions = scene.regions_ever();
-    let images = regions.iter().filter_map(|region| Some((region, scene.claimed_images(region)?)));
+    let images = regions.iter().filter_map(|region| Some((region, scene.ours_or_named(region)?)));
     let images = images.flat_map(|(region, images)| images.into_iter().map(move |image| (region, image)));
     let mut held = images.filter_map(|(region, image)| {
         let holder = image.tags.get(tag::HOLDER).filter(|_| !scene.holds(&image.tags))?;

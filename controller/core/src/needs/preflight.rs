@@ -204,9 +204,10 @@ fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     {
         let message = format!("{} carries {}", instance.id, ours(scene, instance, value));
         // What is no record that can be honest is never paid: the machine stays down until somebody starts it.
-        let stays = instance.state == InstanceState::Stopped && !record::is_honest(scene, instance, value);
-        let stalled = Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message.clone()) };
-        return if stays { Some(stalled) } else { waits(message) };
+        if instance.state == InstanceState::Stopped && !record::is_honest(scene, instance, value) {
+            return Some(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message) });
+        }
+        return waits(message);
     }
     if let Some(key) = record::foreign_record(scene, instance) {
         return waits(format!(
