@@ -19,7 +19,7 @@ use crate::{
     receipt,
     scene::Scene,
     step::Step,
-    world::{ImageState, Snapshot},
+    world::{Image, ImageState, Snapshot},
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
@@ -77,7 +77,7 @@ fn images(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
     let (copies, homes): (Vec<_>, Vec<_>) = regions.into_iter().partition(|region| *region != home);
     let copying = copies.iter().any(|region| {
-        let pending = |image: &&crate::world::Image| image.state == ImageState::Pending;
+        let pending = |image: &&Image| image.state == ImageState::Pending;
         scene.our_images(region).is_none_or(|images| images.iter().any(pending))
     });
     if let Some((wait, why)) = removal::held_up(scene) {

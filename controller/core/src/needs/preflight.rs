@@ -1,4 +1,5 @@
 //! May this machine be stopped, and can what follows succeed? Everything that can be known before the first write.
+mod busy;
 mod probe;
 
 use std::collections::BTreeSet;
@@ -8,17 +9,16 @@ use saved_template_api::{
     condition::cut,
     ids::Region,
     names,
-    spec::{CaptureMode, LARGEST_REVISION},
+    spec::CaptureMode,
     status::{CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck},
 };
 
 use crate::{
-    debt::{Record, stop_timeout},
+    debt::stop_timeout,
     decide::Question,
     fold,
     needs::{LATER, Unmet, Waits, image, plan, record},
     quote::quoted,
-    receipt,
     refusal::{Class, Refusal},
     scene::Scene,
     world::{Instance, InstanceState, Reservation},
@@ -82,7 +82,7 @@ pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Un
     };
     fold::source(scene, instance);
     fold::images(scene);
-    if let Some(unmet) = busy(scene, instance) {
+    if let Some(unmet) = busy::busy(scene, instance) {
         return Ok(Err(unmet));
     }
     let mut findings = described(scene, instance);
@@ -189,71 +189,6 @@ pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
     }
     let waiting = Unmet::waiting(Reason::Preflight, refusal.to_string(), LATER);
     Unmet { invalid: Some(Reason::NotChecked), ..waiting }
-}
-
-/// A record on the machine is a debt, whoever wrote it: no plan until it is paid.
-fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
-    let waits = |message: String| {
-        Some(Unmet {
-            invalid: Some(Reason::InstanceBusy),
-            ..Unmet::waiting(Reason::Preflight, message, LATER)
-        })
-    };
-    if let Some(value) =
-        instance.tags.get(&scene.debt_key()).filter(|_| record::stale(scene, instance).is_none())
-    {
-        let message = format!("{} carries {}", instance.id, ours(scene, instance, value));
-        // What is no record that can be honest is never paid: the machine stays down until somebody starts it.
-        if instance.state == InstanceState::Stopped && !record::is_honest(scene, instance, value) {
-            return Some(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message) });
-        }
-        return waits(message);
-    }
-    if let Some(key) = record::foreign_record(scene, instance) {
-        return waits(format!(
-            "{} carries the restart record {} of another installation: it is saved there first",
-            instance.id,
-            quoted(&key)
-        ));
-    }
-    let (begun, key) = receipt::begun(scene, instance)?;
-    // Who may tag the machine may have written any number: beyond the wanted revision it proves nothing to a status.
-    let wanted = scene.subject.spec.revision;
-    let is_news =
-        scene.status.latest_revision.map_or(begun >= wanted, |latest| latest < begun && begun == wanted);
-    is_news.then(|| {
-        let next = begun.saturating_add(1);
-        let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };
-        let message = format!(
-            "the receipt on {id} says that the capture of revision {begun} was begun before, and there is no image of it: \
-             it is not captured again by itself. {raise} allow it: {command}",
-            id = instance.id,
-            command = receipt::command(scene, instance, &key),
-        );
-        Unmet::stalled(Reason::ImageMissing, message)
-    })
-}
-
-/// What a record of this installation on the machine is, and what becomes of it.
-fn ours(scene: &Scene<'_>, instance: &Instance, value: &str) -> String {
-    let remove = || {
-        format!(
-            "to take it off: aws ec2 delete-tags --region {} --resources {} --tags Key={}",
-            scene.home(),
-            instance.id,
-            scene.debt_key()
-        )
-    };
-    match value.parse::<Record>() {
-        Ok(record) if record.instance == instance.id && record.is_plausible(scene.now) => {
-            "a restart record of this installation, which is paid first".to_owned()
-        }
-        Ok(record) if record.instance == instance.id => {
-            format!("a restart record that cannot be honest by its times, and is not paid; {}", remove())
-        }
-        Ok(_) => format!("a restart record of another machine, which is not paid; {}", remove()),
-        Err(error) => format!("what is {error}, and is not paid; {}", remove()),
-    }
 }
 
 /// What Describe calls tell.

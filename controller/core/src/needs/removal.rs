@@ -22,6 +22,9 @@ const EMPTY: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
 /// What was asked for may show so late; the second, where EC2's reply was never seen, or what it named never shown.
 const SHOWN: SignedDuration = SignedDuration::from_mins(5);
 const SHOWN_UNANSWERED: SignedDuration = SignedDuration::from_mins(16);
+/// An image that EC2 is still writing is waited for so long: its snapshots show when it is gone, and nothing but its row
+/// would tell whose they are, so they had better go with it.
+const WRITTEN: SignedDuration = SignedDuration::from_hours(1);
 /// A snapshot that another image uses: EC2 frees it some minutes after its own image is gone, or never. The pauses
 /// between so many tries add up to more than five minutes.
 const TRIES: i64 = 6;
@@ -64,10 +67,14 @@ pub(crate) fn next(scene: &Scene<'_>, region: &Region) -> Removal {
     if !is_fresh_in(scene, region) {
         return Removal::Wait(SOON, "what was removed is still shown");
     }
-    let pending = |image: &&&Image| image.state == ImageState::Pending;
-    // A pending one first: EC2 is still writing it.
-    if let Some(image) = images.iter().find(pending).or_else(|| images.first()) {
+    let is_written = |image: &Image| {
+        image.state != ImageState::Pending || image.created.is_none_or(|at| passed(at, WRITTEN, scene.now))
+    };
+    if let Some(image) = images.iter().find(|image| is_written(image)) {
         return Removal::Step(Step::Deregister { region: region.clone(), image: image.id.clone() });
+    }
+    if !images.is_empty() {
+        return Removal::Wait(LATER, "EC2 is still writing an image; it goes when that is done");
     }
     if let Some(shot) = snapshots.first() {
         return snapshot(scene, region, &shot.id);

@@ -251,16 +251,18 @@ impl Lab {
         self.check();
     }
 
-    /// Whether the record of a machine that is down is on it, in the status, or in the memory of a process.
+    /// Whether the record of the stop that holds the machine is on it, in a status, or in the memory of a
+    /// process.
     fn is_remembered(&self) -> bool {
+        let held = &self.truth.by;
         let realm = self.realm.as_deref();
         let objects = self.object.iter().chain(realm.and_then(|realm| realm.object.as_ref()));
         let mut status = objects.filter_map(|object| object.status.capture.as_ref());
         let processes = self.processes.iter().chain(realm.into_iter().flat_map(|realm| &realm.processes));
         let minds = processes.filter_map(|process| process.memory.as_ref()).chain(&self.standby);
         self.owes_truly()
-            || status.any(|one| one.debt.is_some())
-            || minds.into_iter().any(|one| !one.records.is_empty())
+            || status.any(|one| one.id == *held && one.debt.is_some())
+            || minds.flat_map(|one| one.records.values()).any(|record| record.capture == *held)
     }
 
     /// What one process does in this second. One that died is back some seconds later, knowing nothing.

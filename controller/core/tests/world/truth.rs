@@ -35,6 +35,8 @@ pub(crate) struct Truth {
     pub(crate) stops: BTreeMap<String, u32>,
     /// When we brought it down, but for when its owner then wanted it down.
     pub(crate) downs: Vec<i64>,
+    /// The capture that brought it down last.
+    pub(crate) by: String,
     /// It is down, and we did it.
     pub(crate) held: bool,
     /// It is down, we did it, and no copy of its record is left anywhere.
@@ -61,6 +63,7 @@ impl Truth {
                 let launched = instance.launch_time.div_euclid(1000);
                 let planned = record.planned.as_second();
                 assert!(launched <= planned, "stopped a machine that was launched after the plan");
+                self.by.clone_from(&record.capture);
                 let stops = self.stops.entry(record.capture).or_default();
                 *stops += 1;
                 assert_eq!(*stops, 1, "a second stop under one plan");

@@ -110,7 +110,7 @@ fn copies_go_before_the_image_that_they_were_made_of() {
     let pending = || Image { state: ImageState::Pending, ..copy() };
     for (what, copies, tried_in_vain, first) in [
         ("both", vec![copy()], false, Some(&abroad)),
-        ("pending", vec![pending()], false, Some(&abroad)),
+        ("pending", vec![pending()], false, None),
         ("available, and stays for now", vec![copy()], true, Some(&home)),
         ("pending, and stays for now", vec![pending()], true, None),
         ("none", vec![], false, Some(&home)),

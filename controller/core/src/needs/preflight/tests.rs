@@ -308,18 +308,25 @@ fn a_receipt_of_a_revision_that_had_begun_is_never_captured_again_by_itself() {
 
 #[test]
 fn a_machine_that_nothing_but_its_owner_will_start_waits_for_somebody_and_not_for_us() {
-    let honest = tagged(running()).tags.remove(&names::debt_key(OWNER.cluster)).unwrap();
-    for (value, state, stalled) in [
-        ("v1 nonsense", InstanceState::Stopped, true),
-        ("v1 nonsense", InstanceState::Stopping, false),
-        ("v1 nonsense", InstanceState::Running, false),
-        (honest.as_str(), InstanceState::Stopped, false),
+    let (ours, another) = (names::debt_key(OWNER.cluster), names::debt_key("0b2c3d4e-other"));
+    let honest = tagged(running()).tags.remove(&ours).unwrap();
+    for (key, value, state, stalled) in [
+        (&ours, "v1 nonsense", InstanceState::Stopped, true),
+        (&ours, "v1 nonsense", InstanceState::Stopping, false),
+        (&ours, "v1 nonsense", InstanceState::Running, false),
+        (&ours, honest.as_str(), InstanceState::Stopped, false),
+        (&another, "v1 nonsense", InstanceState::Stopped, true),
+        (&another, "nonsense", InstanceState::Stopped, true),
+        (&another, "v1 nonsense", InstanceState::Stopping, false),
+        (&another, "v1 nonsense", InstanceState::Running, false),
+        (&another, &honest, InstanceState::Stopped, false),
+        (&another, "v2 of a later version", InstanceState::Stopped, false),
     ] {
         let mut machine = Instance { state, ..running() };
-        machine.tags.insert(names::debt_key(OWNER.cluster), value.to_owned());
+        machine.tags.insert(key.clone(), value.to_owned());
         let decision = looked(&seen(machine));
         let of = |kind| find(&decision.status.conditions, kind);
-        let case = format!("{value} {state:?}");
+        let case = format!("{key} {value} {state:?}");
         assert_eq!(of(ConditionType::Validated).unwrap().reason, "InstanceBusy", "{case}");
         assert_eq!(of(ConditionType::Stalled).is_some(), stalled, "{case}");
         assert_eq!(of(ConditionType::Reconciling).is_some(), !stalled, "{case}");

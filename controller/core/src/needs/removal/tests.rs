@@ -94,7 +94,7 @@ fn what_stays_for_good_and_what_others_hold_is_not_deleted() {
 }
 
 #[test]
-fn images_go_before_snapshots_and_one_that_ec2_still_writes_goes_first() {
+fn images_go_before_snapshots_and_one_that_ec2_still_writes_is_waited_for_for_an_hour() {
     let other = |state| {
         let mut other = Image { id: "ami-00000000000000009".parse().unwrap(), state, ..made() };
         other.tags.insert(tag::REVISION.into(), "2".into());
@@ -102,17 +102,24 @@ fn images_go_before_snapshots_and_one_that_ec2_still_writes_goes_first() {
         other
     };
     let (first, second) = (made().id.to_string(), "ami-00000000000000009");
-    for (images_there, goes) in [
-        (vec![made(), other(ImageState::Pending)], second),
-        (vec![made(), other(ImageState::Available)], first.as_str()),
-        (vec![made(), other(ImageState::Failed)], first.as_str()),
-        (vec![other(ImageState::Disabled)], second),
-        (vec![], "snap-00000000000000001"),
+    let written = made().created.unwrap().duration_since(at(0)).as_secs();
+    for (seconds, images_there, goes) in [
+        (900, vec![other(ImageState::Pending), made()], Some(first.as_str())),
+        (900, vec![other(ImageState::Pending)], None),
+        (written + 3599, vec![other(ImageState::Pending)], None),
+        (written + 3600, vec![other(ImageState::Pending)], Some(second)),
+        (900, vec![Image { created: None, ..other(ImageState::Pending) }], Some(second)),
+        (900, vec![made(), other(ImageState::Available)], Some(first.as_str())),
+        (900, vec![made(), other(ImageState::Failed)], Some(first.as_str())),
+        (900, vec![other(ImageState::Disabled)], Some(second)),
+        (900, vec![], Some("snap-00000000000000001")),
     ] {
-        let mut world = images(at(900), images_there, vec![]);
+        let mut world = images(at(seconds), images_there, vec![]);
         let shot = crate::sample::snapshot(1, crate::sample::CAPTURE, at(33), SnapshotState::Completed);
         at_home(&mut world).snapshots = Ok(vec![Snapshot { tags: made().tags, ..shot }]);
-        assert_eq!(touched(&home_deleted(&saved(), &world, 900)), [goes]);
+        let decision = home_deleted(&saved(), &world, seconds);
+        assert_eq!(touched(&decision), Vec::from_iter(goes), "{seconds}");
+        assert_eq!(decision.finalizer, Finalizer::Keep);
     }
 }
 

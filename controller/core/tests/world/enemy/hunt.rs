@@ -207,6 +207,7 @@ fn run(seeds: std::ops::Range<u64>, most: usize) -> (Tally, Vec<(u64, String)>) 
                 Err(why) => {
                     let text = why.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
                     let law = text.lines().next().unwrap_or_default().to_owned();
+                    eprintln!("violated: make replay HUNT=1 SEED={seed}");
                     failed.lock().unwrap().push((seed, law));
                 }
             }

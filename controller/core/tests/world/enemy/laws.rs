@@ -234,9 +234,11 @@ impl Lab {
         assert!(torn.is_none(), "Stopped is claimed of {torn:?}\n{}", self.story());
     }
 
-    /// Whether the record on the machine is one that we wrote.
+    /// Whether the record on the machine is that of the stop which holds it, and one that we wrote.
     pub(crate) fn owes_truly(&self) -> bool {
         let value = self.instance().tags.get(&debt_key(CLUSTER));
-        value.is_some_and(|value| !self.watch.on || self.watch.wrote.contains(value))
+        let held = value.and_then(|value| value.parse::<Record>().ok());
+        held.is_some_and(|record| record.capture == self.truth.by)
+            && value.is_some_and(|value| !self.watch.on || self.watch.wrote.contains(value))
     }
 }

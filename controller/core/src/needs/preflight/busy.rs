@@ -1,0 +1,84 @@
+//! Who is at work on the machine, or was: a restart record of any installation, or a receipt that no image answers.
+use saved_template_api::{Reason, spec::LARGEST_REVISION};
+
+use crate::{
+    debt::Record,
+    needs::{LATER, Unmet, record},
+    quote::quoted,
+    receipt,
+    scene::Scene,
+    world::{Instance, InstanceState},
+};
+
+/// A record on the machine is a debt, whoever wrote it: no plan until it is paid.
+pub(super) fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
+    let waits = |message: String| {
+        Some(Unmet {
+            invalid: Some(Reason::InstanceBusy),
+            ..Unmet::waiting(Reason::Preflight, message, LATER)
+        })
+    };
+    let stays =
+        |message: String| Some(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message) });
+    if let Some(value) =
+        instance.tags.get(&scene.debt_key()).filter(|_| record::stale(scene, instance).is_none())
+    {
+        let message = format!("{} carries {}", instance.id, ours(scene, instance, value));
+        return if is_left_down(scene, instance, value) { stays(message) } else { waits(message) };
+    }
+    if let Some(key) = record::foreign_record(scene, instance) {
+        let carries =
+            format!("{} carries the restart record {} of another installation", instance.id, quoted(&key));
+        return match instance.tags.get(&key).filter(|value| is_left_down(scene, instance, value)) {
+            Some(_) => stays(format!(
+                "{carries}, which cannot be honest and is not paid: start the machine, or take that tag off"
+            )),
+            None => waits(format!("{carries}: it is saved there first")),
+        };
+    }
+    let (begun, key) = receipt::begun(scene, instance)?;
+    // Who may tag the machine may have written any number: beyond the wanted revision it proves nothing to a status.
+    let wanted = scene.subject.spec.revision;
+    let is_news =
+        scene.status.latest_revision.map_or(begun >= wanted, |latest| latest < begun && begun == wanted);
+    is_news.then(|| {
+        let next = begun.saturating_add(1);
+        let raise = if next <= LARGEST_REVISION { format!("Set spec.revision to {next}, or, to") } else { "To".to_owned() };
+        let message = format!(
+            "the receipt on {id} says that the capture of revision {begun} was begun before, and there is no image of it: \
+             it is not captured again by itself. {raise} allow it: {command}",
+            id = instance.id,
+            command = receipt::command(scene, instance, &key),
+        );
+        Unmet::stalled(Reason::ImageMissing, message)
+    })
+}
+
+/// What is no record that can be honest is never paid: the machine stays down until somebody starts it. What a later
+/// version wrote may be honest.
+fn is_left_down(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
+    let known = value.starts_with("v1 ") || !value.starts_with('v');
+    instance.state == InstanceState::Stopped && known && !record::is_honest(scene, instance, value)
+}
+
+/// What a record of this installation on the machine is, and what becomes of it.
+fn ours(scene: &Scene<'_>, instance: &Instance, value: &str) -> String {
+    let remove = || {
+        format!(
+            "to take it off: aws ec2 delete-tags --region {} --resources {} --tags Key={}",
+            scene.home(),
+            instance.id,
+            scene.debt_key()
+        )
+    };
+    match value.parse::<Record>() {
+        Ok(record) if record.instance == instance.id && record.is_plausible(scene.now) => {
+            "a restart record of this installation, which is paid first".to_owned()
+        }
+        Ok(record) if record.instance == instance.id => {
+            format!("a restart record that cannot be honest by its times, and is not paid; {}", remove())
+        }
+        Ok(_) => format!("a restart record of another machine, which is not paid; {}", remove()),
+        Err(error) => format!("what is {error}, and is not paid; {}", remove()),
+    }
+}
