@@ -16,8 +16,11 @@ use crate::{
 
 const NAME: &str = "seismic-ml";
 const MACHINE: &str = "earthquake-analysis";
-/// A process that dies is waited for so long: the first step of a save is taken within seconds, the last within a minute.
-const REACHED: Duration = Duration::from_mins(2);
+/// A process that dies is waited for so long: the first step of a save is taken within seconds, the last within a minute;
+/// the last of a deletion within two.
+const REACHED: Duration = Duration::from_mins(4);
+/// What is still done so long after the object has gone: its claim is given up.
+const AFTER: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_mins(5);
 /// After all is done, what a process might do needlessly is done within this time.
 const STILL: Duration = Duration::from_secs(6);
@@ -61,10 +64,12 @@ impl Stage {
     /// Waits until the cell's fault has happened; whoever died is followed by another process. None if it never happens:
     /// processes race, and not every history writes as many statuses as the references.
     async fn meets(&self, cell: &Cell, mut first: Controller) -> Option<Controller> {
-        let started = Instant::now();
+        let (started, mut over) = (Instant::now(), None);
         while !cell.is_hit(&self.lab.ec2.sim(), &self.proxy) {
-            let is_over = self.lab.get(NAME).await.unwrap().is_none();
-            if started.elapsed() > REACHED || is_over && !cell.is_hit(&self.lab.ec2.sim(), &self.proxy) {
+            if self.lab.get(NAME).await.unwrap().is_none() {
+                over.get_or_insert_with(Instant::now);
+            }
+            if started.elapsed() > REACHED || over.is_some_and(|since| since.elapsed() > AFTER) {
                 return None;
             }
             rest(Duration::from_millis(100)).await;

@@ -411,12 +411,12 @@ impl State {
     fn deregister(&mut self, image: &ImageId) -> Outcome {
         let shot = self.shots.iter_mut().enumerate().find(|(at, _)| image_id(*at) == *image);
         let (_, shot) = shot.unwrap();
-        // What a pending image has of snapshots stays, or appears later.
-        (shot.deregistered, shot.deleted) = (Some(self.now), shot.available);
+        // `DeleteAssociatedSnapshots` may leave every one of them.
+        shot.deregistered = Some(self.now);
         let object = self.objects.iter().find(|object| shot.is_of(object.name));
         let rows = object.iter().flat_map(|object| &object.status.value.regions);
         let is_named = rows.filter_map(|row| row.image_id.as_ref()).any(|id| id == image);
-        self.truth.unkept |= !shot.deleted && !is_named;
+        self.truth.unkept |= !is_named;
         reach(Premise::Deregistered);
         Outcome::Done
     }

@@ -98,8 +98,9 @@ pub(crate) struct Shot {
     pub(crate) begun: Option<i64>,
     pub(crate) available: bool,
     pub(crate) at_rest: bool,
-    /// When the image was deregistered; its snapshot is deleted.
+    /// When the image was deregistered.
     pub(crate) deregistered: Option<i64>,
+    /// Its snapshot is deleted.
     pub(crate) deleted: bool,
 }
 
