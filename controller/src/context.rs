@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use tokio::sync::OnceCell;
 
-use saved_template_core::decide::Heritage;
+use saved_template_core::subject::Heritage;
 
 use crate::{
     claims::Claims,

@@ -10,9 +10,11 @@ use saved_template_api::{
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
     debt::Record,
-    decide::{Decision, Question, Subject, decide, is_supported, needs_world},
+    decide::{decide, is_supported, needs_world},
+    decision::{Decision, Question},
     interest,
     step::ImageRequest,
+    subject::Subject,
     world::{Permits, Probe, World},
 };
 use tokio::time::Instant;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use saved_template_core::{
-    decide::Question,
+    decision::Question,
     refusal::Class,
     world::{Instance, Probe},
 };

@@ -5,9 +5,11 @@ use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Actio
 use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
     cloud::Cloud,
-    decide::{Decision, Finalizer, Subject, plans},
+    decide::plans,
+    decision::{Decision, Finalizer},
     notes::refused,
     settle::settle,
+    subject::Subject,
 };
 
 use crate::{

@@ -7,7 +7,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
-use saved_template_core::decide::Finalizer;
+use saved_template_core::decision::Finalizer;
 use serde_json::json;
 
 use crate::error::{Error, Result};

@@ -13,10 +13,11 @@ use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
     debt::{
-        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, later, pause,
+        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, pause,
         stopped_by_somebody,
     },
     refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
+    time::later,
     world::{Instance, InstanceState, Started},
 };
 use tokio::task::JoinSet;

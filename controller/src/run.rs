@@ -15,7 +15,7 @@ use kube::{
     },
 };
 use saved_template_api::SavedTemplate;
-use saved_template_core::{cloud::Cloud, decide::Heritage, refusal::Refusal};
+use saved_template_core::{cloud::Cloud, refusal::Refusal, subject::Heritage};
 use saved_template_ec2::{Fleet, Use};
 use tokio::{
     net::TcpListener,

@@ -8,10 +8,12 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt, fold,
-    needs::{Unmet, Waits, adopt, copies, deletion, removal},
+    fold,
+    needs::{adopt, copies, deletion, removal},
     refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
-    scene::{Scene, seconds_between},
+    scene::Scene,
+    time::{self, seconds_between},
+    unmet::{Unmet, Waits},
     world::InstanceState,
 };
 
@@ -372,7 +374,7 @@ fn not_restored(scene: &Scene<'_>) -> Option<Row> {
     let record = scene.record()?;
     let blocks = scene.subject.deleting && scene.now < record.start_by;
     let (reason, message) = source_restored(scene, capture);
-    let limit = debt::later(record.start_by, jiff::SignedDuration::ZERO);
+    let limit = time::later(record.start_by, jiff::SignedDuration::ZERO);
     blocks.then(|| {
         let text = format!(
             "{}: {message}; the object goes once the machine is back, at {limit} at the latest",

@@ -12,13 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use saved_template_api::ids::InstanceId;
 
 pub use found::{Debt, Told, found};
-pub(crate) use record::after;
-pub use record::{Awaits, Debtor, Record, Unreadable, later, stop_timeout};
+
+pub use record::{Awaits, Debtor, Record, Unreadable, stop_timeout};
 pub use signature::{BadKeys, Signing};
 
 use crate::{
     own::Volumes,
-    scene,
+    time::{self, after, later},
     world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View},
 };
 
@@ -44,7 +44,7 @@ pub fn is_gone(absence: Option<Absence>, now: Timestamp) -> bool {
 
 /// The pause after so many tries of a call about a record: 5 s, doubling to a minute.
 pub fn pause(tries: u32) -> Duration {
-    scene::pause(i64::from(tries), Duration::from_secs(5), Duration::from_mins(1))
+    time::pause(i64::from(tries), Duration::from_secs(5), Duration::from_mins(1))
 }
 
 /// Whether a stopped machine was stopped by somebody else (R3).

@@ -23,7 +23,8 @@ use crate::{
     debt::{Awaits, Record},
     own::Volumes,
     refusal::NOT_TAKEN,
-    scene::{Scene, seconds_between},
+    scene::Scene,
+    time::seconds_between,
     world::{Attachment, Instance, InstanceState, Snapshot},
 };
 

@@ -14,11 +14,11 @@ use saved_template_api::{
 use crate::{
     cloud::FRESH,
     debt::UNTAGGED_AFTER,
-    decide::Subject,
     fold::{NOT_SHOWN, is_good},
-    needs::{LATER, SOON},
     own::Estate,
-    scene::{Scene, seconds_between},
+    scene::Scene,
+    subject::Subject,
+    time::{LATER, SOON, seconds_between},
     world::World,
 };
 

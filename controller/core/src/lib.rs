@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod conditions;
 pub mod debt;
 pub mod decide;
+pub mod decision;
 mod fold;
 pub mod interest;
 mod needs;
@@ -20,6 +21,9 @@ pub mod refusal;
 mod scene;
 pub mod settle;
 pub mod step;
+pub mod subject;
+pub mod time;
+mod unmet;
 pub mod world;
 
 #[cfg(test)]

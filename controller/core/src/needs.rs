@@ -14,95 +14,15 @@ pub(crate) mod support;
 pub(crate) mod surplus;
 pub(crate) mod sync;
 
-use std::time::Duration;
-
 use saved_template_api::Reason;
 
 use crate::{
-    decide::{Finalizer, Question},
+    decision::Question,
     refusal::NOT_ENABLED,
     scene::Scene,
-    step::Step,
+    time::LATER,
+    unmet::{Unmet, Waits},
 };
-
-/// Who has to act before the need can be met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waits {
-    /// This controller, EC2 or time: `Reconciling`.
-    ForUs,
-    /// Somebody who changes the spec, the machine or the permissions: `Stalled`.
-    ForUser,
-    /// Nobody: it is wished so (`spec.suspend`). Neither `Reconciling` nor `Stalled`.
-    ForWish,
-    /// This controller, with what nothing of the spec asks for any more: the template is ready meanwhile.
-    Aside,
-}
-
-/// A need that is not met.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Unmet {
-    /// The reason of `Ready`.
-    pub(crate) ready: Reason,
-    /// What happened, to which thing, and what to do next.
-    pub(crate) message: String,
-    pub(crate) waits: Waits,
-    /// The reason of `Validated`, where the next capture is what cannot begin.
-    pub(crate) invalid: Option<Reason>,
-    pub(crate) finalizer: Finalizer,
-    pub(crate) step: Option<Step>,
-    pub(crate) look_again: Duration,
-}
-
-/// How soon the world is looked at again while a machine is down, and while one is not.
-pub(crate) const SOON: Duration = Duration::from_secs(2);
-pub(crate) const LATER: Duration = Duration::from_secs(15);
-pub(crate) const SLOWLY: Duration = Duration::from_mins(5);
-
-impl Unmet {
-    /// Something moves by itself: look again after `look_again`.
-    pub(crate) fn waiting(ready: Reason, message: impl Into<String>, look_again: Duration) -> Self {
-        Self {
-            ready,
-            message: message.into(),
-            waits: Waits::ForUs,
-            invalid: None,
-            finalizer: Finalizer::Keep,
-            step: None,
-            look_again,
-        }
-    }
-
-    /// Nothing moves, and nothing is wrong: that is what somebody wants.
-    pub(crate) fn suspended(message: impl Into<String>) -> Self {
-        Self { waits: Waits::ForWish, ..Self::waiting(Reason::Suspended, message, SLOWLY) }
-    }
-
-    /// The same, beside what makes the template ready.
-    pub(crate) fn aside(self) -> Self {
-        Self { waits: Waits::Aside, ..self }
-    }
-
-    /// Nothing moves until somebody changes something.
-    pub(crate) fn stalled(ready: Reason, message: impl Into<String>) -> Self {
-        Self { waits: Waits::ForUser, ..Self::waiting(ready, message, SLOWLY) }
-    }
-
-    /// The next capture cannot begin as things are.
-    pub(crate) fn invalid(reason: Reason, message: impl Into<String>) -> Self {
-        Self { invalid: Some(reason), ..Self::stalled(Reason::Preflight, message) }
-    }
-
-    /// The step is announced in the status and then done.
-    pub(crate) fn acting(
-        scene: &mut Scene<'_>,
-        ready: Reason,
-        message: impl Into<String>,
-        step: Step,
-    ) -> Self {
-        scene.announce(&step);
-        Self { step: Some(step), ..Self::waiting(ready, message, SOON) }
-    }
-}
 
 /// The first unmet need; none when the template is ready.
 pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {

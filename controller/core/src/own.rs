@@ -16,10 +16,11 @@ pub use capture::Volumes;
 use capture::{copied_for, created_for, is_of_backup_service};
 
 use crate::{
-    debt::{Record, after},
-    decide::Subject,
+    debt::Record,
     receipt,
     scene::Scene,
+    subject::Subject,
+    time::after,
     world::{Image, ImageState, Instance, Snapshot, Tags},
 };
 

@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use crate::{
     debt::{Awaits, Record},
-    decide::{Heritage, Subject},
+    subject::{Heritage, Subject},
     world::{
         Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting, Snapshot,
         SnapshotState, Started, View, World,

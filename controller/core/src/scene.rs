@@ -14,11 +14,12 @@ use saved_template_api::{
 use crate::{
     cloud::FRESH,
     debt::{self, Awaits, Record},
-    decide::Subject,
     needs::stop::PREVIOUS_STATE,
     own::Estate,
     refusal::Refusal,
     step::{CREATE_IMAGE, STOP, Step, request_text},
+    subject::Subject,
+    time::{self, left, pause},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
 };
 
@@ -210,7 +211,7 @@ impl<'a> Scene<'a> {
     /// Whether no Stop can be under way under the record although the status announces none: it may have forgotten one.
     /// Such a Stop left within [`FRESH`] of its announcement, and shows in what was read after that.
     pub(crate) fn is_known_unstopped(&self, record: &Record) -> bool {
-        let latest = debt::later(record.stop_by, SignedDuration::try_from(FRESH).unwrap_or_default());
+        let latest = time::later(record.stop_by, SignedDuration::try_from(FRESH).unwrap_or_default());
         record.awaits == Awaits::Nothing
             || self.world.unsent
             || self.view().is_some_and(|view| view.began > latest)
@@ -387,22 +388,4 @@ pub(crate) fn was_refused(announced: &Announced) -> bool {
     answer.is_some_and(|(code, message)| {
         code != PREVIOUS_STATE && Refusal::new("", code, message).is_definite()
     })
-}
-
-/// The pause after the `number`-th try: `first`, doubling up to `longest`.
-pub(crate) fn pause(number: i64, first: Duration, longest: Duration) -> Duration {
-    let doublings = u32::try_from(number.saturating_sub(1)).unwrap_or(0).min(10);
-    first.saturating_mul(1 << doublings).min(longest)
-}
-
-/// What is left of a pause that began at `since`.
-pub(crate) fn left(since: Timestamp, pause: Duration, now: Timestamp) -> Option<Duration> {
-    let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    pause.checked_sub(passed).filter(|left| !left.is_zero())
-}
-
-/// `later - earlier` in whole seconds.
-pub(crate) fn seconds_between(earlier: Timestamp, later: Timestamp) -> i64 {
-    let span: SignedDuration = later.duration_since(earlier);
-    span.as_secs()
 }

@@ -11,16 +11,14 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::later,
     needs::{
-        SLOWLY,
         record::told_within,
         removal::IN_USE,
         stop::{ACCEPTED, PREVIOUS_STATE},
     },
     refusal::{Class, Refusal},
-    scene::pause,
     step::{Outcome, Step},
+    time::{SLOWLY, later, pause},
     world::InstanceState,
 };
 

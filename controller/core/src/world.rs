@@ -316,11 +316,11 @@ pub struct World {
     pub home: Result<Arc<View>, Refusal>,
     /// The regions of the copies; an unreadable one does not hold up the others.
     pub abroad: BTreeMap<Region, Result<Arc<View>, Refusal>>,
-    /// Answer to [`crate::decide::Question::Probe`].
+    /// Answer to [`crate::decision::Question::Probe`].
     pub probe: Option<Probe>,
-    /// Answer to [`crate::decide::Question::Permits`].
+    /// Answer to [`crate::decision::Question::Permits`].
     pub permits: Option<Permits>,
-    /// Answer to [`crate::decide::Question::Claim`]: who else in this installation saves the machine.
+    /// Answer to [`crate::decision::Question::Claim`]: who else in this installation saves the machine.
     pub claim: Option<Result<(), String>>,
     /// What this process knows of the start of the current capture.
     pub started: Option<Started>,

@@ -112,8 +112,9 @@ impl Record {
 mod tests {
     use super::*;
     use crate::{
-        debt::{Awaits, after},
+        debt::Awaits,
         sample::{OWNER, at, record, running, stopped_at},
+        time::after,
     };
     use saved_template_api::names;
 

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::ids::InstanceId;
 
+use crate::time::{after, later};
+
 /// After the plan, Stop may leave for this long.
 const STOP_WITHIN: i64 = 60;
 /// The hard stop leaves within this of the plan: the longest `stop.timeoutSeconds`, and what it takes to get there.
@@ -88,15 +90,6 @@ impl fmt::Display for Unreadable {
 }
 
 impl std::error::Error for Unreadable {}
-
-pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
-    time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
-}
-
-/// `time` plus `span`, at most the largest time there is.
-pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
-    time.saturating_add(span).unwrap_or(Timestamp::MAX)
-}
 
 /// The stop timeout that a capture has: the declared one, cut so that the image still fits before `d`.
 pub fn stop_timeout(declared_seconds: i32, max_downtime_seconds: i32) -> i64 {

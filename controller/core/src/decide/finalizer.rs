@@ -1,5 +1,5 @@
 //! When the finalizer comes, and when deciding needs no view of EC2: tables.
-use saved_template_api::status::RegionState;
+use saved_template_api::{SavedTemplateSpec, status::RegionState};
 
 use super::*;
 use crate::sample::{at, plain, planned, running, stopping, subject, world};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
+    SavedTemplateSpec,
     ids::{ImageId, Region},
     names::{self, tag},
     status::{RegionRole, RegionState, RegionStatus},
@@ -13,7 +14,7 @@ use crate::{
     refusal::Refusal,
     sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, running, snapshot, spec, subject, world},
     settle::settle,
-    step::Outcome,
+    step::{Outcome, Step},
     world::{Image, ImageState, Snapshot, SnapshotState, World},
 };
 

@@ -9,7 +9,8 @@ use saved_template_api::{
 
 use crate::{
     debt::{Awaits, Record},
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     refusal::Refusal,
     sample::{
         OWNER, at, image, images, imaging, made, owned, plain, planned, record, running, saved, snapshot,

@@ -2,14 +2,17 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use saved_template_api::{ConditionType, condition::find, names, spec::CaptureMode, status::RegionState};
+use saved_template_api::{
+    ConditionType, SavedTemplateSpec, condition::find, names, spec::CaptureMode, status::RegionState,
+};
 
 use super::*;
 use crate::{
     debt::{Awaits, Record},
-    needs::LATER,
     refusal::{NOT_ENABLED, Refusal},
     sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, subject, world},
+    step::Step,
+    time::LATER,
     world::{Absence, ImageState},
 };
 

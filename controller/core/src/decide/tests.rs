@@ -4,7 +4,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use saved_template_api::{
-    ConditionType,
+    ConditionType, SavedTemplateSpec,
     condition::{MAX_MESSAGE_BYTES, find},
     names::{self, tag},
     spec::{CaptureMode, OnStopTimeout},
@@ -18,7 +18,7 @@ use crate::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved,
         snapshot, spec, stopped_at, stopping, subject, tagged, world,
     },
-    step::{CREATE_IMAGE, STOP, TAG, UNTAG},
+    step::{CREATE_IMAGE, STOP, Step, TAG, UNTAG},
     world::{
         Absence, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState, Started,
     },

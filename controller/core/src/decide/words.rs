@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, Reason,
+    ConditionType, Reason, SavedTemplateSpec,
     condition::find,
     names,
     spec::RemovedRegionPolicy,

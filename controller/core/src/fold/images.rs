@@ -10,12 +10,11 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::later,
     fold::failure::{KEY_DENIED, explained},
-    needs::record::passed,
     own::Volumes,
     refusal::NOT_ENABLED,
-    scene::{Scene, pause},
+    scene::Scene,
+    time::{later, passed, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
 };
 

@@ -8,10 +8,10 @@ use saved_template_api::{
 };
 
 use crate::{
-    needs::Unmet,
     own::{attempt_of, is_of_failed_attempt, revision_of},
     quote::{flag, quoted},
     scene::Scene,
+    unmet::Unmet,
     world::{Image, ImageState},
 };
 

@@ -11,15 +11,13 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::later,
     fold::{self, KEY_DENIED},
-    needs::{
-        LATER, Unmet, Waits,
-        record::{passed, told},
-    },
+    needs::record::told,
     refusal::{Class, NOT_ENABLED, Refusal},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
+    time::{LATER, later, passed},
+    unmet::{Unmet, Waits},
     world::Image,
 };
 

@@ -9,16 +9,18 @@ use saved_template_api::{
 };
 
 use crate::{
-    decide::{Finalizer, Question},
+    decision::{Finalizer, Question},
     fold::MOST_ROWS,
     needs::{
-        LATER, SLOWLY, SOON, Unmet, adopt, record,
+        adopt, record,
         removal::{self, Removal},
     },
     own::{is_retained, revision_of},
     receipt,
     scene::Scene,
     step::Step,
+    time::{LATER, SLOWLY, SOON},
+    unmet::Unmet,
     world::{Image, ImageState, Snapshot},
 };
 

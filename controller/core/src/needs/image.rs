@@ -9,12 +9,14 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{IMAGE_MARGIN, Record, later},
+    debt::{IMAGE_MARGIN, Record},
     fold::{self, same_volumes},
-    needs::{LATER, SOON, Unmet, record},
+    needs::record,
     refusal::{Class, NOT_TAKEN, Refusal},
     scene::Scene,
     step::{CREATE_IMAGE, ImageRequest, Step},
+    time::{LATER, SOON, later},
+    unmet::Unmet,
     world::{Image, Instance, InstanceState},
 };
 

@@ -9,15 +9,17 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record, later},
-    decide::Question,
+    debt::{Awaits, Record},
+    decision::Question,
     fold,
-    needs::{LATER, SLOWLY, Unmet, adopt, preflight, record},
+    needs::{adopt, preflight, record},
     quote::claimant,
     receipt,
     refusal::NOT_TAKEN,
-    scene::{Scene, awaits, left},
+    scene::{Scene, awaits},
     step::Step,
+    time::{LATER, SLOWLY, later, left},
+    unmet::Unmet,
     world::{Instance, InstanceState},
 };
 

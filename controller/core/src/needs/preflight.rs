@@ -15,12 +15,14 @@ use saved_template_api::{
 
 use crate::{
     debt::stop_timeout,
-    decide::Question,
+    decision::Question,
     fold,
-    needs::{LATER, Unmet, Waits, image, plan, record},
+    needs::{image, plan, record},
     quote::quoted,
     refusal::{Class, Refusal},
     scene::Scene,
+    time::LATER,
+    unmet::{Unmet, Waits},
     world::{Instance, InstanceState, Reservation},
 };
 

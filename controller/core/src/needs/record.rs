@@ -12,14 +12,16 @@ use saved_template_api::{
 
 use crate::{
     debt::{Awaits, Record},
-    decide::Question,
+    decision::Question,
     fold::fail_as,
-    needs::{LATER, SOON, Unmet, image, plan, support},
+    needs::{image, plan, support},
     quote::quoted,
     receipt,
     refusal::{Class, Refusal},
-    scene::{Scene, seconds_between},
+    scene::Scene,
     step::{RETAG, Step, TAG, UNTAG},
+    time::{LATER, SOON, passed, seconds_between},
+    unmet::Unmet,
     world::{Instance, InstanceState},
 };
 
@@ -327,11 +329,6 @@ pub(crate) fn rewrite(scene: &mut Scene<'_>, record: Record, ready: Reason, mess
         return Unmet::waiting(ready, message, SOON);
     }
     Unmet::acting(scene, ready, message, Step::Tag { record, receipt: None, replaces: None })
-}
-
-/// Whether a span has passed since `since`.
-pub(crate) fn passed(since: jiff::Timestamp, span: SignedDuration, now: jiff::Timestamp) -> bool {
-    now.duration_since(since) >= span
 }
 
 #[cfg(test)]

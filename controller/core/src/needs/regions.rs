@@ -4,13 +4,12 @@ use std::time::Duration;
 use saved_template_api::{Reason, ids::Region, names::tag, spec::RemovedRegionPolicy, status::RegionState};
 
 use crate::{
-    needs::{
-        LATER, SOON, Unmet,
-        removal::{self, Removal, is_fresh_in, pause_left_of},
-    },
+    needs::removal::{self, Removal, is_fresh_in, pause_left_of},
     own::is_retained,
     scene::Scene,
     step::Step,
+    time::{LATER, SOON},
+    unmet::Unmet,
     world::ImageState,
 };
 

@@ -10,10 +10,10 @@ use saved_template_api::{
 
 use crate::{
     interest::everything,
-    needs::{LATER, SOON, record::passed},
     own::is_retained,
-    scene::{Scene, left},
+    scene::Scene,
     step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
+    time::{LATER, SOON, left, passed},
     world::{Image, ImageState, Snapshot},
 };
 
@@ -147,7 +147,7 @@ pub(crate) fn held_up(scene: &Scene<'_>) -> Option<(Duration, String)> {
     // What somebody has to do something about holds up its own region alone, and nothing holds up the others for ever.
     let own = scene.row(region).is_some_and(|row| blocked(scene, row).is_some());
     let counts = last.settled.is_some() && last.number <= TRIES && !own;
-    let pause = crate::scene::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
+    let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
     let left = left(last.time.0, pause, scene.now).filter(|_| counts)?;
     Some((left, format!("{} in {region} is tried again", last.step)))
 }
@@ -163,7 +163,7 @@ pub(crate) fn is_fresh_in(scene: &Scene<'_>, region: &Region) -> bool {
 pub(crate) fn pause_left_of(scene: &Scene<'_>, step: &Step) -> Option<Duration> {
     let last = scene.status.announced.as_ref()?;
     let same = last.step == step.name() && last.request == crate::step::request_text(step);
-    let pause = crate::scene::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
+    let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
     left(last.time.0, pause, scene.now).filter(|_| same)
 }
 

@@ -3,9 +3,10 @@ use saved_template_api::Reason;
 
 use crate::{
     debt::{self, Awaits, Record},
-    needs::{SOON, Unmet},
     receipt,
     scene::Scene,
+    time::SOON,
+    unmet::Unmet,
     world::InstanceState,
 };
 

@@ -6,10 +6,12 @@ use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
     debt::{self, Awaits, Record},
-    needs::{SOON, Unmet, image, record},
+    needs::{image, record},
     refusal::{Class, Refusal},
-    scene::{Scene, seconds_between, was_refused},
+    scene::{Scene, was_refused},
     step::{FORCE_STOP, STOP, Step},
+    time::{self, SOON, seconds_between},
+    unmet::Unmet,
     world::{Instance, InstanceState},
 };
 
@@ -169,7 +171,7 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
     let requested = capture.stop_requested_time.as_ref()?.0;
     // T is in the record: m = t + T + 180.
     let timeout = seconds_between(record.planned, record.image_by).saturating_sub(180).max(0);
-    let late = record::passed(requested, SignedDuration::from_secs(timeout), scene.now);
+    let late = time::passed(requested, SignedDuration::from_secs(timeout), scene.now);
     if late && capture.on_stop_timeout == OnStopTimeout::Force && record.may_force(scene.now) {
         let message =
             format!("{} has not stopped in {timeout} s: it is stopped the hard way", record.instance);

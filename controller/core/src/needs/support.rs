@@ -6,8 +6,9 @@ use saved_template_api::{
 };
 
 use crate::{
-    needs::{LATER, Unmet, Waits},
     scene::Scene,
+    time::LATER,
+    unmet::{Unmet, Waits},
 };
 
 /// A field with a value that this version cannot honour. A capture that has begun goes on as it was frozen.

@@ -6,13 +6,12 @@ use saved_template_api::{
 };
 
 use crate::{
-    needs::{
-        SOON, Unmet,
-        removal::{held_up, is_fresh_in, pause_left_of},
-    },
+    needs::removal::{held_up, is_fresh_in, pause_left_of},
     own::is_retained,
     scene::Scene,
     step::Step,
+    time::SOON,
+    unmet::Unmet,
     world::{Image, ImageState},
 };
 

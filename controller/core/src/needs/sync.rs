@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
 
 use crate::{
-    needs::{
-        LATER, SOON, Unmet, Waits,
-        removal::{held_up, is_fresh_in, pause_left_of},
-    },
+    needs::removal::{held_up, is_fresh_in, pause_left_of},
     own::{is_of_failed_attempt, is_retained},
     scene::Scene,
     step::Step,
+    time::{LATER, SOON},
+    unmet::{Unmet, Waits},
     world::{Image, ImageState, Tags},
 };
 

@@ -8,7 +8,8 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Record, after},
+    debt::Record,
+    time::after,
     world::{Image, ImageState, Instance, Snapshot, SnapshotState, Tags},
 };
 

@@ -3,12 +3,13 @@ use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names, spec::De
 
 use super::*;
 use crate::{
-    decide::{Heritage, decide},
+    decide::decide,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, copied_snapshot, copy, imaging, made, plain, record, running,
         saved, snapshot, spec, stopped_at, subject, tagged, world,
     },
     step::Step,
+    subject::Heritage,
     world::SnapshotState,
 };
 

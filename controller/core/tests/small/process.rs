@@ -13,10 +13,12 @@ use saved_template_api::{
 use saved_template_core::{
     cloud::FRESH,
     debt::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
-    decide::{Finalizer, Heritage, Question, Subject, decide, plans},
+    decide::{decide, plans},
+    decision::{Finalizer, Question},
     refusal::Refusal,
     settle::settle,
     step::Outcome,
+    subject::{Heritage, Subject},
     world::{Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 

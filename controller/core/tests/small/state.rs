@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use saved_template_api::{SavedTemplateStatus, names::tag};
 use saved_template_core::{
     debt::Record,
-    decide::Decision,
+    decision::Decision,
     world::{InstanceState, Started, Tags},
 };
 use serde_json::Value;

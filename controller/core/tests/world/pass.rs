@@ -6,11 +6,13 @@ use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
 use saved_template_core::{
     cloud::FRESH,
     debt::Record,
-    decide::{Decision, Finalizer, Heritage, Question, Subject, decide, is_supported, needs_world, plans},
+    decide::{decide, is_supported, needs_world, plans},
+    decision::{Decision, Finalizer, Question},
     interest,
     refusal::Refusal,
     settle::settle,
     step::Outcome,
+    subject::{Heritage, Subject},
     world::{OptIn, Permits, Probe, World},
 };
 

@@ -9,7 +9,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     sample::{EARLIER_CAPTURE, OWNER, at, images, made, plain, planned, saved, spec, subject},
     world::{Image, World},
 };

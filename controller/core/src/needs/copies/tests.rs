@@ -7,7 +7,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     refusal::Refusal,
     sample::{CAPTURE, OWNER, abroad, at, copy, images, made, plain, replicated, saved, spec, subject},
     step::{COPY_IMAGE, Step},

@@ -6,7 +6,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, Subject, decide},
+    decide::decide,
+    decision::Decision,
     interest::everything,
     refusal::Refusal,
     sample::{
@@ -14,6 +15,7 @@ use crate::{
         record, replicated, running, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
+    subject::Subject,
     world::{Absence, Image, Instance, InstanceState, World},
 };
 

@@ -9,7 +9,8 @@ use saved_template_api::{
 use super::*;
 use crate::{
     debt::Awaits,
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     refusal::Refusal,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,

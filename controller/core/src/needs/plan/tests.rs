@@ -11,11 +11,13 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, Subject, decide},
+    decide::decide,
+    decision::Decision,
     sample::{
         CAPTURE, HOLDER, OWNER, at, image, imaging, owned, plain, planned, running, snapshot, spec,
         stopped_at, subject, tagged, world,
     },
+    subject::Subject,
     world::{Image, ImageState, Snapshot, SnapshotState, Tags, World},
 };
 

@@ -3,10 +3,12 @@ use saved_template_api::{Reason, spec::LARGEST_REVISION};
 
 use crate::{
     debt::Record,
-    needs::{LATER, Unmet, record},
+    needs::record,
     quote::quoted,
     receipt,
     scene::Scene,
+    time::LATER,
+    unmet::Unmet,
     world::{Instance, InstanceState},
 };
 

@@ -15,7 +15,8 @@ use crate::{
     own::revision_of,
     quote::{flag, quoted},
     refusal::Refusal,
-    scene::{Scene, seconds_between},
+    scene::Scene,
+    time::seconds_between,
     world::{Image, ImageState, Instance, OptIn, Probe, Snapshot, SnapshotState, Volume},
 };
 

@@ -9,7 +9,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     refusal::Refusal,
     sample::{
         CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, tagged,

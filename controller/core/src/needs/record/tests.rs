@@ -9,12 +9,14 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, Subject, decide},
+    decide::decide,
+    decision::Decision,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
         stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, STOP},
+    subject::Subject,
     world::{Absence, Image, ImageState, Permits, Sighting, World},
 };
 

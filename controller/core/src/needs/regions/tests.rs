@@ -8,7 +8,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, decide},
+    decide::decide,
+    decision::Decision,
     interest::everything,
     refusal::Refusal,
     sample::{OWNER, abroad, at, copied_snapshot, copy, images, made, plain, replicated, saved, subject},

@@ -10,13 +10,15 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, Finalizer, Subject, decide},
+    decide::decide,
+    decision::{Decision, Finalizer},
     refusal::Refusal,
     sample::{
         CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain, replicated,
         saved, snapshot, subject,
     },
     step::COPY_IMAGE,
+    subject::Subject,
     world::{Absence, SnapshotState, Tags, World},
 };
 

@@ -6,13 +6,15 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    decide::{Decision, Heritage, Subject, decide},
+    decide::decide,
+    decision::Decision,
     refusal::Refusal,
     sample::{
         CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain, replicated,
         snapshot, spec, subject,
     },
     step::TAG_IMAGES,
+    subject::{Heritage, Subject},
     world::{Snapshot, SnapshotState, World},
 };
 

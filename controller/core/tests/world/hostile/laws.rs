@@ -10,9 +10,11 @@ use saved_template_api::{
 };
 use saved_template_core::{
     debt::Record,
-    decide::{Decision, Heritage, Subject, decide},
+    decide::decide,
+    decision::Decision,
     interest,
     step::Step,
+    subject::{Heritage, Subject},
     world::{Instance, InstanceState, Tags, World},
 };
 use serde_json::Value;

@@ -1,0 +1,55 @@
+//! What a decision says: what to write, the one thing to do, and what is asked before it can be made.
+use std::time::Duration;
+
+use saved_template_api::{SavedTemplateStatus, ids::InstanceId};
+
+use crate::{
+    notes::Note,
+    step::{ImageRequest, Step},
+};
+
+/// Something that only a call about this one machine can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Fill [`World::probe`]; the request is what `CreateImage` is asked with `DryRun`.
+    Probe {
+        /// The machine.
+        instance: InstanceId,
+        /// Its instance type.
+        instance_type: String,
+        /// Its volumes.
+        volumes: Vec<saved_template_api::ids::VolumeId>,
+        /// The request.
+        request: Box<ImageRequest>,
+    },
+    /// Fill [`World::permits`].
+    Permits(InstanceId),
+    /// Fill [`World::claim`]: this object alone, in this installation, saves the machine.
+    Claim(InstanceId),
+}
+
+/// What becomes of our finalizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It stays as it is.
+    Keep,
+    /// It is added, in the write before the one that announces the first change to AWS.
+    Add,
+    /// It is removed: the object may go.
+    Remove,
+}
+
+/// What to write, then what to do, then when to look again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The status to write; it always differs from the one read where there is a step.
+    pub status: SavedTemplateStatus,
+    /// What becomes of the finalizer.
+    pub finalizer: Finalizer,
+    /// The one change to AWS.
+    pub step: Option<Step>,
+    /// Events to publish once the status is written.
+    pub notes: Vec<Note>,
+    /// When to look again, if nothing wakes the object before.
+    pub look_again: Duration,
+}

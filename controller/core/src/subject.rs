@@ -1,0 +1,41 @@
+//! What a decision is about: the object as Kubernetes has it, and whose it is.
+use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus};
+
+/// The object as Kubernetes has it, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// `--cluster-name`: the owner of the images.
+    pub cluster: &'a str,
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// Name of the object.
+    pub name: &'a str,
+    /// uid of the `kube-system` namespace: tells twins of a cluster apart.
+    pub holder: &'a str,
+    /// What of others' this installation was told to take over.
+    pub heritage: &'a Heritage,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
+    /// What is wanted.
+    pub spec: &'a SavedTemplateSpec,
+    /// What was written last.
+    pub status: &'a SavedTemplateStatus,
+}
+
+/// What of others' this installation was told to take over, by somebody who knows that they are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heritage {
+    /// `--take-over`: the uid of the `kube-system` namespace whose images become ours.
+    pub holder: Option<String>,
+    /// `--adopt-from`: the cluster names whose images become ours.
+    pub clusters: Vec<String>,
+}
+
+impl Heritage {
+    /// Nothing was handed over.
+    pub const NONE: &'static Self = &Self { holder: None, clusters: Vec::new() };
+}
