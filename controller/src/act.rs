@@ -2,14 +2,7 @@
 use std::time::Instant;
 
 use saved_template_api::{ids::InstanceId, receipts::Receipt};
-use saved_template_core::{
-    cloud::{Announced, Cloud, Instances},
-    debt::Record,
-    receipt,
-    refusal::Refusal,
-    step::{Outcome, Step},
-    world::{InstanceState, Tags},
-};
+use saved_template_core::{cloud::{Announced, Cloud, Instances}, receipt, refusal::Refusal, restart::Record, step::{Outcome, Step}, world::{InstanceState, Tags}};
 
 use crate::{regions::Desk, regions::Regions};
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use saved_template_api::ids::Region;
-use saved_template_core::debt::Signing;
+use saved_template_core::restart::Signing;
 use saved_template_ec2::iam::{self, Bounds, Guard};
 use serde_json::Value;
 

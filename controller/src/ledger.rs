@@ -7,12 +7,7 @@ use std::{
 };
 
 use saved_template_api::ids::InstanceId;
-use saved_template_core::{
-    debt::{Debtor, Record},
-    interest::ALONE,
-    refusal::Refusal,
-    world::Started,
-};
+use saved_template_core::{interest::ALONE, refusal::Refusal, restart::{Debtor, Record}, world::Started};
 
 /// A stop that this process sent.
 #[derive(Debug, Clone, Copy)]
@@ -169,7 +164,7 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use saved_template_core::debt::Awaits;
+    use saved_template_core::restart::Awaits;
 
     use super::*;
 

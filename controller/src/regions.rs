@@ -206,7 +206,7 @@ impl<C: Cloud> Regions<C> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use saved_template_core::debt::Signing;
+    use saved_template_core::restart::Signing;
     use saved_template_ec2::{Fleet, Use};
 
     use super::*;

@@ -10,13 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::names;
-use saved_template_core::{
-    cloud::Cloud,
-    debt::Record,
-    interest::{Interest, everything},
-    refusal::Refusal,
-    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
-};
+use saved_template_core::{cloud::Cloud, interest::{Interest, everything}, refusal::Refusal, restart::Record, world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View}};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -283,7 +277,7 @@ impl<C: Cloud> Survey<C> {
 
     fn is_claim(&self, instance: &Instance) -> bool {
         let record = instance.tags.get(&self.debt_key).and_then(|value| value.parse::<Record>().ok());
-        record.is_some_and(|record| record.awaits == saved_template_core::debt::Awaits::Nothing)
+        record.is_some_and(|record| record.awaits == saved_template_core::restart::Awaits::Nothing)
     }
 
     /// Counts what was seen again, and what was looked for in vain.
@@ -408,7 +402,7 @@ impl<C: Cloud> Survey<C> {
             if record.instance != instance.id || !is_honest {
                 return None;
             }
-            let waits_for_image = record.awaits == saved_template_core::debt::Awaits::Image;
+            let waits_for_image = record.awaits == saved_template_core::restart::Awaits::Image;
             let imaged =
                 sweep.view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));
             Some(match instance.state {

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_types::body::SdkBody;
-use saved_template_core::debt::Signing;
+use saved_template_core::restart::Signing;
 use saved_template_ec2::{Ec2, Fleet, Use};
 
 #[derive(Debug)]

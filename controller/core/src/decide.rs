@@ -6,10 +6,9 @@ use saved_template_api::{SavedTemplateStatus, spec::DeletionPolicy};
 
 use crate::{
     conditions,
-    debt::Record,
     decision::{Decision, Finalizer, Question},
-    fold, needs,
-    notes::{self},
+    fold, needs, notes,
+    restart::Record,
     scene::Scene,
     subject::Subject,
     time,

@@ -20,9 +20,8 @@ pub(crate) use failure::KEY_DENIED;
 pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR};
 
 use crate::{
-    debt::{Awaits, Record},
-    own::Volumes,
     refusal::NOT_TAKEN,
+    restart::{Awaits, Record, Volumes},
     scene::Scene,
     time::seconds_between,
     world::{Attachment, Instance, InstanceState, Snapshot},
@@ -118,7 +117,7 @@ fn remember(scene: &mut Scene<'_>, instance: &Instance) {
     let covered = scene.world.sent || tagged.is_some_and(|tagged| tagged.capture == record.capture);
     let stopped = match instance.state {
         InstanceState::Stopping | InstanceState::Stopped => {
-            !scene.world.unsent && !crate::debt::stopped_by_somebody(&record, instance)
+            !scene.world.unsent && !crate::restart::stopped_by_somebody(&record, instance)
         }
         InstanceState::Running | InstanceState::Pending => {
             scene.now > record.stop_by && instance.launch_time.is_some_and(|launch| launch > record.planned)
@@ -155,7 +154,7 @@ fn times(scene: &mut Scene<'_>, instance: &Instance) {
         return;
     };
     // Somebody else's stop, first read after ours was announced, is none of ours.
-    let ours = record.as_ref().is_none_or(|record| !crate::debt::stopped_by_somebody(record, instance));
+    let ours = record.as_ref().is_none_or(|record| !crate::restart::stopped_by_somebody(record, instance));
     if instance.state == InstanceState::Stopped && ours && fresh && capture.source_stopped_time.is_none() {
         capture.source_stopped_time = Some(now.clone());
     }
@@ -432,10 +431,10 @@ fn owes(scene: &Scene<'_>) -> bool {
         _ if capture.stop_requested_time.is_none() => capture.reason.is_none(),
         InstanceState::Running => {
             let launched_again = instance.launch_time.is_some_and(|at| at > record.planned);
-            let no_stop_can_come = scene.now > crate::debt::last_arrival(&record);
+            let no_stop_can_come = scene.now > crate::restart::last_arrival(&record);
             !(launched_again || no_stop_can_come)
         }
-        InstanceState::Stopped => !crate::debt::stopped_by_somebody(&record, instance),
+        InstanceState::Stopped => !crate::restart::stopped_by_somebody(&record, instance),
         InstanceState::Pending | InstanceState::Stopping | InstanceState::Unknown => true,
         InstanceState::ShuttingDown | InstanceState::Terminated => false,
     }

@@ -13,9 +13,9 @@ use saved_template_api::{
 
 use crate::{
     cloud::FRESH,
-    debt::UNTAGGED_AFTER,
     fold::{NOT_SHOWN, is_good},
     own::Estate,
+    restart::UNTAGGED_AFTER,
     scene::Scene,
     subject::Subject,
     time::{LATER, SOON, seconds_between},

@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! Subject + World ──► decide ──► Decision {status, step, look_again}      one reconcile
-//! Record + Instance + Evidence ──► debt::judge ──► Verdict                the restart loop
+//! Record + Instance + Evidence ──► restart::judge ──► Verdict                the restart loop
 //! ```
 //! This crate depends on neither tokio, kube's client nor an AWS SDK: it cannot do IO.
 pub mod cloud;
 pub mod conditions;
-pub mod debt;
 pub mod decide;
 pub mod decision;
 mod fold;
@@ -18,6 +17,7 @@ pub mod own;
 mod quote;
 pub mod receipt;
 pub mod refusal;
+pub mod restart;
 mod scene;
 pub mod settle;
 pub mod step;

@@ -1,7 +1,5 @@
 //! Whose is it? Before anything is served, copied, adopted, changed or deleted, the owner tags and EC2's own fields must
 //! agree (§8). Nothing else compares tags: who may write tags must not be able to say what is ours.
-mod capture;
-
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -12,12 +10,12 @@ use saved_template_api::{
     status::{CaptureStatus, SavedTemplateStatus},
 };
 
-pub use capture::Volumes;
-use capture::{copied_for, created_for, is_of_backup_service};
-
 use crate::{
-    debt::Record,
     receipt,
+    restart::{
+        Record,
+        evidence::{copied_for, created_for, is_of_backup_service},
+    },
     scene::Scene,
     subject::Subject,
     time::after,

@@ -10,7 +10,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record},
+    restart::{Awaits, Record},
     subject::{Heritage, Subject},
     world::{
         Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting, Snapshot,

@@ -13,10 +13,10 @@ use saved_template_api::{
 
 use crate::{
     cloud::FRESH,
-    debt::{self, Awaits, Record},
     needs::stop::PREVIOUS_STATE,
     own::Estate,
     refusal::Refusal,
+    restart::{self, Awaits, Record},
     step::{CREATE_IMAGE, STOP, Step, request_text},
     subject::Subject,
     time::{self, left, pause},
@@ -150,7 +150,7 @@ impl<'a> Scene<'a> {
             (Some(instance), ..) => instance.state.is_gone(),
             (None, Some(id), Some(view))
                 if view.instances.is_ok()
-                    && debt::is_gone(view.absences.get(id.as_str()).copied(), self.now) =>
+                    && restart::is_gone(view.absences.get(id.as_str()).copied(), self.now) =>
             {
                 true
             }

@@ -8,8 +8,8 @@ use saved_template_api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    debt::Record,
     refusal::Refusal,
+    restart::Record,
     world::{InstanceState, Tags},
 };
 

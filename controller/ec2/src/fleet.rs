@@ -19,7 +19,7 @@ use aws_sdk_ec2::{
     },
 };
 use saved_template_api::ids::Region;
-use saved_template_core::debt::Signing;
+use saved_template_core::restart::Signing;
 
 use crate::{
     clock::{Clock, NodeClock},

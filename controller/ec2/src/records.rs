@@ -6,10 +6,7 @@ use std::{
 };
 
 use saved_template_api::ids::{InstanceId, Region};
-use saved_template_core::{
-    debt::Signing,
-    world::{Instance, Tags},
-};
+use saved_template_core::{restart::Signing, world::{Instance, Tags}};
 
 /// How the records of the installation are signed, and what was read of them in one region.
 pub(crate) struct Records {

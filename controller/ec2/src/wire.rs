@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
-use saved_template_core::{cloud::Announced, debt::Signing, world::Tags};
+use saved_template_core::{cloud::Announced, restart::Signing, world::Tags};
 
 use crate::{Ec2, Fleet, Use};
 

@@ -8,10 +8,10 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record},
     decide::decide,
     decision::Decision,
     refusal::Refusal,
+    restart::{Awaits, Record},
     sample::{
         OWNER, at, image, images, imaging, made, owned, plain, planned, record, running, saved, snapshot,
         subject, world,

@@ -8,8 +8,8 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    debt::{Awaits, Record},
     refusal::{NOT_ENABLED, Refusal},
+    restart::{Awaits, Record},
     sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, subject, world},
     step::Step,
     time::LATER,

@@ -13,7 +13,7 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    debt::{Awaits, Record},
+    restart::{Awaits, Record},
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved,
         snapshot, spec, stopped_at, stopping, subject, tagged, world,

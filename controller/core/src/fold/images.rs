@@ -11,8 +11,8 @@ use saved_template_api::{
 
 use crate::{
     fold::failure::{KEY_DENIED, explained},
-    own::Volumes,
     refusal::NOT_ENABLED,
+    restart::Volumes,
     scene::Scene,
     time::{later, passed, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},

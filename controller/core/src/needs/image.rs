@@ -9,10 +9,10 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{IMAGE_MARGIN, Record},
     fold::{self, same_volumes},
     needs::record,
     refusal::{Class, NOT_TAKEN, Refusal},
+    restart::{IMAGE_MARGIN, Record},
     scene::Scene,
     step::{CREATE_IMAGE, ImageRequest, Step},
     time::{LATER, SOON, later},

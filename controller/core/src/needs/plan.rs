@@ -9,13 +9,13 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record},
     decision::Question,
     fold,
     needs::{adopt, preflight, record},
     quote::claimant,
     receipt,
     refusal::NOT_TAKEN,
+    restart::{Awaits, Record},
     scene::{Scene, awaits},
     step::Step,
     time::{LATER, SLOWLY, later, left},

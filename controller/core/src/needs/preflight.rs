@@ -14,12 +14,12 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::stop_timeout,
     decision::Question,
     fold,
     needs::{image, plan, record},
     quote::quoted,
     refusal::{Class, Refusal},
+    restart::stop_timeout,
     scene::Scene,
     time::LATER,
     unmet::{Unmet, Waits},

@@ -11,13 +11,13 @@ use saved_template_api::{
 };
 
 use crate::{
-    debt::{Awaits, Record},
     decision::Question,
     fold::fail_as,
     needs::{image, plan, support},
     quote::quoted,
     receipt,
     refusal::{Class, Refusal},
+    restart::{Awaits, Record},
     scene::Scene,
     step::{RETAG, Step, TAG, UNTAG},
     time::{LATER, SOON, passed, seconds_between},

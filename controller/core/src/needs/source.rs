@@ -2,8 +2,8 @@
 use saved_template_api::Reason;
 
 use crate::{
-    debt::{self, Awaits, Record},
     receipt,
+    restart::{self, Awaits, Record},
     scene::Scene,
     time::SOON,
     unmet::Unmet,
@@ -36,7 +36,7 @@ fn forgotten(scene: &Scene<'_>) -> Option<Record> {
         let made = images.iter().any(|image| record.made(image));
         let ours = record.awaits != Awaits::Nothing && record.instance == instance.id && (receipt || made);
         let down = matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
-            && !debt::stopped_by_somebody(&record, instance);
+            && !restart::stopped_by_somebody(&record, instance);
         (ours && down).then_some(record)
     })
 }

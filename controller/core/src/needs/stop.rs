@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
-    debt::{self, Awaits, Record},
     needs::{image, record},
     refusal::{Class, Refusal},
+    restart::{self, Awaits, Record},
     scene::{Scene, was_refused},
     step::{FORCE_STOP, STOP, Step},
     time::{self, SOON, seconds_between},
@@ -55,7 +55,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             format!("{} is {}", instance.id, instance.state.as_str()),
             SOON,
         )),
-        InstanceState::Stopped if debt::stopped_by_somebody(&record, instance) => {
+        InstanceState::Stopped if restart::stopped_by_somebody(&record, instance) => {
             Some(somebodys(scene, &capture, &record, instance))
         }
         InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
@@ -132,7 +132,9 @@ fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Opti
 fn is_untouched(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool {
     scene.world.unsent
         || match instance.state {
-            InstanceState::Stopping | InstanceState::Stopped => debt::stopped_by_somebody(record, instance),
+            InstanceState::Stopping | InstanceState::Stopped => {
+                restart::stopped_by_somebody(record, instance)
+            }
             InstanceState::Running | InstanceState::Pending => scene.is_known_unstopped(record),
             InstanceState::ShuttingDown | InstanceState::Terminated => true,
             InstanceState::Unknown => false,

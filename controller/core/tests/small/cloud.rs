@@ -11,10 +11,10 @@ use saved_template_api::{
     names::{debt_key, tag},
 };
 use saved_template_core::{
-    debt::{Record, last_arrival},
     interest::{everything, of},
     receipt,
     refusal::Refusal,
+    restart::{Record, last_arrival},
     step::{Outcome, Step},
     world::{
         Absence, Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState,

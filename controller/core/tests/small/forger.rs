@@ -2,7 +2,7 @@
 //!
 //! Images and snapshots have no forgeries here: they are those of `world/enemy`.
 use saved_template_api::names::debt_key;
-use saved_template_core::{debt::Record, world::InstanceState};
+use saved_template_core::{restart::Record, world::InstanceState};
 
 use crate::{
     cloud::{CLUSTER, ID, Premise, reach},

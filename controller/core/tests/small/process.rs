@@ -12,10 +12,10 @@ use saved_template_api::{
 };
 use saved_template_core::{
     cloud::FRESH,
-    debt::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     decide::{decide, plans},
     decision::{Finalizer, Question},
     refusal::Refusal,
+    restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     settle::settle,
     step::Outcome,
     subject::{Heritage, Subject},

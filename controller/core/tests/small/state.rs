@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 use saved_template_api::{SavedTemplateStatus, names::tag};
 use saved_template_core::{
-    debt::Record,
     decision::Decision,
+    restart::Record,
     world::{InstanceState, Started, Tags},
 };
 use serde_json::Value;

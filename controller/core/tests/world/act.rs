@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use ec2sim::Request;
 use saved_template_api::names::debt_key;
 use saved_template_core::{
-    debt::Record,
     receipt,
     refusal::Refusal,
+    restart::Record,
     step::{Outcome, Step},
 };
 

@@ -8,7 +8,7 @@ pub(crate) mod schema;
 pub(crate) mod worlds;
 
 use proptest::prelude::*;
-use saved_template_core::debt::Record;
+use saved_template_core::restart::Record;
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)

@@ -8,8 +8,8 @@ use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeS
 use jiff::Timestamp;
 use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
 use saved_template_core::{
-    debt::{Debtor, Record},
     refusal::Refusal,
+    restart::{Debtor, Record},
     world::{Absence, Sighting, Started},
 };
 

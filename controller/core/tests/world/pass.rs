@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
 use saved_template_core::{
     cloud::FRESH,
-    debt::Record,
     decide::{decide, is_supported, needs_world, plans},
     decision::{Decision, Finalizer, Question},
     interest,
     refusal::Refusal,
+    restart::Record,
     settle::settle,
     step::Outcome,
     subject::{Heritage, Subject},

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     cloud::FRESH,
-    debt::{self, Debt, Evidence, Record, Verdict, found, judge},
     interest::Interest,
+    restart::{self, Debt, Evidence, Record, Verdict, found, judge},
     world::Started,
 };
 
@@ -30,7 +30,7 @@ fn start_of(record: &Record) -> (&'static str, String) {
 }
 
 fn pause(tries: u32) -> i64 {
-    i64::try_from(debt::pause(tries).as_millis()).unwrap()
+    i64::try_from(restart::pause(tries).as_millis()).unwrap()
 }
 
 /// While a record is open a sweep is this old at most.

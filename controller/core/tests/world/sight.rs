@@ -5,9 +5,9 @@ use ec2sim::{ACCOUNT, Place, Sim};
 use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
-    debt::Record,
     interest::{Interest, everything},
     refusal::Refusal,
+    restart::Record,
     world::{Absence, Image, Instance, Sighting, View},
 };
 

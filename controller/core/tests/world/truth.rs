@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use ec2sim::{InstanceState, Place};
 use saved_template_api::names::debt_key;
-use saved_template_core::debt::{Record, last_arrival};
+use saved_template_core::restart::{Record, last_arrival};
 
 use crate::lab::CLUSTER;
 

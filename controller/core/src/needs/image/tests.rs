@@ -8,10 +8,10 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    debt::Awaits,
     decide::decide,
     decision::Decision,
     refusal::Refusal,
+    restart::Awaits,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
         snapshot, stopped_at, stopping, subject, tagged, world,

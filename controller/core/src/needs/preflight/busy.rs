@@ -2,10 +2,10 @@
 use saved_template_api::{Reason, spec::LARGEST_REVISION};
 
 use crate::{
-    debt::Record,
     needs::record,
     quote::quoted,
     receipt,
+    restart::Record,
     scene::Scene,
     time::LATER,
     unmet::Unmet,

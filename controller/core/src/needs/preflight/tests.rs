@@ -232,7 +232,7 @@ fn bare_metal_has_twenty_minutes_to_stop_unless_the_manifest_says_otherwise_and_
         let world = seen(Instance { instance_type: Some(kind.into()), ..running() });
         let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).unwrap();
         let debt = decision.status.capture.unwrap().debt.unwrap();
-        let record: crate::debt::Record = debt.parse().expect("within the bounds of a record");
+        let record: crate::restart::Record = debt.parse().expect("within the bounds of a record");
         assert_eq!(record.image_by, at(seconds + 180), "{kind} {capture}");
     }
 }

@@ -8,9 +8,9 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    debt::Awaits,
     decide::decide,
     decision::Decision,
+    restart::Awaits,
     sample::{
         CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, stopped_at, stopping,
         subject, tagged, world,
@@ -230,7 +230,7 @@ fn a_status_that_has_forgotten_the_stop_that_ec2_took_after_it_refused_one_calls
         let mut status = stopping();
         status.announced = Some(sent(STOP, 10, Some(code)));
         let machine = Instance { state: InstanceState::Stopping, ..tagged(stopped_at(Some(at(16)))) };
-        assert!(!debt::stopped_by_somebody(&record(), &machine));
+        assert!(!restart::stopped_by_somebody(&record(), &machine));
         let seen = World { unsent: false, ..read(machine, 18) };
         let decision = decided(&status, &seen, 19);
         assert_eq!(told(&decision).0, None, "{code}: {:?}", decision.status.capture);
@@ -257,7 +257,7 @@ fn a_status_that_has_forgotten_the_hard_stop_takes_it_from_the_record_on_the_mac
     status.announced = Some(sent(STOP, 10, None));
     let mut machine = stopped_at(Some(at(1245)));
     machine.tags.insert(names::debt_key(OWNER.cluster), forced.to_string());
-    assert!(!debt::stopped_by_somebody(&forced, &machine));
+    assert!(!restart::stopped_by_somebody(&forced, &machine));
     let decision = decided(&status, &World { unsent: false, ..read(machine, 1250) }, 1251);
     assert_eq!(told(&decision).0, Some("CreateImage"), "{:?}", decision.status.capture);
     assert_eq!(decision.status.capture.unwrap().debt, Some(forced.to_string()));

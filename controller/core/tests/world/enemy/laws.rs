@@ -10,7 +10,7 @@ use saved_template_api::{
     names::{debt_key, tag},
     status::{Consistency, RegionState},
 };
-use saved_template_core::debt::Record;
+use saved_template_core::restart::Record;
 
 use crate::{
     ec2::HOME,

@@ -2,7 +2,7 @@
 use ec2sim::ACCOUNT;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::status::{CaptureStatus, RegionImage, RegionState};
-use saved_template_core::debt::{Awaits, Record};
+use saved_template_core::restart::{Awaits, Record};
 
 use crate::{
     ec2::HOME,

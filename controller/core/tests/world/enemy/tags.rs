@@ -1,7 +1,7 @@
 //! A writer of tags: who may call CreateTags and nothing else, on whatever the account has, at any second.
 use ec2sim::{ACCOUNT, InstanceSeed, Request};
 use saved_template_api::names::{Owner, debt_key, receipts_key, source_digest, tag};
-use saved_template_core::debt::{Awaits, Record};
+use saved_template_core::restart::{Awaits, Record};
 
 use crate::{
     ec2::{HOME, on_instance, tag_all},

@@ -1,6 +1,6 @@
 //! One hostile input, from bytes: what proptest, libFuzzer and the loop of `make fuzz` have in common.
 use saved_template_core::{
-    debt::{Copy, Evidence, Record, judge, last_arrival},
+    restart::{Copy, Evidence, Record, judge, last_arrival},
     world::World,
 };
 

@@ -9,10 +9,10 @@ use saved_template_api::{
     spec::{DeletionPolicy, RemovedRegionPolicy},
 };
 use saved_template_core::{
-    debt::Record,
     decide::decide,
     decision::Decision,
     interest,
+    restart::Record,
     step::Step,
     subject::{Heritage, Subject},
     world::{Instance, InstanceState, Tags, World},

@@ -11,7 +11,7 @@ use saved_template_api::{
         SourceStatus, Storage,
     },
 };
-use saved_template_core::debt::{Awaits, Record};
+use saved_template_core::restart::{Awaits, Record};
 use serde_json::{Value, json};
 
 use super::dice::Dice;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::own::Volumes;
+use crate::restart::{Unreadable, Volumes};
 use crate::sample::{CAPTURE, EARLIER_CAPTURE, at, image, record, running, snapshot, stopped_at};
 
 fn judged(instance: &Instance, images: &[Image], snapshots: &[Snapshot], now: i64) -> Verdict {

@@ -3,14 +3,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ids::VolumeId,
+    ids::{InstanceId, VolumeId},
     names::{self, tag},
 };
 
+use super::record::Record;
 use crate::{
-    debt::Record,
     time::after,
-    world::{Image, ImageState, Instance, Snapshot, SnapshotState, Tags},
+    world::{Absence, Image, ImageState, Instance, Snapshot, SnapshotState, Tags, View},
 };
 
 /// The volumes whose snapshots count: those of a plan, or those attached to the machine.
@@ -28,6 +28,42 @@ impl Volumes<'_> {
             Self::Expected(expected) => expected.contains(volume),
             Self::Of(instance) => instance.attachments.iter().any(|attached| attached.volume == *volume),
         }
+    }
+}
+
+/// What is known of a record's capture. A part that could not be read is `None`: no evidence either way.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Images of this installation in the region.
+    pub images: Option<&'a [Image]>,
+    /// Snapshots of this installation in the region.
+    pub snapshots: Option<&'a [Snapshot]>,
+    /// How often the instance id was looked for in vain.
+    pub absence: Option<Absence>,
+}
+
+impl<'a> Evidence<'a> {
+    /// The evidence in a region's view.
+    pub fn of(view: &'a View, instance: &InstanceId) -> Self {
+        Self {
+            images: view.images.as_deref().ok(),
+            snapshots: view.snapshots.as_deref().ok(),
+            absence: view.absences.get(instance.as_ref()).copied(),
+        }
+    }
+
+    /// The snapshots of the record's capture.
+    pub(super) fn snapshots_of(
+        self,
+        record: &Record,
+        volumes: Volumes<'_>,
+    ) -> impl Iterator<Item = &'a Snapshot> {
+        let images = self.images.unwrap_or_default();
+        self.snapshots.unwrap_or_default().iter().filter(move |shot| record.holds(shot, images, volumes))
+    }
+
+    pub(super) fn barrier(self, record: &Record, volumes: Volumes<'_>) -> Option<Timestamp> {
+        record.barrier(self.snapshots?, self.images.unwrap_or_default(), volumes)
     }
 }
 

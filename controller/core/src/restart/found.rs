@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 
 use saved_template_api::ids::InstanceId;
 
-use super::{Copy, Record, Unreadable};
+use super::{
+    judge::Copy,
+    record::{Record, Unreadable},
+};
 use crate::world::Instance;
 
 /// One record, where it was read, and the machine.
@@ -112,7 +115,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::{
-        debt::Awaits,
+        restart::Awaits,
         sample::{OWNER, at, record, running, stopped_at},
         time::after,
     };

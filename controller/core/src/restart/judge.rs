@@ -1,25 +1,15 @@
-//! When an instance that we stopped must be started again: judged from EC2 alone.
-//!
-//! The record and its rules R0–R8 are those of docs/protocol.md; each rule is named where it stands.
-//! Both copies of a record, the tag and the one in the status, are judged by [`judge`].
-mod found;
-mod record;
-mod signature;
-
+//! When an instance that we stopped must be started again (R0-R8), from its record and what EC2 shows.
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::ids::InstanceId;
 
-pub use found::{Debt, Told, found};
-
-pub use record::{Awaits, Debtor, Record, Unreadable, stop_timeout};
-pub use signature::{BadKeys, Signing};
-
+use super::{
+    evidence::{Evidence, Volumes},
+    record::{Awaits, Record},
+};
 use crate::{
-    own::Volumes,
     time::{self, after, later},
-    world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, View},
+    world::{Absence, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState},
 };
 
 /// A signed request lives 15 minutes; one more for clocks.
@@ -50,38 +40,6 @@ pub fn pause(tries: u32) -> Duration {
 /// Whether a stopped machine was stopped by somebody else (R3).
 pub fn stopped_by_somebody(record: &Record, instance: &Instance) -> bool {
     matches!(whose_stop(record, instance), Whose::Somebody)
-}
-
-/// What is known of a record's capture. A part that could not be read is `None`: no evidence either way.
-#[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
-    /// Images of this installation in the region.
-    pub images: Option<&'a [Image]>,
-    /// Snapshots of this installation in the region.
-    pub snapshots: Option<&'a [Snapshot]>,
-    /// How often the instance id was looked for in vain.
-    pub absence: Option<Absence>,
-}
-
-impl<'a> Evidence<'a> {
-    /// The evidence in a region's view.
-    pub fn of(view: &'a View, instance: &InstanceId) -> Self {
-        Self {
-            images: view.images.as_deref().ok(),
-            snapshots: view.snapshots.as_deref().ok(),
-            absence: view.absences.get(instance.as_ref()).copied(),
-        }
-    }
-
-    /// The snapshots of the record's capture.
-    fn snapshots_of(self, record: &Record, volumes: Volumes<'_>) -> impl Iterator<Item = &'a Snapshot> {
-        let images = self.images.unwrap_or_default();
-        self.snapshots.unwrap_or_default().iter().filter(move |shot| record.holds(shot, images, volumes))
-    }
-
-    fn barrier(self, record: &Record, volumes: Volumes<'_>) -> Option<Timestamp> {
-        record.barrier(self.snapshots?, self.images.unwrap_or_default(), volumes)
-    }
 }
 
 /// Where a copy of the record was read.
