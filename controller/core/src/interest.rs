@@ -14,7 +14,7 @@ use saved_template_api::{
 use crate::{
     cloud::FRESH,
     fold::{NOT_SHOWN, is_good},
-    own::Estate,
+    ownership::Estate,
     restart::UNTAGGED_AFTER,
     scene::Scene,
     subject::Subject,

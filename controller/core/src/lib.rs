@@ -13,7 +13,7 @@ mod fold;
 pub mod interest;
 mod needs;
 pub mod notes;
-pub mod own;
+pub mod ownership;
 mod quote;
 pub mod receipt;
 pub mod refusal;

@@ -14,7 +14,7 @@ use saved_template_api::{
 use crate::{
     cloud::FRESH,
     needs::stop::PREVIOUS_STATE,
-    own::Estate,
+    ownership::Estate,
     refusal::Refusal,
     restart::{self, Awaits, Record},
     step::{CREATE_IMAGE, STOP, Step, request_text},
@@ -82,21 +82,6 @@ impl<'a> Scene<'a> {
     pub(crate) fn was_stopped(&self) -> bool {
         let original = self.status.source.as_ref().and_then(|source| source.original_state.as_deref());
         self.capture().is_some() && original == Some(InstanceState::Stopped.as_str())
-    }
-
-    /// The machine that a declared name stands for since the first capture: whoever may tag can give the name to another
-    /// one. Naming another source in the manifest is another matter.
-    pub(crate) fn pinned(&self) -> Option<InstanceId> {
-        let declared = names::source_digest(&self.subject.spec.source);
-        let planned = self.status.capture.as_ref().and_then(|capture| capture.source_digest.as_ref());
-        if planned.is_some_and(|planned| *planned != declared) {
-            return None;
-        }
-        // What EC2 says of our images counts before what the status says.
-        let shown = self.imaged_machine();
-        let captured = || self.status.revisions.iter().find_map(|entry| entry.source_instance_id.clone());
-        let last = || self.status.capture.as_ref().and(self.status.source.as_ref())?.instance_id.clone();
-        shown.or_else(captured).or_else(last)
     }
 
     /// The volumes that the capture expects.

@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use crate::{
     fold::{architecture, images, is_good},
-    own::{attempt_of, is_of_failed_attempt, revision_of},
+    ownership::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},
 };

@@ -8,7 +8,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    own::{attempt_of, is_of_failed_attempt, revision_of},
+    ownership::{attempt_of, is_of_failed_attempt, revision_of},
     quote::{flag, quoted},
     scene::Scene,
     unmet::Unmet,

@@ -15,7 +15,7 @@ use crate::{
         adopt, record,
         removal::{self, Removal},
     },
-    own::{is_retained, revision_of},
+    ownership::{is_retained, revision_of},
     receipt,
     scene::Scene,
     step::Step,

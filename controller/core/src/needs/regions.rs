@@ -5,7 +5,7 @@ use saved_template_api::{Reason, ids::Region, names::tag, spec::RemovedRegionPol
 
 use crate::{
     needs::removal::{self, Removal, is_fresh_in, pause_left_of},
-    own::is_retained,
+    ownership::is_retained,
     scene::Scene,
     step::Step,
     time::{LATER, SOON},

@@ -10,7 +10,7 @@ use saved_template_api::{
 
 use crate::{
     interest::everything,
-    own::is_retained,
+    ownership::is_retained,
     scene::Scene,
     step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
     time::{LATER, SOON, left, passed},

@@ -7,7 +7,7 @@ use saved_template_api::{
 
 use crate::{
     needs::removal::{held_up, is_fresh_in, pause_left_of},
-    own::is_retained,
+    ownership::is_retained,
     scene::Scene,
     step::Step,
     time::SOON,

@@ -5,7 +5,7 @@ use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
 
 use crate::{
     needs::removal::{held_up, is_fresh_in, pause_left_of},
-    own::{is_of_failed_attempt, is_retained},
+    ownership::{is_of_failed_attempt, is_retained},
     scene::Scene,
     step::Step,
     time::{LATER, SOON},

@@ -12,7 +12,7 @@ use saved_template_api::{
 use super::{Finding, MULTI_ATTACH, failed, in_region, noted, passed, stops, test};
 use crate::{
     needs::record,
-    own::revision_of,
+    ownership::revision_of,
     quote::{flag, quoted},
     refusal::Refusal,
     scene::Scene,

@@ -1,16 +1,23 @@
 //! Whose is it, row by row: each thing that is ours, and what differs from it in one tag or one of EC2's own fields.
-use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names, spec::DeletionPolicy};
+use saved_template_api::{
+    SavedTemplateSpec, SavedTemplateStatus,
+    ids::Region,
+    names::{self, Owner, tag},
+    spec::{DeletionPolicy, LARGEST_REVISION},
+};
 
 use super::*;
 use crate::{
     decide::decide,
+    restart::Record,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, copied_snapshot, copy, imaging, made, plain, record, running,
         saved, snapshot, spec, stopped_at, subject, tagged, world,
     },
+    scene::Scene,
     step::Step,
-    subject::Heritage,
-    world::SnapshotState,
+    subject::{Heritage, Subject},
+    world::{Image, ImageState, Instance, Snapshot, SnapshotState, Tags},
 };
 
 const AWAY: &str = "us-east-2";

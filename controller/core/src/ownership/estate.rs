@@ -1,29 +1,23 @@
-//! Whose is it? Before anything is served, copied, adopted, changed or deleted, the owner tags and EC2's own fields must
-//! agree (§8). Nothing else compares tags: who may write tags must not be able to say what is ours.
+//! What makes an image or a snapshot that of one object: the owner tags and EC2's own fields together (§8).
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use saved_template_api::{
-    ids::{ImageId, InstanceId, Region, VolumeId},
+    ids::{ImageId, Region, VolumeId},
     names::{Owner, tag},
     spec::LARGEST_REVISION,
     status::{CaptureStatus, SavedTemplateStatus},
 };
 
 use crate::{
-    receipt,
-    restart::{
-        Record,
-        evidence::{copied_for, created_for, is_of_backup_service},
-    },
-    scene::Scene,
+    restart::evidence::{copied_for, created_for, is_of_backup_service},
     subject::Subject,
     time::after,
-    world::{Image, ImageState, Instance, Snapshot, Tags},
+    world::{Image, ImageState, Snapshot, Tags},
 };
 
 /// Nobody makes so many attempts at one revision: a larger number was written by somebody else.
-const MOST_ATTEMPTS: i32 = 1000;
+pub(super) const MOST_ATTEMPTS: i32 = 1000;
 
 /// The revision that the tags name, if the schema takes it: a tag may hold any number.
 pub(crate) fn revision_of(tags: &Tags) -> Option<i32> {
@@ -45,7 +39,7 @@ pub(crate) fn is_of_failed_attempt(tags: &Tags) -> bool {
     tags.contains_key(tag::FAILED)
 }
 
-fn is(tags: &Tags, key: &str, value: &str) -> bool {
+pub(super) fn is(tags: &Tags, key: &str, value: &str) -> bool {
     tags.get(key).is_some_and(|found| found == value)
 }
 
@@ -53,13 +47,13 @@ fn is(tags: &Tags, key: &str, value: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Estate {
     /// Our cluster name, and those of the clusters whose heir we are.
-    clusters: Vec<String>,
+    pub(super) clusters: Vec<String>,
     namespace: String,
     name: String,
-    template_name: String,
+    pub(super) template_name: String,
     home: Region,
     /// The images that the status names: what EC2 wrote about them on a snapshot makes it ours.
-    images: BTreeSet<ImageId>,
+    pub(super) images: BTreeSet<ImageId>,
     /// The capture of the status, and the volumes that it expects.
     capture: Option<Expected>,
 }
@@ -125,12 +119,12 @@ impl Estate {
         self.images = images_of(status);
     }
 
-    fn owner<'o>(&'o self, cluster: &'o str) -> Owner<'o> {
+    pub(super) fn owner<'o>(&'o self, cluster: &'o str) -> Owner<'o> {
         Owner { cluster, namespace: &self.namespace, name: &self.name }
     }
 
     /// Whether the owner tags say that it is of this object. Alone they prove nothing.
-    fn owns(&self, tags: &Tags) -> bool {
+    pub(super) fn owns(&self, tags: &Tags) -> bool {
         tags.get(tag::CLUSTER).is_some_and(|cluster| self.clusters.contains(cluster))
             && is(tags, tag::NAMESPACE, &self.namespace)
             && is(tags, tag::NAME, &self.name)
@@ -138,7 +132,7 @@ impl Estate {
 
     /// The name that an image with these tags must have. What was inherited keeps the name that its first owner gave it,
     /// if that is one of those whose heir we are.
-    fn computed_name(&self, tags: &Tags) -> Option<String> {
+    pub(super) fn computed_name(&self, tags: &Tags) -> Option<String> {
         let cluster = tags.get(tag::ADOPTED_FROM).or_else(|| tags.get(tag::CLUSTER))?;
         let known = self.clusters.contains(cluster);
         known.then(|| {
@@ -152,7 +146,7 @@ impl Estate {
 
     /// Whether the name is one that we, or those whose heirs we are, give to an image of this object and revision, or to
     /// a copy of it. EC2 keeps the name; it cannot be written as a tag can.
-    fn is_name_of(&self, name: &str, revision: i32) -> bool {
+    pub(super) fn is_name_of(&self, name: &str, revision: i32) -> bool {
         let base = without_copy(name);
         let prefix = format!("{}-r{revision}-", self.template_name);
         let attempt =
@@ -166,14 +160,14 @@ impl Estate {
     }
 
     /// The revision in a name that we, or those whose heirs we are, give to an image of this object.
-    fn revision_in(&self, name: &str) -> Option<i32> {
+    pub(super) fn revision_in(&self, name: &str) -> Option<i32> {
         let rest = name.strip_prefix(&self.template_name)?.strip_prefix("-r")?;
         let revision = rest.split_once('-')?.0.parse().ok()?;
         self.is_name_of(name, revision).then_some(revision)
     }
 
     /// An image that `CreateImage` made for this object, of whatever state.
-    fn is_home_image(&self, image: &Image) -> bool {
+    pub(super) fn is_home_image(&self, image: &Image) -> bool {
         let source = match &image.source_instance {
             Some(source) => is(&image.tags, tag::SOURCE_INSTANCE, source.as_str()),
             // EC2 shows it late.
@@ -188,7 +182,7 @@ impl Estate {
     }
 
     /// An image that `CopyImage` made for this object in this region, of whatever state.
-    fn is_copied_image(&self, image: &Image, region: &Region) -> bool {
+    pub(super) fn is_copied_image(&self, image: &Image, region: &Region) -> bool {
         self.owns(&image.tags)
             && is(&image.tags, tag::ROLE, "copy")
             && is(&image.tags, tag::REGION, region.as_str())
@@ -198,18 +192,18 @@ impl Estate {
             && self.computed_name(&image.tags).is_some_and(|name| without_copy(&image.name) == name)
     }
 
-    fn is_made(&self, image: &Image, region: &Region) -> bool {
+    pub(super) fn is_made(&self, image: &Image, region: &Region) -> bool {
         if *region == self.home { self.is_home_image(image) } else { self.is_copied_image(image, region) }
     }
 
-    fn is_image(&self, image: &Image, region: &Region) -> bool {
+    pub(super) fn is_image(&self, image: &Image, region: &Region) -> bool {
         self.is_made(image, region) && image.state != ImageState::Deregistered
     }
 
     /// A snapshot is ours only by what EC2 wrote: one of our images maps it, or it was taken for an image that is ours or
     /// that the status names; or nothing is written on it, and it is of the capture that the status knows and of one of its
     /// volumes.
-    fn is_snapshot(&self, shot: &Snapshot, images: &[&Image]) -> bool {
+    pub(super) fn is_snapshot(&self, shot: &Snapshot, images: &[&Image]) -> bool {
         let mapped = || images.iter().any(|image| image.snapshots.contains(&shot.id));
         let made_for = created_for(shot).map(|(_, image)| image).or_else(|| copied_for(shot));
         let described = || {
@@ -235,7 +229,7 @@ impl Estate {
 
     /// Images that the status names or the owner tags are on, and snapshots with the owner tags, that nothing of EC2's
     /// shows to be ours: they are left.
-    fn unproven(&self, region: &Region, images: &[Image], snapshots: &[Snapshot]) -> Vec<String> {
+    pub(super) fn unproven(&self, region: &Region, images: &[Image], snapshots: &[Snapshot]) -> Vec<String> {
         let (ours, others): (Vec<&Image>, Vec<&Image>) =
             images.iter().partition(|image| self.is_image(image, region));
         let claimed = |image: &&Image| {
@@ -249,7 +243,7 @@ impl Estate {
 }
 
 /// The name of a copy without what tells its second and later attempts apart.
-fn without_copy(name: &str) -> &str {
+pub(super) fn without_copy(name: &str) -> &str {
     match name.rsplit_once("-c") {
         Some((base, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
             base
@@ -257,155 +251,3 @@ fn without_copy(name: &str) -> &str {
         Some(_) | None => name,
     }
 }
-
-impl<'a> Scene<'a> {
-    /// The image of the capture of the record, by its tags, its name and EC2's own fields.
-    pub(crate) fn is_of_capture(&self, image: &Image, record: &Record) -> bool {
-        let account = self.account();
-        self.estate.owns(&image.tags)
-            && is(&image.tags, tag::ROLE, "home")
-            && is(&image.tags, tag::REGION, self.home().as_str())
-            && image.name == self.expected_name(self.home())
-            && record.made(image)
-            && (account.is_none() || image.owner.is_none() || image.owner.as_ref() == account)
-    }
-
-    /// An image that the status names, as EC2 shows it: of this object and revision by its name, whatever became of its
-    /// tags. A status, too, can be written by somebody else.
-    pub(crate) fn is_known(&self, image: &Image, revision: i32) -> bool {
-        // What was inherited keeps its first name, also once the controller is no longer told from whom.
-        let inherited = || {
-            let first = image.tags.get(tag::ADOPTED_FROM)?;
-            let owner = self.estate.owner(first);
-            let name = owner.image_name(&self.estate.template_name, revision, attempt_of(&image.tags));
-            (self.estate.owns(&image.tags) && without_copy(&image.name) == name).then_some(())
-        };
-        self.estate.is_name_of(&image.name, revision) || inherited().is_some()
-    }
-
-    /// Whether EC2 shows by now that an image of the open capture, taken for its own while it was pending, is of another
-    /// machine.
-    pub(crate) fn is_of_another_machine(&self, image: &Image) -> bool {
-        let of_capture = self
-            .open_capture()
-            .is_some_and(|capture| image.tags.get(tag::CAPTURE).is_none_or(|there| *there == capture.id));
-        let is_its = |record: Record| image.source_instance == Some(record.instance);
-        of_capture && image.state == ImageState::Available && !self.record().is_none_or(is_its)
-    }
-
-    /// The machine of the newest image of this object, by what nobody can write: the name, and the source that EC2 shows.
-    pub(crate) fn imaged_machine(&self) -> Option<InstanceId> {
-        let revision = |image: &Image| {
-            let inherited = || self.estate.is_home_image(image).then(|| revision_of(&image.tags)).flatten();
-            self.estate.revision_in(&image.name).or_else(inherited)
-        };
-        let images = self.images()?.iter().filter(|image| image.source_instance.is_some());
-        let newest =
-            images.filter_map(|image| Some((revision(image)?, image))).max_by_key(|(revision, _)| *revision);
-        newest.and_then(|(_, image)| image.source_instance.clone())
-    }
-
-    /// A copy of `source` that is ours.
-    pub(crate) fn is_copy(&self, image: &Image, source: &ImageId, region: &Region) -> bool {
-        self.estate.is_image(image, region)
-            && image.source_image.as_ref() == Some(source)
-            && revision_of(&image.tags) == Some(self.edition().0)
-    }
-
-    /// An image of this object, of whatever revision and state.
-    pub(crate) fn is_ours(&self, image: &Image, region: &Region) -> bool {
-        self.estate.is_made(image, region)
-    }
-
-    /// Our images in a region, of whatever revision; none if they could not be read.
-    pub(crate) fn our_images(&self, region: &Region) -> Option<Vec<&'a Image>> {
-        let images = self.view_of(region)?.images.as_deref().ok()?;
-        Some(images.iter().filter(|image| self.estate.is_image(image, region)).collect())
-    }
-
-    /// Our images in a region, and those that the status names, whatever became of their tags; none if they could not be read.
-    pub(crate) fn ours_or_named(&self, region: &Region) -> Option<Vec<&'a Image>> {
-        let images = self.view_of(region)?.images.as_deref().ok()?.iter();
-        let is_named = |image: &Image| self.estate.images.contains(&image.id);
-        Some(images.filter(|image| is_named(image) || self.estate.is_image(image, region)).collect())
-    }
-
-    /// Our snapshots in a region; none if they could not be read.
-    pub(crate) fn our_snapshots(&self, region: &Region) -> Option<Vec<&'a Snapshot>> {
-        let images = self.our_images(region)?;
-        let snapshots = self.view_of(region)?.snapshots.as_deref().ok()?;
-        Some(snapshots.iter().filter(|shot| self.estate.is_snapshot(shot, &images)).collect())
-    }
-
-    /// What in a region is left since nothing of EC2's shows that it is ours, although the status or our tags say so.
-    pub(crate) fn unproven(&self, region: &Region) -> Vec<String> {
-        let Some(view) = self.view_of(region) else { return Vec::new() };
-        let (Ok(images), Ok(snapshots)) = (&view.images, &view.snapshots) else { return Vec::new() };
-        self.estate.unproven(region, images, snapshots)
-    }
-
-    /// §6: the largest attempt at a revision in the tags of anything that can be ours.
-    pub(crate) fn attempts_at(&self, revision: i32) -> i32 {
-        let images = self.images().unwrap_or_default().iter();
-        let images =
-            images.filter(|image| self.estate.is_name_of(&image.name, revision)).map(|image| &image.tags);
-        let shots = self.snapshots().unwrap_or_default().iter();
-        let shots = shots.filter(|shot| created_for(shot).is_some()).map(|shot| &shot.tags);
-        images
-            .chain(shots)
-            .filter(|tags| self.estate.owns(tags) && revision_of(tags) == Some(revision))
-            .map(attempt_of)
-            .filter(|attempt| *attempt <= MOST_ATTEMPTS)
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// Another cluster's image of a template of this namespace and name: its name holds a digest of that cluster.
-    pub(crate) fn is_namesakes(&self, image: &Image) -> bool {
-        let Some((cluster, revision)) = image.tags.get(tag::CLUSTER).zip(revision_of(&image.tags)) else {
-            return false;
-        };
-        !self.estate.clusters.contains(cluster)
-            && is(&image.tags, tag::NAMESPACE, self.subject.namespace)
-            && is(&image.tags, tag::NAME, self.subject.name)
-            && self.estate.owner(cluster).named(without_copy(&image.name), revision, attempt_of(&image.tags))
-    }
-
-    /// Whether something was another cluster's, whose heir this installation is.
-    pub(crate) fn is_inherited(&self, tags: &Tags) -> bool {
-        tags.get(tag::CLUSTER).is_some_and(|cluster| self.subject.heritage.clusters.contains(cluster))
-    }
-
-    /// Whether something that we own is ours to change: no twin of this cluster holds it.
-    pub(crate) fn holds(&self, tags: &Tags) -> bool {
-        let heritage = self.subject.heritage.holder.as_ref();
-        let holder = tags.get(tag::HOLDER);
-        holder.is_none_or(|holder| holder == self.subject.holder || Some(holder) == heritage)
-            || self.is_inherited(tags)
-    }
-
-    /// Whether anything but the status says that the machine of a record is this object's: the spec, or what is on the
-    /// machine, or an image of it. Whoever can write the status must not be able to name any machine.
-    pub(crate) fn is_supported(&self, record: &Record) -> bool {
-        let spec = &self.subject.spec.source;
-        let is_declared = |instance: &Instance| {
-            let named =
-                instance.tags.get("Name").is_some_and(|name| Some(name) == spec.instance_name.as_ref());
-            named && self.pinned().is_none_or(|pinned| pinned == instance.id)
-        };
-        let is_tagged = |instance: &Instance| {
-            let tagged = instance.tags.get(&self.debt_key()).and_then(|value| value.parse::<Record>().ok());
-            tagged.is_some_and(|tagged| tagged.capture == record.capture)
-                || receipt::begun(self, instance).is_some()
-        };
-        let shown = || self.instances().iter().find(|instance| instance.id == record.instance);
-        let is_imaged =
-            || self.images().unwrap_or_default().iter().any(|image| self.is_of_capture(image, record));
-        spec.instance_id.as_ref() == Some(&record.instance)
-            || shown().is_some_and(|instance| is_declared(instance) || is_tagged(instance))
-            || is_imaged()
-    }
-}
-
-#[cfg(test)]
-mod tests;
