@@ -5,6 +5,7 @@
 //! Record + Instance + Evidence ──► restart::judge ──► Verdict                the restart loop
 //! ```
 //! This crate depends on neither tokio, kube's client nor an AWS SDK: it cannot do IO.
+mod answer;
 pub mod cloud;
 pub mod conditions;
 pub mod decide;

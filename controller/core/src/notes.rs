@@ -7,7 +7,6 @@ use saved_template_api::{
 };
 
 use crate::{
-    needs::record,
     refusal::Class,
     step::{DELETE_SNAPSHOT, DEREGISTER, Outcome, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
 };
@@ -80,7 +79,7 @@ pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Note> {
         | Step::RemoveReceipt { .. } => return None,
     };
     let cause = format!("{} in {region}, {}", step.name(), refusal.code);
-    let text = format!("{region}: {}", record::told(refusal));
+    let text = format!("{region}: {}", refusal.told());
     (refusal.class == Class::Denied).then(|| warning(reason, (revision, &cause), text))
 }
 

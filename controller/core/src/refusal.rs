@@ -1,4 +1,6 @@
 //! What an EC2 error means: for the outcome of the call, and for trying again.
+mod told;
+
 use std::fmt;
 
 use saved_template_api::{Reason, condition::cut};

@@ -7,15 +7,14 @@ use saved_template_api::{
     SavedTemplateStatus,
     ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
     names::{self, Owner, tag},
-    spec::{CaptureMode, RestartWhen, StopSpec},
+    spec::{CaptureMode, StopSpec},
     status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
+    answer::was_refused,
     cloud::FRESH,
-    needs::stop::PREVIOUS_STATE,
     ownership::Estate,
-    refusal::Refusal,
     restart::{self, Awaits, Record},
     step::{CREATE_IMAGE, STOP, Step, request_text},
     subject::Subject,
@@ -95,7 +94,7 @@ impl<'a> Scene<'a> {
         if let Some(record) = capture.debt.as_ref().and_then(|text| text.parse().ok()) {
             return Some(record);
         }
-        let awaits = if self.is_claim() { Awaits::Nothing } else { awaits(capture.restart_when) };
+        let awaits = if self.is_claim() { Awaits::Nothing } else { Awaits::of(capture.restart_when) };
         Some(Record::plan(
             self.instance_id()?,
             capture.id.clone(),
@@ -357,20 +356,4 @@ impl<'a> Scene<'a> {
 /// The name of the `number`-th copy: whether a failed one keeps its name is not known.
 pub(crate) fn copy_name(name: String, number: i32) -> String {
     if number < 2 { name } else { format!("{name}-c{number}") }
-}
-
-/// What ends the wait of a machine that is stopped for a capture.
-pub(crate) const fn awaits(restart_when: RestartWhen) -> Awaits {
-    match restart_when {
-        RestartWhen::SnapshotsStarted => Awaits::Snapshots,
-        RestartWhen::ImageAvailable => Awaits::Image,
-    }
-}
-
-/// Whether EC2 answered, and did nothing.
-pub(crate) fn was_refused(announced: &Announced) -> bool {
-    let answer = announced.settled.as_deref().and_then(|text| text.split_once(": "));
-    answer.is_some_and(|(code, message)| {
-        code != PREVIOUS_STATE && Refusal::new("", code, message).is_definite()
-    })
 }

@@ -11,11 +11,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    needs::{
-        record::told_within,
-        removal::IN_USE,
-        stop::{ACCEPTED, PREVIOUS_STATE},
-    },
+    answer::{ACCEPTED, IN_USE, PREVIOUS_STATE},
     refusal::{Class, Refusal},
     step::{Outcome, Step},
     time::{SLOWLY, later, pause},
@@ -120,7 +116,7 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     };
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
     row.reason = Some(word.to_owned());
-    row.message = Some(told_within(refusal, MAX_ROW_MESSAGE_BYTES));
+    row.message = Some(refusal.told_within(MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, wait)));
     if definite {
         // Nothing was made: the next try needs no absence, and counts as the same attempt while EC2 is only busy.
@@ -146,7 +142,7 @@ fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, no
     let Some(region) = step.region() else { return };
     let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
     row.reason = Some(reason.name().to_owned());
-    row.message = Some(told_within(refusal, MAX_ROW_MESSAGE_BYTES));
+    row.message = Some(refusal.told_within(MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, SignedDuration::from_mins(1))));
 }
 

@@ -12,7 +12,6 @@ use saved_template_api::{
 
 use crate::{
     fold::{self, KEY_DENIED},
-    needs::record::told,
     refusal::{Class, NOT_ENABLED, Refusal},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
@@ -201,7 +200,7 @@ fn unread<'s>(scene: &'s Scene<'_>, region: &Region) -> Option<&'s Refusal> {
 }
 
 fn unreadable(scene: &Scene<'_>, region: &Region) -> Option<String> {
-    unread(scene, region).map(told)
+    unread(scene, region).map(Refusal::told)
 }
 
 fn words(scene: &Scene<'_>, row: &RegionStatus) -> String {

@@ -140,7 +140,7 @@ fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => None,
         Class::NameTaken => name_taken(scene, record),
         Class::Capacity | Class::Denied | Class::Caller | Class::TokenUsed => {
-            let text = record::told(&Refusal::new("CreateImage", code, message));
+            let text = Refusal::new("CreateImage", code, message).told();
             record::give_up(scene, code_word(code), &text)
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     receipt,
     refusal::NOT_TAKEN,
     restart::{Awaits, Record},
-    scene::{Scene, awaits},
+    scene::Scene,
     step::Step,
     time::{LATER, SLOWLY, later, left},
     unmet::Unmet,
@@ -221,7 +221,7 @@ fn write(
     let stops = mode == CaptureMode::Stop && instance.state != InstanceState::Stopped;
     let restart_when =
         if fold::is_patient(scene) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
-    let awaits = if stops { awaits(restart_when) } else { Awaits::Nothing };
+    let awaits = if stops { Awaits::of(restart_when) } else { Awaits::Nothing };
     let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (stop_timeout_of(&spec.capture, instance), max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();

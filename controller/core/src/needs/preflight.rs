@@ -187,7 +187,7 @@ fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
 /// What could not be read: nothing is begun until it can be.
 pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
     if refusal.class == Class::Denied {
-        return Unmet::invalid(Reason::AccessDenied, record::told(refusal));
+        return Unmet::invalid(Reason::AccessDenied, refusal.told());
     }
     let waiting = Unmet::waiting(Reason::Preflight, refusal.to_string(), LATER);
     Unmet { invalid: Some(Reason::NotChecked), ..waiting }

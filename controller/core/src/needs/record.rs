@@ -163,7 +163,7 @@ fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unme
     if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
         let refusal = Refusal::new("CreateTags", code, message);
         let reason = refusal.reason().filter(|_| refusal.is_definite());
-        if let Some(unmet) = reason.and_then(|reason| end(scene, reason, &told(&refusal))) {
+        if let Some(unmet) = reason.and_then(|reason| end(scene, reason, &refusal.told())) {
             return unmet;
         }
     }
@@ -216,25 +216,8 @@ fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> U
     if refusal.passes() || (refusal.class == Class::Denied && lag) {
         return wait;
     }
-    let ended = refusal.reason().and_then(|reason| end(scene, reason, &told(refusal)));
+    let ended = refusal.reason().and_then(|reason| end(scene, reason, &refusal.told()));
     ended.unwrap_or(wait)
-}
-
-/// What EC2 refused, and what helps where it was not allowed.
-pub(crate) fn told(refusal: &Refusal) -> String {
-    told_within(refusal, usize::MAX)
-}
-
-/// The same, of at most so many bytes: what helps is never cut off.
-pub(crate) fn told_within(refusal: &Refusal, most: usize) -> String {
-    let help = if refusal.lacks_permission() {
-        format!("; allow ec2:{} to the controller's identity (README, IAM)", refusal.operation)
-    } else if refusal.class == Class::Denied {
-        "; see that the controller's credentials are valid and that the account may do this".to_owned()
-    } else {
-        String::new()
-    };
-    format!("{}{help}", cut(refusal.to_string(), most.saturating_sub(help.len())))
 }
 
 /// Ends a capture with a reason: withdrawn where nothing was stopped, else aborted.

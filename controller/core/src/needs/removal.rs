@@ -9,6 +9,7 @@ use saved_template_api::{
 };
 
 use crate::{
+    answer::IN_USE,
     interest::everything,
     ownership::is_retained,
     scene::Scene,
@@ -28,8 +29,6 @@ const WRITTEN: SignedDuration = SignedDuration::from_hours(1);
 /// A snapshot that another image uses: EC2 frees it some minutes after its own image is gone, or never. The pauses
 /// between so many tries add up to more than five minutes.
 const TRIES: i64 = 6;
-/// EC2's code for it.
-pub(crate) const IN_USE: &str = "InvalidSnapshot.InUse";
 
 /// What there is to do in a region.
 pub(crate) enum Removal {

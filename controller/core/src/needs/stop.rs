@@ -5,10 +5,11 @@ use jiff::SignedDuration;
 use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
+    answer::{ACCEPTED, PREVIOUS_STATE, was_refused},
     needs::{image, record},
     refusal::{Class, Refusal},
     restart::{self, Awaits, Record},
-    scene::{Scene, was_refused},
+    scene::Scene,
     step::{FORCE_STOP, STOP, Step},
     time::{self, SOON, seconds_between},
     unmet::Unmet,
@@ -61,9 +62,6 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         InstanceState::Stopped | InstanceState::ShuttingDown | InstanceState::Terminated => None,
     }
 }
-
-/// What `settled` says where EC2 took the hard stop: one is enough.
-pub(crate) const ACCEPTED: &str = "accepted";
 
 /// The record allows the hard stop: sent once the restart loop has found it on the machine again.
 fn force(scene: &mut Scene<'_>, record: &Record) -> Unmet {
@@ -120,11 +118,11 @@ fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Opti
         None => refusal.passing(),
     };
     if !is_untouched(scene, record, instance) {
-        let message = format!("{}; making sure that no other stop was taken", record::told(&refusal));
+        let message = format!("{}; making sure that no other stop was taken", refusal.told());
         let waits = matches!(instance.state, InstanceState::Running | InstanceState::Pending);
         return waits.then(|| Unmet::waiting(Reason::Capturing, message, SOON));
     }
-    Some(record::withdraw_stop(scene, record, word, &record::told(&refusal)))
+    Some(record::withdraw_stop(scene, record, word, &refusal.told()))
 }
 
 /// Whether no Stop of ours has done anything: this process knows, or what EC2 shows tells. The status alone proves nothing:
@@ -140,9 +138,6 @@ fn is_untouched(scene: &Scene<'_>, record: &Record, instance: &Instance) -> bool
             InstanceState::Unknown => false,
         }
 }
-
-/// What `settled` begins with where the first Stop found the machine in another state than `running`.
-pub(crate) const PREVIOUS_STATE: &str = "previousState";
 
 fn still_running(
     scene: &mut Scene<'_>,

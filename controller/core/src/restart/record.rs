@@ -2,7 +2,7 @@
 use std::{fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
-use saved_template_api::ids::InstanceId;
+use saved_template_api::{ids::InstanceId, spec::RestartWhen};
 
 use crate::time::{after, later};
 
@@ -33,6 +33,16 @@ pub enum Awaits {
     Image,
     /// A claim that owes nothing: the machine is not stopped under it.
     Nothing,
+}
+
+impl Awaits {
+    /// What ends the wait of a machine that is stopped for a capture.
+    pub(crate) const fn of(restart_when: RestartWhen) -> Self {
+        match restart_when {
+            RestartWhen::SnapshotsStarted => Self::Snapshots,
+            RestartWhen::ImageAvailable => Self::Image,
+        }
+    }
 }
 
 impl Awaits {

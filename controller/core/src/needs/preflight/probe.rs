@@ -11,7 +11,6 @@ use saved_template_api::{
 
 use super::{Finding, MULTI_ATTACH, failed, in_region, noted, passed, stops, test};
 use crate::{
-    needs::record,
     ownership::revision_of,
     quote::{flag, quoted},
     refusal::Refusal,
@@ -221,7 +220,7 @@ fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(
 
 fn refused(check: &str, refusal: &Refusal) -> Finding {
     match refusal.reason() {
-        Some(reason) => failed(check, reason, record::told(refusal)),
+        Some(reason) => failed(check, reason, refusal.told()),
         None => super::unanswered(check, refusal),
     }
 }
