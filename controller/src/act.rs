@@ -2,7 +2,14 @@
 use std::time::Instant;
 
 use saved_template_api::{ids::InstanceId, receipts::Receipt};
-use saved_template_core::{cloud::{Announced, Cloud, Instances}, receipt, refusal::Refusal, restart::Record, step::{Outcome, Step}, world::{InstanceState, Tags}};
+use saved_template_core::{
+    cloud::{Announced, Cloud, Instances},
+    receipt,
+    refusal::Refusal,
+    restart::Record,
+    step::{Outcome, Step},
+    world::{InstanceState, Tags},
+};
 
 use crate::{regions::Desk, regions::Regions};
 

@@ -7,7 +7,12 @@ use std::{
 };
 
 use saved_template_api::ids::InstanceId;
-use saved_template_core::{interest::ALONE, refusal::Refusal, restart::{Debtor, Record}, world::Started};
+use saved_template_core::{
+    interest::ALONE,
+    refusal::Refusal,
+    restart::{Debtor, Record},
+    world::Started,
+};
 
 /// A stop that this process sent.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,16 @@ use saved_template_api::{
     names::tag,
     status::CheckResult,
 };
-use saved_template_core::{cloud::{Cloud, DryRun, Images, Snapshots}, decide::{decide, is_supported, needs_world}, decision::{Decision, Question}, interest, restart::Record, step::ImageRequest, subject::Subject, world::{Permits, Probe, World}};
+use saved_template_core::{
+    cloud::{Cloud, DryRun, Images, Snapshots},
+    decide::{decide, is_supported, needs_world},
+    decision::{Decision, Question},
+    interest,
+    restart::Record,
+    step::ImageRequest,
+    subject::Subject,
+    world::{Permits, Probe, World},
+};
 use tokio::time::Instant;
 
 use crate::{

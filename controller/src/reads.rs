@@ -6,7 +6,12 @@ use std::{
 
 use futures::StreamExt;
 use saved_template_api::{InstanceId, names::tag};
-use saved_template_core::{cloud::{Cloud, Images, Instances, Snapshots}, ownership::Estate, refusal::{Class, Refusal}, world::{Image, Instance, Snapshot}};
+use saved_template_core::{
+    cloud::{Cloud, Images, Instances, Snapshots},
+    ownership::Estate,
+    refusal::{Class, Refusal},
+    world::{Image, Instance, Snapshot},
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// All that anybody wants read of the region.

@@ -10,7 +10,16 @@ use std::{
 
 use jiff::Timestamp;
 use saved_template_api::ids::InstanceId;
-use saved_template_core::{cloud::{Announced, Cloud, Instances}, refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE}, restart::{Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, pause, stopped_by_somebody}, time::later, world::{Instance, InstanceState, Started}};
+use saved_template_core::{
+    cloud::{Announced, Cloud, Instances},
+    refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
+    restart::{
+        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, pause,
+        stopped_by_somebody,
+    },
+    time::later,
+    world::{Instance, InstanceState, Started},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -10,7 +10,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use saved_template_api::names;
-use saved_template_core::{cloud::Cloud, interest::{Interest, everything}, refusal::Refusal, restart::Record, world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View}};
+use saved_template_core::{
+    cloud::Cloud,
+    interest::{Interest, everything},
+    refusal::Refusal,
+    restart::Record,
+    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
+};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -8,7 +8,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    fold,
+    capture,
     needs::{adopt, copies, deletion, removal},
     refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
     scene::Scene,
@@ -294,7 +294,7 @@ fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
     let row = scene.home_row();
     let id = row.and_then(|row| row.image_id.as_ref()).map(ToString::to_string);
     match (row.map(|row| row.state), id) {
-        (Some(RegionState::Available), Some(id)) if fold::is_good(scene.capture()) => {
+        (Some(RegionState::Available), Some(id)) if capture::is_good(scene.capture()) => {
             let reason = if scene.capture().is_some() { Reason::Available } else { Reason::Adopted };
             (True, reason, format!("{id} is available"))
         }

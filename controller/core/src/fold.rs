@@ -3,6 +3,7 @@ mod failure;
 mod heal;
 mod images;
 mod revisions;
+mod warned;
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -10,21 +11,20 @@ use saved_template_api::{
     Reason,
     condition::cut,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
-    status::{
-        CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionState, RegionStatus,
-        SourceStatus,
-    },
+    status::{CaptureStatus, Consistency, MAX_CHECKS, RegionState, RegionStatus, SourceStatus},
 };
 
 pub(crate) use failure::KEY_DENIED;
-pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR};
+pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR, architecture};
+pub(crate) use warned::{MULTI_ATTACH, is_patient, patience};
 
 use crate::{
+    capture::{fail, fail_as, same_volumes},
     refusal::NOT_TAKEN,
     restart::{Awaits, Record, Volumes},
     scene::Scene,
     time::seconds_between,
-    world::{Attachment, Instance, InstanceState, Snapshot},
+    world::{Instance, InstanceState, Snapshot},
 };
 
 /// Folds the world into the status.
@@ -76,11 +76,6 @@ pub(crate) fn source(scene: &mut Scene<'_>, instance: &Instance) {
         original_image_id: instance.image.clone(),
         root_device_type: Some(if instance.ebs_root { "ebs" } else { "instance-store" }.to_owned()),
     });
-}
-
-/// An architecture that EC2 names, as far as the status has room for it.
-pub(crate) fn architecture(named: Option<&String>) -> String {
-    cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
 }
 
 /// An abort that was written to the machine while Kubernetes was silent is the truth of the record: its `m`. So is the
@@ -188,30 +183,7 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
         && record.barrier(shots, images, volumes).is_some()
         && shots.iter().filter(|shot| record.holds(shot, images, volumes)).all(at_rest)
         && same_volumes(capture, instance)
-        && !multi_attach(scene)
-}
-
-/// Where other machines may write to a volume, its snapshot proves nothing.
-fn multi_attach(scene: &Scene<'_>) -> bool {
-    scene.status.preflight.iter().any(|row| row.check == crate::needs::preflight::MULTI_ATTACH)
-}
-
-/// The volumes of the image: those attached, without the devices that are left out.
-pub(crate) fn included<'i>(
-    instance: &'i Instance,
-    excluded: &'i [String],
-) -> impl Iterator<Item = &'i Attachment> {
-    instance.attachments.iter().filter(|volume| !excluded.contains(&volume.device))
-}
-
-/// Whether the volumes attached now are those that the capture expected.
-pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool {
-    let volumes: Vec<_> = included(instance, &capture.exclude_device_names).collect();
-    let mut attached: Vec<_> = volumes.iter().map(|volume| &volume.volume).collect();
-    attached.sort();
-    let mut expected: Vec<_> = capture.expected_volumes.iter().collect();
-    expected.sort();
-    volumes.iter().all(|volume| volume.attached) && attached == expected
+        && !warned::multi_attach(scene)
 }
 
 /// The instant from which the machine may run again: every volume has its snapshot.
@@ -250,7 +222,7 @@ fn claim(scene: &Scene<'_>) -> Option<Consistency> {
         // Stopped before, stopped in a read that began after the last snapshot, and never launched between.
         let at_rest = instance.state == InstanceState::Stopped
             && instance.launch_time == capture.launch_time.as_ref().map(|at| at.0)
-            && !multi_attach(scene);
+            && !warned::multi_attach(scene);
         return at_rest.then_some(Consistency::Stopped);
     }
     match capture.mode {
@@ -328,25 +300,6 @@ fn is_late(scene: &Scene<'_>) -> bool {
     !is_shown && requested.is_some_and(|at| scene.now.duration_since(at.0) < UNSHOWN_FOR)
 }
 
-/// The row of a template whose machine waits for the image, whatever its spec says.
-pub(crate) const PATIENCE: &str = "RestartWhen";
-
-/// Whether EC2 has failed an image of this template since its machine was started before the image was done.
-pub(crate) fn is_patient(scene: &Scene<'_>) -> bool {
-    scene.status.preflight.iter().any(|row| row.check == PATIENCE)
-}
-
-pub(crate) fn patience() -> PreflightCheck {
-    let message = "EC2 failed an image of this template (Client.InstanceTerminated) when its machine was started: it waits \
-                   for the image from now on, as with spec.capture.restartWhen ImageAvailable";
-    PreflightCheck {
-        check: PATIENCE.to_owned(),
-        region: None,
-        result: CheckResult::Warning,
-        message: Some(message.to_owned()),
-    }
-}
-
 /// §5: where the barrier was not enough for EC2, the next machine waits for its image. The status remembers it.
 fn learn(scene: &mut Scene<'_>) {
     let too_early = |capture: &CaptureStatus| {
@@ -360,22 +313,6 @@ fn learn(scene: &mut Scene<'_>) {
         scene.status.preflight.truncate(MAX_CHECKS.saturating_sub(1));
         scene.status.preflight.push(patience());
     }
-}
-
-/// The attempt has no image that could be served. What EC2 made of it stays.
-pub(crate) fn fail(capture: &mut CaptureStatus, reason: Reason, message: &str) {
-    fail_as(capture, reason.name(), message);
-}
-
-/// The same, by a word that is no reason of a condition.
-pub(crate) fn fail_as(capture: &mut CaptureStatus, word: &str, message: &str) {
-    capture.reason = Some(word.to_owned());
-    capture.message = Some(cut(message.to_owned(), 512));
-}
-
-/// Whether the image of a capture may be served: it has not failed, and every volume's snapshot began in time.
-pub(crate) fn is_good(capture: Option<&CaptureStatus>) -> bool {
-    capture.is_none_or(|capture| capture.reason.is_none() && capture.snapshots_started_time.is_some())
 }
 
 /// What EC2 says of an image that failed.

@@ -12,8 +12,9 @@ use saved_template_api::{
 };
 
 use crate::{
+    capture::is_good,
     cloud::FRESH,
-    fold::{NOT_SHOWN, is_good},
+    fold::NOT_SHOWN,
     ownership::Estate,
     restart::UNTAGGED_AFTER,
     scene::Scene,

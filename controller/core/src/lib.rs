@@ -6,6 +6,7 @@
 //! ```
 //! This crate depends on neither tokio, kube's client nor an AWS SDK: it cannot do IO.
 mod answer;
+mod capture;
 pub mod cloud;
 pub mod conditions;
 pub mod decide;

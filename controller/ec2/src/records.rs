@@ -6,7 +6,10 @@ use std::{
 };
 
 use saved_template_api::ids::{InstanceId, Region};
-use saved_template_core::{restart::Signing, world::{Instance, Tags}};
+use saved_template_core::{
+    restart::Signing,
+    world::{Instance, Tags},
+};
 
 /// How the records of the installation are signed, and what was read of them in one region.
 pub(crate) struct Records {

@@ -10,7 +10,7 @@ use saved_template_api::{
     status::RegionStatus,
 };
 
-use crate::{fold::fail, restart::Record, scene::Scene, time::later};
+use crate::{capture::fail, restart::Record, scene::Scene, time::later};
 
 /// No time that is written lies further ahead than the longest pause between two tries.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
+    condition::cut,
     ids::{ImageId, Region},
     status::{Consistency, RegionRole, RegionState, RegionStatus},
 };
@@ -20,6 +21,11 @@ use crate::{
 
 /// The reason of a row whose image the last reads did not show.
 pub(crate) const NOT_SHOWN: &str = "NotShown";
+
+/// An architecture that EC2 names, as far as the status has room for it.
+pub(crate) fn architecture(named: Option<&String>) -> String {
+    cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
+}
 
 /// One row for home, one for each wanted region. A row of another revision begins anew; one that is no longer wanted
 /// stays until its region is settled.

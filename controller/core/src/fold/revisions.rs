@@ -10,7 +10,8 @@ use saved_template_api::{
 };
 
 use crate::{
-    fold::{architecture, images, is_good},
+    capture::is_good,
+    fold::{architecture, images},
     ownership::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},

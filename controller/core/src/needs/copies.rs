@@ -11,7 +11,8 @@ use saved_template_api::{
 };
 
 use crate::{
-    fold::{self, KEY_DENIED},
+    capture,
+    fold::KEY_DENIED,
     refusal::{Class, NOT_ENABLED, Refusal},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
@@ -29,7 +30,7 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let home = scene.home_row()?.clone();
-    let is_good = home.state == RegionState::Available && fold::is_good(scene.capture());
+    let is_good = home.state == RegionState::Available && capture::is_good(scene.capture());
     let source = home.image_id.filter(|_| is_good)?;
     let wanted: Vec<Region> = scene.subject.spec.regions.iter().map(|region| region.name.clone()).collect();
     let mut soonest = LATER;

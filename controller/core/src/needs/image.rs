@@ -9,7 +9,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    fold::{self, same_volumes},
+    capture::{self, same_volumes},
     needs::record,
     refusal::{Class, NOT_TAKEN, Refusal},
     restart::{IMAGE_MARGIN, Record},
@@ -121,7 +121,8 @@ pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance
 /// The set of volumes is that of this instant: n alone is rewritten, the rest of the record stays.
 fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Unmet {
     let excluded = scene.capture().map(|capture| capture.exclude_device_names.clone()).unwrap_or_default();
-    let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
+    let volumes: Vec<_> =
+        capture::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     if volumes.is_empty() || instance.attachments.iter().any(|volume| !volume.attached) {
         return Unmet::waiting(Reason::Capturing, "a volume is being attached or detached", SOON);
     }
@@ -196,7 +197,7 @@ fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
 /// The attempt has no image that could be served. Its image and snapshots stay.
 pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
-        fold::fail(capture, reason, message);
+        capture::fail(capture, reason, message);
     }
     Unmet::waiting(Reason::Failed, message, SOON)
 }
@@ -206,7 +207,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let row = scene.home_row().cloned()?;
     let shown = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
     match row.state {
-        RegionState::Available if fold::is_good(scene.capture()) => None,
+        RegionState::Available if capture::is_good(scene.capture()) => None,
         RegionState::Missing => {
             let why = row.message.clone().unwrap_or_else(|| format!("{shown} is gone"));
             let next = scene.status.latest_revision.unwrap_or(0).saturating_add(1);

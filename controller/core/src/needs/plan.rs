@@ -4,11 +4,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
-    spec::{CaptureMode, CaptureSpec, RestartWhen, StopSpec},
+    spec::{CaptureMode, RestartWhen},
     status::{CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
 };
 
 use crate::{
+    capture::{self, stop_timeout_of},
     decision::Question,
     fold,
     needs::{adopt, preflight, record},
@@ -22,9 +23,6 @@ use crate::{
     unmet::Unmet,
     world::{Instance, InstanceState},
 };
-
-/// Bare metal was seen to take 15 to 20 minutes to stop.
-pub(crate) const METAL_STOPS_IN: i32 = 1200;
 
 /// The schema takes no more.
 const MOST_DISRUPTIONS: i32 = 10;
@@ -196,17 +194,6 @@ pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
     scene.attempts_at(scene.subject.spec.revision)
 }
 
-pub(crate) fn is_metal(instance: &Instance) -> bool {
-    instance.instance_type.as_deref().is_some_and(|kind| kind.contains(".metal"))
-}
-
-/// The stop timeout that a capture of this machine is planned with: the default does not fit bare metal.
-pub(crate) fn stop_timeout_of(capture: &CaptureSpec, instance: &Instance) -> i32 {
-    let declared = capture.stop.timeout_seconds;
-    let is_default = declared == StopSpec::default().timeout_seconds;
-    if is_default && is_metal(instance) { declared.max(METAL_STOPS_IN) } else { declared }
-}
-
 fn write(
     scene: &mut Scene<'_>,
     instance: &Instance,
@@ -225,7 +212,8 @@ fn write(
     let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (stop_timeout_of(&spec.capture, instance), max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();
-    let volumes: Vec<_> = fold::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
+    let volumes: Vec<_> =
+        capture::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     let record =
         Record::plan(instance.id.clone(), id.clone(), owner, scene.now, limits, awaits, volumes.len());
     let capture = CaptureStatus {

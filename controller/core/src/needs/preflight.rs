@@ -14,6 +14,7 @@ use saved_template_api::{
 };
 
 use crate::{
+    capture,
     decision::Question,
     fold,
     needs::{image, plan, record},
@@ -25,9 +26,6 @@ use crate::{
     unmet::{Unmet, Waits},
     world::{Instance, InstanceState, Reservation},
 };
-
-/// The row of volumes with Multi-Attach: their snapshots prove nothing about other writers.
-pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
 
 /// The tag by which Instance Scheduler on AWS knows its machines, unless it is told another one.
 const SCHEDULE: &str = "Schedule";
@@ -319,7 +317,7 @@ fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
 fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
     let capture = &scene.subject.spec.capture;
     let (stops, limit) = (stops(scene, instance), capture.max_downtime_seconds_or_default());
-    let timeout = plan::stop_timeout_of(capture, instance);
+    let timeout = capture::stop_timeout_of(capture, instance);
     let counted = stop_timeout(timeout, limit);
     let schedule = instance.tags.keys().find(|key| key.eq_ignore_ascii_case(SCHEDULE));
     let rows = [
@@ -358,11 +356,11 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
         (
             "BareMetal",
-            plan::is_metal(instance) && stops,
+            capture::is_metal(instance) && stops,
             format!(
                 "bare metal may take {} s to stop, and {counted} s are allowed: spec.capture.stop.timeoutSeconds sets another \
                  time, within maxDowntimeSeconds",
-                plan::METAL_STOPS_IN
+                capture::METAL_STOPS_IN
             ),
         ),
         (

@@ -11,8 +11,8 @@ use saved_template_api::{
 };
 
 use crate::{
+    capture::fail_as,
     decision::Question,
-    fold::fail_as,
     needs::{image, plan, support},
     quote::quoted,
     receipt,

@@ -9,8 +9,9 @@ use saved_template_api::{
     status::CheckResult,
 };
 
-use super::{Finding, MULTI_ATTACH, failed, in_region, noted, passed, stops, test};
+use super::{Finding, failed, in_region, noted, passed, stops, test};
 use crate::{
+    fold::MULTI_ATTACH,
     ownership::revision_of,
     quote::{flag, quoted},
     refusal::Refusal,

@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
+    fold::MULTI_ATTACH,
     refusal::Refusal,
     sample::{
         CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, tagged,
