@@ -8,11 +8,14 @@ pub(crate) mod preflight;
 pub(crate) mod record;
 pub(crate) mod regions;
 pub(crate) mod removal;
+pub(crate) mod requests;
 pub(crate) mod source;
 pub(crate) mod stop;
 pub(crate) mod support;
 pub(crate) mod surplus;
 pub(crate) mod sync;
+pub(crate) mod tagged;
+pub(crate) mod upkeep;
 
 use saved_template_api::Reason;
 

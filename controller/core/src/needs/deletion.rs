@@ -14,6 +14,7 @@ use crate::{
     needs::{
         adopt, record,
         removal::{self, Removal},
+        upkeep,
     },
     ownership::{is_retained, revision_of},
     receipt,
@@ -57,7 +58,7 @@ fn pay_first(scene: &mut Scene<'_>) -> Unmet {
     if let Some(unmet) = record::unsupported(scene) {
         return Unmet { ready: Reason::Deleting, invalid: None, ..unmet };
     }
-    let unmet = record::give_up(scene, "Deleted", "the object was deleted before the image was asked for");
+    let unmet = upkeep::give_up(scene, "Deleted", "the object was deleted before the image was asked for");
     let step = unmet.and_then(|unmet| unmet.step);
     let message = "the machine is given back before the object goes";
     Unmet { step, ..Unmet::waiting(Reason::Deleting, message, SOON) }

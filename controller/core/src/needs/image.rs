@@ -10,11 +10,11 @@ use saved_template_api::{
 
 use crate::{
     capture::{self, same_volumes},
-    needs::record,
+    needs::{requests, upkeep},
     refusal::{Class, NOT_TAKEN, Refusal},
     restart::{IMAGE_MARGIN, Record},
     scene::Scene,
-    step::{CREATE_IMAGE, ImageRequest, Step},
+    step::{CREATE_IMAGE, Step},
     time::{LATER, SOON, later},
     unmet::Unmet,
     world::{Image, Instance, InstanceState},
@@ -54,7 +54,7 @@ pub(crate) fn claim(
     let wait = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if later(scene.now, IMAGE_MARGIN) > record.image_by {
         let message = "EC2 did not take the request for the image in time";
-        return record::give_up(scene, NOT_TAKEN, message).unwrap_or_else(|| wait(message));
+        return upkeep::give_up(scene, NOT_TAKEN, message).unwrap_or_else(|| wait(message));
     }
     let asked = capture.image_requested_time.is_some();
     let unmet = ask(scene, capture, record, instance);
@@ -82,7 +82,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
         Some(value) if value == record.to_string() => {}
         Some(value) if value.parse::<Record>().is_ok_and(|tagged| tagged.capture == record.capture) => {
             let message = "the restart record on the machine is an older one";
-            return record::rewrite(scene, record.clone(), Reason::Capturing, message);
+            return upkeep::rewrite(scene, record.clone(), Reason::Capturing, message);
         }
         Some(_) | None => return wait("the restart record is not on the machine: it is written again first"),
     }
@@ -92,7 +92,7 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
     if !same_volumes(capture, instance) {
         return expect_other_volumes(scene, record, instance);
     }
-    let request = image_request(scene, capture, instance);
+    let request = requests::image_request(scene, capture, instance);
     // The tags may be other ones than those of the plan.
     let spec = scene.subject.spec;
     scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
@@ -102,20 +102,6 @@ fn ask(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, instance
     }
     let step = Step::CreateImage(Box::new(request));
     Unmet::acting(scene, Reason::Capturing, format!("asking EC2 for the image of {}", instance.id), step)
-}
-
-/// The request whose snapshots are the barrier.
-pub(crate) fn image_request(scene: &Scene<'_>, capture: &CaptureStatus, instance: &Instance) -> ImageRequest {
-    let tags = scene.tags(capture, instance.id.as_str(), "home", scene.home());
-    ImageRequest {
-        instance: instance.id.clone(),
-        name: scene.owner().image_name(scene.template_name(), capture.revision, capture.attempts),
-        description: scene.subject.spec.description.clone().unwrap_or_default(),
-        image_tags: tags.clone(),
-        snapshot_tags: tags,
-        reboot: capture.mode == CaptureMode::Reboot && instance.state == InstanceState::Running,
-        excluded_devices: capture.exclude_device_names.clone(),
-    }
 }
 
 /// The set of volumes is that of this instant: n alone is rewritten, the rest of the record stays.
@@ -130,7 +116,7 @@ fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Insta
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.expected_volumes = volumes;
     }
-    record::rewrite(scene, rewritten, Reason::Capturing, "the machine has other volumes than before")
+    upkeep::rewrite(scene, rewritten, Reason::Capturing, "the machine has other volumes than before")
 }
 
 /// What EC2's answer to the last try means, where it is not "try again".
@@ -142,7 +128,7 @@ fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
         Class::NameTaken => name_taken(scene, record),
         Class::Capacity | Class::Denied | Class::Caller | Class::TokenUsed => {
             let text = Refusal::new("CreateImage", code, message).told();
-            record::give_up(scene, code_word(code), &text)
+            upkeep::give_up(scene, code_word(code), &text)
         }
     }
 }
@@ -170,13 +156,13 @@ fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     if let Some(id) = foreign.map(|image| image.id.clone()) {
         let text =
             format!("the name {name} is taken by {id}: choose another spec.templateName, or deregister {id}");
-        return record::give_up(scene, Reason::NameConflict.name(), &text);
+        return upkeep::give_up(scene, Reason::NameConflict.name(), &text);
     }
     let absence = scene.view()?.absences.get(&name)?;
     let nobody = scene.now.duration_since(scene.absent_since(*absence, scene.home())) >= TAKEN_BY_NOBODY;
     if nobody {
         let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
-        return record::give_up(scene, Reason::NameConflict.name(), &text);
+        return upkeep::give_up(scene, Reason::NameConflict.name(), &text);
     }
     Some(Unmet::waiting(Reason::Capturing, format!("looking for the image that has the name {name}"), SOON))
 }
@@ -191,15 +177,7 @@ fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     if scene.now < later(record.image_by, IMAGE_MARGIN) || scene.images().is_none() {
         return Unmet::waiting(Reason::Capturing, "the machine is back; looking for its image", SOON);
     }
-    fail(scene, Reason::ImageFailed, "EC2 never showed the image that was asked for")
-}
-
-/// The attempt has no image that could be served. Its image and snapshots stay.
-pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unmet {
-    if let Some(capture) = scene.status.capture.as_mut() {
-        capture::fail(capture, reason, message);
-    }
-    Unmet::waiting(Reason::Failed, message, SOON)
+    upkeep::fail(scene, Reason::ImageFailed, "EC2 never showed the image that was asked for")
 }
 
 /// The image is available. A pending image is waited for without a limit: EC2 may take 24 hours.

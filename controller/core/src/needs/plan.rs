@@ -12,7 +12,7 @@ use crate::{
     capture::{self, stop_timeout_of},
     decision::Question,
     fold,
-    needs::{adopt, preflight, record},
+    needs::{adopt, preflight, upkeep},
     quote::claimant,
     receipt,
     refusal::NOT_TAKEN,
@@ -94,7 +94,7 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
     let pause = match word {
         _ if word == Reason::Suspended.name() => Duration::ZERO,
         _ if word == Reason::InstanceBusy.name() || word == Reason::Throttled.name() => BUSY,
-        NOT_TAKEN | record::REPLANNED => BUSY,
+        NOT_TAKEN | upkeep::REPLANNED => BUSY,
         _ => SLOWLY.saturating_mul(u32::try_from(capture.attempts).unwrap_or(1).clamp(1, 12)),
     };
     if let Some(left) = left(ended, pause, scene.now) {
@@ -156,7 +156,7 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
         Some(Ok(())) => {}
     }
     // A plan under which nothing was asked for keeps its number; a name that may be taken is not tried again (§6).
-    let seen = seen_attempts(scene).saturating_add(1);
+    let seen = scene.attempts_at(scene.subject.spec.revision).saturating_add(1);
     let attempts = match last {
         Some(last) if last.image_requested_time.is_none() && seen <= last.attempts => last.attempts,
         Some(last) => last.attempts.saturating_add(1).max(seen),
@@ -187,11 +187,6 @@ pub(crate) fn is_of_another_spec(scene: &Scene<'_>, plan: &CaptureStatus) -> boo
 /// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
 pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
     write(scene, instance, last.attempts, last.disruptions, Some(last.id.clone()))
-}
-
-/// §6: the largest attempt in the tags of anything of this revision.
-pub(crate) fn seen_attempts(scene: &Scene<'_>) -> i32 {
-    scene.attempts_at(scene.subject.spec.revision)
 }
 
 fn write(

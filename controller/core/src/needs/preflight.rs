@@ -17,7 +17,7 @@ use crate::{
     capture,
     decision::Question,
     fold,
-    needs::{image, plan, record},
+    needs::{requests, tagged},
     quote::quoted,
     refusal::{Class, Refusal},
     restart::stop_timeout,
@@ -378,7 +378,7 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
     ];
     let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
-    let stale = record::stale(scene, instance).map(|key| {
+    let stale = tagged::stale(scene, instance).map(|key| {
         let text = format!(
             "it has carried a restart record under {} for a day that nobody can be owed by: it is ignored",
             quoted(&key)
@@ -408,7 +408,7 @@ fn state(instance: &Instance) -> Finding {
 
 /// The names of the images, in home and in each region: nobody else may have them.
 fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
-    let attempts = plan::seen_attempts(scene).saturating_add(1);
+    let attempts = scene.attempts_at(scene.subject.spec.revision).saturating_add(1);
     let name = scene.owner().image_name(scene.template_name(), scene.subject.spec.revision, attempts);
     let regions =
         std::iter::once(scene.home()).chain(scene.subject.spec.regions.iter().map(|region| &region.name));
@@ -442,7 +442,7 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
     let sketch = CaptureStatus {
         id: "0".repeat(16),
         revision: spec.revision,
-        attempts: plan::seen_attempts(scene).saturating_add(1),
+        attempts: scene.attempts_at(scene.subject.spec.revision).saturating_add(1),
         mode: spec.capture.mode_or_default(),
         exclude_device_names: spec.capture.exclude_device_names.clone(),
         ..CaptureStatus::default()
@@ -451,7 +451,7 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
         instance: instance.id.clone(),
         instance_type: instance.instance_type.clone().unwrap_or_default(),
         volumes: instance.attachments.iter().map(|volume| volume.volume.clone()).collect(),
-        request: Box::new(image::image_request(scene, &sketch, instance)),
+        request: Box::new(requests::image_request(scene, &sketch, instance)),
     }
 }
 

@@ -6,7 +6,7 @@ use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
 
 use crate::{
     answer::{ACCEPTED, PREVIOUS_STATE, was_refused},
-    needs::{image, record},
+    needs::{tagged, upkeep},
     refusal::{Class, Refusal},
     restart::{self, Awaits, Record},
     scene::Scene,
@@ -29,7 +29,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
     if scene.is_gone() && capture.image_requested_time.is_none() {
         let message = format!("{} was terminated before its image was asked for", record.instance);
-        return Some(image::fail(scene, Reason::InstanceTerminated, &message));
+        return Some(upkeep::fail(scene, Reason::InstanceTerminated, &message));
     }
     let Some(instance) = scene.instance() else {
         let message = format!("EC2 does not show {}", record.instance);
@@ -47,7 +47,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     match instance.state {
         InstanceState::Stopping | InstanceState::Stopped if refused => {
             let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
-            Some(record::withdraw_stop(scene, &record, Reason::InstanceBusy.name(), &message))
+            Some(upkeep::withdraw_stop(scene, &record, Reason::InstanceBusy.name(), &message))
         }
         InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
         InstanceState::Stopping => stopping(scene, &capture, &record),
@@ -71,10 +71,10 @@ fn force(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     }
     let text = record.to_string();
     if scene.tagged_value() != Some(text.as_str()) {
-        return record::rewrite(scene, record.clone(), Reason::Capturing, &message);
+        return upkeep::rewrite(scene, record.clone(), Reason::Capturing, &message);
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(record.instance.clone(), text)));
-    let is_seen = sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= record::SEEN_FOR);
+    let is_seen = sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= tagged::SEEN_FOR);
     let accepted = scene.announced(FORCE_STOP).is_some_and(|last| last.settled.as_deref() == Some(ACCEPTED));
     if accepted
         || !is_seen
@@ -92,9 +92,9 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
     let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
     let launched_again = instance.launch_time.is_some_and(|launch| launch > record.planned);
     if capture.source_stopped_time.is_some() || launched_again {
-        return image::fail(scene, Reason::Failed, &message);
+        return upkeep::fail(scene, Reason::Failed, &message);
     }
-    record::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &message)
+    upkeep::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &message)
 }
 
 /// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
@@ -107,7 +107,7 @@ fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Opti
             "{} was {message} already when the stop arrived: it stays as somebody wants it, and is saved as it is",
             record.instance
         );
-        return Some(record::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &text));
+        return Some(upkeep::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &text));
     }
     let refusal = Refusal::new("StopInstances", code, message);
     let too_late = scene.now > record.stop_by;
@@ -122,7 +122,7 @@ fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Opti
         let waits = matches!(instance.state, InstanceState::Running | InstanceState::Pending);
         return waits.then(|| Unmet::waiting(Reason::Capturing, message, SOON));
     }
-    Some(record::withdraw_stop(scene, record, word, &refusal.told()))
+    Some(upkeep::withdraw_stop(scene, record, word, &refusal.told()))
 }
 
 /// Whether no Stop of ours has done anything: this process knows, or what EC2 shows tells. The status alone proves nothing:
@@ -147,7 +147,7 @@ fn still_running(
 ) -> Unmet {
     if instance.launch_time.is_some_and(|launch| launch > record.planned) {
         let message = format!("{} was started before its image was asked for", instance.id);
-        return image::fail(scene, Reason::Failed, &message);
+        return upkeep::fail(scene, Reason::Failed, &message);
     }
     let waiting = Unmet::waiting(Reason::Capturing, format!("waiting for {} to stop", instance.id), SOON);
     if !scene.is_fresh() || scene.pause_left(STOP, Duration::from_secs(20)).is_some() {
@@ -156,7 +156,7 @@ fn still_running(
     let covered = scene.tagged_value() == Some(record.to_string().as_str());
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.now <= record.stop_by && covered && as_planned {
-        return record::stop(scene, record);
+        return stop(scene, record);
     }
     waiting
 }
@@ -172,17 +172,30 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
     if late && capture.on_stop_timeout == OnStopTimeout::Force && record.may_force(scene.now) {
         let message =
             format!("{} has not stopped in {timeout} s: it is stopped the hard way", record.instance);
-        return Some(record::rewrite(scene, record.forced(scene.now), Reason::Capturing, &message));
+        return Some(upkeep::rewrite(scene, record.forced(scene.now), Reason::Capturing, &message));
     }
     if late {
         let message = format!(
             "{} has not stopped in {timeout} s and is still stopping: the save is given up, and the machine is started once it has stopped",
             record.instance
         );
-        return record::give_up(scene, "StopTimedOut", &message);
+        return upkeep::give_up(scene, "StopTimedOut", &message);
     }
     let message = format!("{} is stopping", record.instance);
     Some(Unmet::waiting(Reason::Capturing, message, SOON))
+}
+
+/// The write that announces the stop: from here on the record is a debt.
+pub(crate) fn stop(scene: &mut Scene<'_>, record: &Record) -> Unmet {
+    let now = scene.time();
+    if let Some(capture) =
+        scene.status.capture.as_mut().filter(|capture| capture.stop_requested_time.is_none())
+    {
+        capture.stop_requested_time = Some(now);
+        capture.disruptions = capture.disruptions.saturating_add(1);
+    }
+    let message = format!("stopping {}", record.instance);
+    Unmet::acting(scene, Reason::Capturing, message, Step::Stop { record: record.clone(), force: false })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 use saved_template_api::{Reason, spec::LARGEST_REVISION};
 
 use crate::{
-    needs::record,
+    needs::tagged,
     quote::quoted,
     receipt,
     restart::Record,
@@ -23,12 +23,12 @@ pub(super) fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     let stays =
         |message: String| Some(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message) });
     if let Some(value) =
-        instance.tags.get(&scene.debt_key()).filter(|_| record::stale(scene, instance).is_none())
+        instance.tags.get(&scene.debt_key()).filter(|_| tagged::stale(scene, instance).is_none())
     {
         let message = format!("{} carries {}", instance.id, ours(scene, instance, value));
         return if is_left_down(scene, instance, value) { stays(message) } else { waits(message) };
     }
-    if let Some(key) = record::foreign_record(scene, instance) {
+    if let Some(key) = tagged::foreign_record(scene, instance) {
         let carries =
             format!("{} carries the restart record {} of another installation", instance.id, quoted(&key));
         return match instance.tags.get(&key).filter(|value| is_left_down(scene, instance, value)) {
@@ -60,7 +60,7 @@ pub(super) fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
 /// version wrote may be honest.
 fn is_left_down(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
     let known = value.starts_with("v1 ") || !value.starts_with('v');
-    instance.state == InstanceState::Stopped && known && !record::is_honest(scene, instance, value)
+    instance.state == InstanceState::Stopped && known && !tagged::is_honest(scene, instance, value)
 }
 
 /// What a record of this installation on the machine is, and what becomes of it.
