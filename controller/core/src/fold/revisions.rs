@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use crate::{
     capture::is_good,
-    fold::{architecture, images},
+    fold::images::{self, architecture},
     ownership::{attempt_of, is_of_failed_attempt, revision_of},
     scene::Scene,
     world::{Image, ImageState},

@@ -9,7 +9,10 @@ use saved_template_api::{
     status::CheckResult,
 };
 
-use super::{Finding, failed, in_region, noted, passed, stops, test};
+use super::{
+    described::stops,
+    finding::{Finding, failed, in_region, noted, passed, test, unanswered},
+};
 use crate::{
     fold::MULTI_ATTACH,
     ownership::revision_of,
@@ -222,6 +225,6 @@ fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(
 fn refused(check: &str, refusal: &Refusal) -> Finding {
     match refusal.reason() {
         Some(reason) => failed(check, reason, refusal.told()),
-        None => super::unanswered(check, refusal),
+        None => unanswered(check, refusal),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, tagged,
         world,
     },
-    world::{Image, ImageState, Probe, SnapshotState, Volume, World},
+    world::{Image, ImageState, InstanceState, Probe, Reservation, SnapshotState, Volume, World},
 };
 
 fn looked(world: &World) -> Decision {

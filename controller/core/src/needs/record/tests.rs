@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, receipts::Receipt,
-    status::Announced,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, receipts::Receipt,
+    spec::CaptureMode, status::Announced,
 };
 
 use super::*;
@@ -15,9 +15,9 @@ use crate::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
         stopped_at, stopping, subject, tagged, world,
     },
-    step::{CREATE_IMAGE, STOP},
+    step::{CREATE_IMAGE, RETAG, STOP, UNTAG},
     subject::Subject,
-    world::{Absence, Image, ImageState, Permits, Sighting, World},
+    world::{Absence, Image, ImageState, Instance, InstanceState, Permits, Sighting, World},
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
