@@ -13,6 +13,7 @@ pub mod args;
 mod claims;
 mod context;
 pub mod error;
+mod key;
 mod lease;
 mod ledger;
 pub mod logging;

@@ -7,7 +7,7 @@ use std::{
 
 use kube::{ResourceExt, api::ObjectMeta, runtime::watcher::Event};
 
-use crate::{reconcile::Metadata, survey::Key};
+use crate::{key::Key, reconcile::Metadata};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,9 +21,9 @@ use tokio::time::Instant;
 
 use crate::{
     context::Context,
+    key::Key,
     probes::{self, For, Turn},
     regions::Desk,
-    survey::Key,
 };
 
 /// A region that does not answer holds up nobody longer than this.

@@ -10,7 +10,7 @@ use saved_template_core::{
     world::{Tags, View},
 };
 
-use crate::survey::Key;
+use crate::key::Key;
 
 /// The print of every object that wants something read. One pass over the view, not one per object.
 pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key, u64> {

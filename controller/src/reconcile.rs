@@ -16,9 +16,9 @@ use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
+    key::Key,
     observe::{Later, Observed, observe},
     record,
-    survey::Key,
     tell::tell,
 };
 

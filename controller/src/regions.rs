@@ -15,14 +15,8 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::Args,
-    metrics::Metrics,
-    probes::Probes,
-    progress::Progress,
-    restart::Restart,
-    supervisor::Supervisor,
-    survey::{Key, Survey},
-    wait,
+    args::Args, key::Key, metrics::Metrics, probes::Probes, progress::Progress, restart::Restart,
+    supervisor::Supervisor, survey::Survey, wait,
 };
 
 /// One region: its reader, and the client that reconciles write with.

@@ -29,6 +29,7 @@ use crate::{
     claims::Claims,
     context::Context,
     error::Error,
+    key::Key,
     lease,
     marks::Marks,
     metrics::Metrics,
@@ -37,7 +38,6 @@ use crate::{
     regions::Regions,
     server,
     supervisor::Supervisor,
-    survey::Key,
     wait,
 };
 

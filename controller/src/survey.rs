@@ -21,18 +21,12 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    key::Key,
     ledger::Ledger,
     prints,
     progress::{Loop, Progress},
     reads::{self, Asked, Known, Refused},
 };
-
-/// An object, by namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
 
 /// One sweep. What was not asked for is an error in the view, never empty.
 pub(crate) struct Sweep {

@@ -3,13 +3,14 @@
 use crate::{
     condition::{self, ConditionStatus, ConditionType, MAX_MESSAGE_BYTES},
     ids::{Malformed, Region},
+    revision::LARGEST_REVISION,
     template::{
         SavedTemplate, SavedTemplateSpec, SavedTemplateStatus,
         spec::{
             CaptureMode, CaptureSpec, DeletionPolicy, DeregistrationProtection, Encryption, EncryptionMode,
-            ImageOwnership, InUse, InstanceStore, LARGEST_REVISION, LaunchTemplate, Lifecycle, OnStopTimeout,
-            Publish, PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen,
-            Retention, Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
+            ImageOwnership, InUse, InstanceStore, LaunchTemplate, Lifecycle, OnStopTimeout, Publish,
+            PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen, Retention,
+            Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
             Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod largest;
 pub mod names;
 pub mod receipts;
+pub mod revision;
 mod schema;
 pub mod template;
 

@@ -2,7 +2,7 @@
 //! and the cluster are gone; a rebuilt cluster reads there what must not be captured again by itself.
 use std::fmt;
 
-use crate::spec::LARGEST_REVISION;
+use crate::revision::LARGEST_REVISION;
 
 /// The newest ten are kept.
 const MOST: usize = 10;

@@ -23,14 +23,12 @@ use saved_template_core::restart::Signing;
 
 use crate::{
     clock::{Clock, NodeClock},
+    observer::Observer,
     port::Ec2,
     records::Records,
     tokens::Tokens,
     whole::Whole,
 };
-
-/// Hears of every finished call: the EC2 operation, and `ok` or the class of the refusal.
-pub type Observer = Arc<dyn Fn(&'static str, &'static str) + Send + Sync>;
 
 /// What a client is used for. Each use has its own retry quota, so that neither exhausts the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -15,6 +15,7 @@ mod fence;
 mod fleet;
 pub mod iam;
 mod identity;
+mod observer;
 mod port;
 mod records;
 mod tokens;
@@ -24,6 +25,7 @@ mod whole;
 mod wire;
 
 pub use clock::NodeClock;
-pub use fleet::{Fleet, Observer, Use};
+pub use fleet::{Fleet, Use};
+pub use observer::Observer;
 pub use port::Ec2;
 pub use tokens::Tokens;

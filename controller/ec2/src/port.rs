@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     errors,
     fence::Fence,
-    fleet::Observer,
+    observer::Observer,
     records::Records,
     tokens::Tokens,
 };

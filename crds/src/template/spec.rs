@@ -2,6 +2,7 @@
 
 use crate::{
     ids::{ImageId, InstanceId, Region},
+    revision::LARGEST_REVISION,
     template::status::SavedTemplateStatus,
 };
 use kube::{CustomResource, KubeSchema};
@@ -9,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-mod capture;
+pub(super) mod capture;
+mod default;
 mod lifecycle;
 mod publish;
 mod sharing;
@@ -18,12 +20,10 @@ pub use capture::{
     CaptureMode, CaptureSpec, DEFAULT_MAX_DOWNTIME_SECONDS, InstanceStore, OnStopTimeout, RestartWhen,
     StopSpec,
 };
+use default::one;
 pub use lifecycle::{DeregistrationProtection, InUse, Lifecycle, Retention};
 pub use publish::{LaunchTemplate, Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
 pub use sharing::{Sharing, SnapshotAccess, Visibility};
-
-/// The largest number of a revision: seven digits, so that ten receipts fit into the value of one tag.
-pub const LARGEST_REVISION: i32 = 1_000_000;
 
 /// Desired state of one template: which machine, which revision, which regions, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -225,10 +225,6 @@ pub struct SavedTemplateSpec {
 
 fn default_class() -> String {
     "default".to_owned()
-}
-
-const fn one() -> i32 {
-    1
 }
 
 /// The machine to save, or the image to adopt: a region and exactly one of the three.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use saved_template_api::{
     ids::{ImageId, Region, VolumeId},
     names::{Owner, tag},
-    spec::LARGEST_REVISION,
+    revision::LARGEST_REVISION,
     status::{CaptureStatus, SavedTemplateStatus},
 };
 

@@ -3,7 +3,8 @@ use saved_template_api::{
     SavedTemplateSpec, SavedTemplateStatus,
     ids::Region,
     names::{self, Owner, tag},
-    spec::{DeletionPolicy, LARGEST_REVISION},
+    revision::LARGEST_REVISION,
+    spec::DeletionPolicy,
 };
 
 use super::*;

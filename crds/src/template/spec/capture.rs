@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::one;
+use super::default::one;
 
 /// Seconds after which the machine is started, where neither the object nor its class says.
 pub const DEFAULT_MAX_DOWNTIME_SECONDS: i32 = 1800;

@@ -1,7 +1,7 @@
 //! The machine and its capture: what is owed, and what was asked of EC2.
 use crate::{
     ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
-    template::spec::{CaptureMode, OnStopTimeout, RestartWhen},
+    template::spec::capture::{CaptureMode, OnStopTimeout, RestartWhen},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::Consistency;
+use super::revision::Consistency;
 
 /// Most bytes of the message in a row of `preflight`.
 pub const MAX_CHECK_MESSAGE_BYTES: usize = 256;

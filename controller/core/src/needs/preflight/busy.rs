@@ -1,5 +1,5 @@
 //! Who is at work on the machine, or was: a restart record of any installation, or a receipt that no image answers.
-use saved_template_api::{Reason, spec::LARGEST_REVISION};
+use saved_template_api::{Reason, revision::LARGEST_REVISION};
 
 use crate::{
     needs::tagged,

@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use saved_template_api::{
     ImageId, InstanceId, Reason, Region, SavedTemplateSpec, SavedTemplateStatus, VolumeId,
     ids::AccountId,
-    spec::{CaptureMode, LARGEST_REVISION, OnStopTimeout, RestartWhen},
+    revision::LARGEST_REVISION,
+    spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
         Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
         RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
