@@ -3,26 +3,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionStatus, ConditionType, Reason,
     condition::{self, find},
-    spec::{CaptureMode, DeletionPolicy},
-    status::{CaptureStatus, Consistency, RegionRole, RegionState, RegionStatus},
+    spec::DeletionPolicy,
+    status::{Consistency, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
     capture,
     needs::{adopt, copies, deletion, removal},
-    refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
+    restored,
     scene::Scene,
-    time::{self, seconds_between},
+    time::{self},
     unmet::{Unmet, Waits},
-    world::InstanceState,
 };
 
 use ConditionStatus::{False, True, Unknown};
 
 type Row = (ConditionStatus, Reason, String);
-
-/// A guest that has not shut down after some minutes is powered off by EC2.
-const SLOW_STOP_SECONDS: i64 = 240;
 
 /// Writes every condition for the generation that was decided upon.
 pub(crate) fn write(scene: &mut Scene<'_>, unmet: Option<&Unmet>) {
@@ -148,7 +144,7 @@ fn source(scene: &Scene<'_>) -> Row {
     let Some(capture) = scene.capture() else {
         return (True, Reason::NeverTouched, "the machine was not touched".into());
     };
-    let (reason, message) = source_restored(scene, capture);
+    let (reason, message) = restored::source_restored(scene, capture);
     let good = matches!(reason, Reason::NeverTouched | Reason::Restored | Reason::LeftStopped);
     let lost = reason == Reason::InstanceTerminated && capture.debt.is_none();
     (
@@ -162,116 +158,6 @@ fn source(scene: &Scene<'_>) -> Row {
         reason,
         message,
     )
-}
-
-/// Where the machine is on its way down and back.
-pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Reason, String) {
-    let id = scene.instance_id().map(|id| id.to_string()).unwrap_or_default();
-    if scene.was_stopped() {
-        return (Reason::LeftStopped, format!("{id} was stopped before, and stays stopped"));
-    }
-    if capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
-        let back = capture.snapshots_started_time.is_some() || capture.completion_time.is_some();
-        return if back {
-            (Reason::Restored, format!("{id} runs again: EC2 rebooted it"))
-        } else {
-            (Reason::Stopping, format!("{id} is being rebooted by EC2"))
-        };
-    }
-    let Some(requested) = &capture.stop_requested_time else {
-        let left = scene.instance().is_some_and(|instance| instance.state == InstanceState::Stopped);
-        return if left && capture.reason.is_some() {
-            (Reason::LeftStopped, format!("{id} was stopped by somebody else and stays stopped"))
-        } else {
-            (Reason::NeverTouched, format!("{id} was not touched"))
-        };
-    };
-    if let Some(seconds) = capture.downtime_seconds.filter(|_| capture.source_restored_time.is_some()) {
-        let stopped = capture.source_stopped_time.as_ref();
-        let cut_off =
-            stopped.is_some_and(|stopped| seconds_between(requested.0, stopped.0) > SLOW_STOP_SECONDS);
-        let late = if cut_off { "; a stop of minutes may have cut the guest off" } else { "" };
-        return (Reason::Restored, format!("{id} runs again after {seconds} s{late}"));
-    }
-    if scene.is_gone() {
-        return (Reason::InstanceTerminated, format!("{id} was terminated: there is nothing to give back"));
-    }
-    if capture.debt.is_none() {
-        return (
-            Reason::LeftStopped,
-            format!("{id} was stopped by somebody else meanwhile and stays stopped"),
-        );
-    }
-    if let Some(refusal) = &scene.world.start_refused {
-        return refused(scene, &id, refusal);
-    }
-    let down = seconds_between(requested.0, scene.now);
-    if down > i64::from(capture.max_downtime_seconds) {
-        return (
-            Reason::DowntimeExceeded,
-            format!("{id} is down for longer than maxDowntimeSeconds; it is being started"),
-        );
-    }
-    match scene.instance().map(|instance| instance.state) {
-        Some(InstanceState::Stopped) if capture.snapshots_started_time.is_some() => {
-            match capture.restart_when {
-                saved_template_api::spec::RestartWhen::SnapshotsStarted => {
-                    (Reason::Starting, format!("{id} is being started"))
-                }
-                saved_template_api::spec::RestartWhen::ImageAvailable => {
-                    (Reason::Stopped, format!("{id} is stopped until its image is available (restartWhen)"))
-                }
-            }
-        }
-        Some(InstanceState::Stopped) => (Reason::Stopped, format!("{id} is stopped")),
-        Some(InstanceState::Pending) => (Reason::Starting, format!("{id} is starting")),
-        Some(InstanceState::Running | InstanceState::Stopping | InstanceState::Unknown) | None => {
-            (Reason::Stopping, format!("{id} is being stopped"))
-        }
-        Some(InstanceState::ShuttingDown | InstanceState::Terminated) => (Reason::InstanceTerminated, id),
-    }
-}
-
-/// A start that does not succeed is tried for ever; the message says what helps.
-fn refused(scene: &Scene<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
-    let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", scene.home());
-    // EC2 was not asked: its owner decides.
-    if [UNCLEAR_STATE, IMPLAUSIBLE_RECORD].contains(&refusal.code.as_str()) {
-        return (Reason::StartFailed, format!("{} ({start})", refusal.message));
-    }
-    let state = scene.instance().and_then(|instance| instance.state_reason.as_deref()).unwrap_or_default();
-    let of_keys = speaks_of_keys(&refusal.code) || speaks_of_keys(&refusal.message) || speaks_of_keys(state);
-    let tried = format!("{id} could not be started: {refusal}. It is tried again for ever");
-    let text = match refusal.class {
-        Class::Capacity => {
-            let text = format!(
-                "{id} stays stopped: {refusal}. It is tried again for ever; to help, free capacity or change the instance type, or try {start}"
-            );
-            return (Reason::InsufficientCapacity, text);
-        }
-        Class::Denied | Class::Caller if of_keys => format!(
-            "{tried}; to help, allow ec2:StartInstances and the keys of its volumes (kms:CreateGrant), or try {start}"
-        ),
-        Class::Denied if refusal.lacks_permission() => format!(
-            "{tried}; to help, allow ec2:StartInstances and, where its volumes are encrypted, their keys (kms:CreateGrant), or try {start}"
-        ),
-        Class::Denied => {
-            format!("{tried}; to help, see that the controller's credentials are valid, or try {start}")
-        }
-        Class::Unknown | Class::Late => {
-            format!("{id} is not started yet: EC2 does not answer ({refusal}). It is tried again for ever")
-        }
-        Class::Throttle => {
-            format!("{id} is not started yet: EC2 asks to slow down ({refusal}). It is tried again for ever")
-        }
-        Class::Wait => format!(
-            "{id} is not started yet: EC2 is not ready for it ({refusal}). It is tried again for ever"
-        ),
-        Class::NotFound | Class::NameTaken | Class::TokenUsed | Class::Caller => {
-            format!("{tried}; to help, remove the cause that EC2 names, or try {start}")
-        }
-    };
-    (Reason::StartFailed, text)
 }
 
 fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
@@ -373,7 +259,7 @@ fn not_restored(scene: &Scene<'_>) -> Option<Row> {
     let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
     let record = scene.record()?;
     let blocks = scene.subject.deleting && scene.now < record.start_by;
-    let (reason, message) = source_restored(scene, capture);
+    let (reason, message) = restored::source_restored(scene, capture);
     let limit = time::later(record.start_by, jiff::SignedDuration::ZERO);
     blocks.then(|| {
         let text = format!(
@@ -382,9 +268,4 @@ fn not_restored(scene: &Scene<'_>) -> Option<Row> {
         );
         (True, Reason::SourceNotRestored, text)
     })
-}
-
-/// Whether the object's own status says that it is ready for this generation.
-pub fn is_ready(conditions: &[Condition]) -> bool {
-    find(conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True")
 }

@@ -20,6 +20,7 @@ mod quote;
 pub mod receipt;
 pub mod refusal;
 pub mod restart;
+mod restored;
 mod scene;
 pub mod settle;
 pub mod step;

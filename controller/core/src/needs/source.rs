@@ -4,6 +4,7 @@ use saved_template_api::Reason;
 use crate::{
     receipt,
     restart::{self, Awaits, Record},
+    restored,
     scene::Scene,
     time::SOON,
     unmet::Unmet,
@@ -19,7 +20,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         );
         return Some(Unmet::waiting(Reason::RestoringSource, message, SOON));
     };
-    let (reason, message) = crate::conditions::source_restored(scene, capture);
+    let (reason, message) = restored::source_restored(scene, capture);
     let ready =
         if capture.stop_requested_time.is_some() { Reason::RestoringSource } else { Reason::Capturing };
     Some(Unmet::waiting(ready, format!("{}: {message}", reason.name()), SOON))
