@@ -1,8 +1,7 @@
 //! All conditions, in one place, from the status as it stands and the first unmet need.
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionStatus, ConditionType, Reason,
-    condition::{self, find},
+    condition::{self},
     spec::DeletionPolicy,
     status::{Consistency, RegionRole, RegionState, RegionStatus},
 };
