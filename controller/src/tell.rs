@@ -3,7 +3,7 @@ use kube::{
     Resource,
     runtime::events::{Event, EventType},
 };
-use saved_template_api::{SavedTemplate, condition::cut};
+use saved_template_api::{SavedTemplate, text::cut};
 use saved_template_core::notes::Note;
 
 use crate::context::Context;

@@ -1,7 +1,13 @@
 //! Conditions of a `SavedTemplate`: their types, their reasons, and how one is put into the list.
 
+mod reason;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use strum::{EnumIter, EnumString, IntoStaticStr};
+
+pub use reason::Reason;
+
+use crate::text::cut;
 
 /// Most bytes that a message may have.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
@@ -203,184 +209,6 @@ impl ConditionStatus {
     }
 }
 
-/// Why a condition says what it says. Reasons are API and never carry a version.
-#[derive(IntoStaticStr, EnumIter, EnumString, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// Nothing was looked at yet, or EC2 could not be asked.
-    NotChecked,
-    /// Everything that was asked for is done.
-    Saved,
-    /// The image was there already and is used as it is.
-    Adopted,
-    /// `spec.suspend` is set.
-    Suspended,
-    /// A capture is wanted and may not begin yet; `Validated` says why.
-    Preflight,
-    /// The machine is being saved.
-    Capturing,
-    /// EC2 is making the image.
-    WaitingForImage,
-    /// Copies are on their way.
-    Copying,
-    /// Some regions have their copy, others do not get it.
-    PartiallyReplicated,
-    /// Permissions are being changed.
-    Sharing,
-    /// The last attempt made no image that may be served.
-    Failed,
-    /// The machine is being given back.
-    RestoringSource,
-    /// The ids are being made known.
-    Publishing,
-    /// The object is being deleted.
-    Deleting,
-    /// The image of this revision was there and is gone.
-    ImageMissing,
-    /// An older revision is wanted and has no image.
-    RevisionNotFound,
-    /// Every region has an image.
-    ImagesAvailable,
-    /// There is no image.
-    NoImage,
-    /// A region has no image.
-    RegionMissing,
-    /// Nothing stands in the way of a capture.
-    PreflightPassed,
-    /// The revision has its image, or had it: it is not captured again.
-    NothingToCapture,
-    /// No instance matches.
-    InstanceNotFound,
-    /// More than one instance matches.
-    InstanceAmbiguous,
-    /// The machine is another one than the template was saved from, or than anything but the status names.
-    SourceChanged,
-    /// The machine is gone.
-    InstanceTerminated,
-    /// The machine is between two states, or somebody else works on it or on its volumes.
-    InstanceBusy,
-    /// The class does not allow this machine.
-    InstanceNotSelected,
-    /// The root device is not an EBS volume.
-    UnsupportedRootDevice,
-    /// The machine would be stopped, and is a Spot Instance, which EC2 may not start again.
-    SpotInstance,
-    /// An Auto Scaling group would replace the machine while it is down.
-    AutoScalingMember,
-    /// The machine is a node of a cluster, which would drain it while it is down.
-    ClusterNode,
-    /// Another AWS service manages the machine.
-    ManagedInstance,
-    /// A stop would erase instance-store data.
-    InstanceStoreDataLoss,
-    /// The machine is protected against being stopped.
-    StopProtected,
-    /// The account has not enabled a region.
-    RegionNotEnabled,
-    /// The controller gives no machine back in the region of the source (`--regions`).
-    RegionNotCovered,
-    /// The class does not allow a region.
-    RegionNotAllowed,
-    /// Somebody else's image has the name.
-    NameConflict,
-    /// The revision exists, of another source or another cluster.
-    RevisionTaken,
-    /// A twin of this cluster holds the images.
-    HeldByOtherCluster,
-    /// The restart loop does not cover the account or the region.
-    RestartNotCovered,
-    /// The machine is a Mac, on an Outpost or in a Local Zone, or EC2 says that it or one of its volumes cannot be imaged.
-    InstanceNotSupported,
-    /// A device to leave out is unknown, or is the root device.
-    DeviceNotFound,
-    /// The machine or an image would have too many tags.
-    TooManyTags,
-    /// A key cannot be found.
-    KeyNotFound,
-    /// A key cannot be shared as the spec asks.
-    KeyNotShareable,
-    /// The account blocks public images.
-    PublicAccessBlocked,
-    /// The account may not have another public image.
-    PublicQuotaExceeded,
-    /// The class does not allow this sharing.
-    SharingNotAllowed,
-    /// IAM refuses an action; the message names it.
-    AccessDenied,
-    /// EC2 refuses a request for a reason that has no other name here; the message has its words.
-    RequestRefused,
-    /// The class does not exist.
-    ClassNotFound,
-    /// The spec asks for something that is not built yet.
-    NotYetSupported,
-    /// The machine was neither stopped nor rebooted.
-    NeverTouched,
-    /// The machine runs again.
-    Restored,
-    /// The machine was stopped when it was found, or by somebody else meanwhile, and stays stopped.
-    LeftStopped,
-    /// The machine is being stopped.
-    Stopping,
-    /// The machine is stopped by us.
-    Stopped,
-    /// The machine is being started.
-    Starting,
-    /// EC2 has no capacity to start the machine.
-    InsufficientCapacity,
-    /// The machine is not started: EC2 did not grant it, or its state or its record is unclear, and its owner decides.
-    StartFailed,
-    /// The machine is down for longer than `maxDowntimeSeconds` and is being started.
-    DowntimeExceeded,
-    /// The image is available.
-    Available,
-    /// The image was not asked for yet.
-    NotRequested,
-    /// The image was asked for and is not available yet.
-    Pending,
-    /// EC2 gave up on the image.
-    ImageFailed,
-    /// Somebody disabled the image.
-    ImageDisabled,
-    /// The machine may not be stopped again for this revision.
-    DisruptionLimitReached,
-    /// Every region has its copy.
-    AllRegions,
-    /// No copies are wanted.
-    NoRegionsRequested,
-    /// EC2 asks us to slow down.
-    Throttled,
-    /// A copy failed.
-    CopyFailed,
-    /// What the spec lists, and nothing else, is shared or published.
-    InSync,
-    /// Nothing is to be shared.
-    NotShared,
-    /// What is shared or published is being changed.
-    Updating,
-    /// A quota of the account leaves no room for what is to be shared.
-    QuotaExceeded,
-    /// Nothing is to be published.
-    NothingToPublish,
-    /// Something of that name is not ours.
-    PublishConflict,
-    /// Somebody still uses an image.
-    ImageInUse,
-    /// An image is protected against deregistration.
-    DeregistrationProtected,
-    /// A snapshot is locked.
-    SnapshotLocked,
-    /// The machine was not given back yet.
-    SourceNotRestored,
-    /// An image belongs to another cluster.
-    OwnedByAnotherCluster,
-}
-
-impl Reason {
-    /// The name in the condition.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// Puts a condition into the list. `lastTransitionTime` moves only when the status changes.
 pub fn set(conditions: &mut Vec<Condition>, mut new: Condition) {
     match conditions.iter_mut().find(|old| old.type_ == new.type_) {
@@ -402,30 +230,6 @@ pub fn remove(conditions: &mut Vec<Condition>, kind: ConditionType) {
 /// The condition of that type, if it is in the list.
 pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == kind.name())
-}
-
-/// At most so many bytes (three or more) of a text, ending in `…` if something is left out, and never within a character.
-///
-/// Whatever steers a terminal, a log or the direction of writing becomes a space: names, tags and messages from EC2 are
-/// written by others.
-pub fn cut(text: String, max_bytes: usize) -> String {
-    const ELLIPSIS: &str = "…";
-    let mut text = if text.contains(steers) { text.replace(steers, " ") } else { text };
-    if text.len() > max_bytes {
-        let mut end = max_bytes.saturating_sub(ELLIPSIS.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push_str(ELLIPSIS);
-    }
-    text
-}
-
-/// Control characters, line and paragraph separators, and what turns the direction of writing.
-pub fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -513,18 +317,5 @@ mod tests {
         assert!(ConditionType::iter().all(|kind| is_camel(kind.name()) && kind.name().parse() == Ok(kind)));
         assert!(Reason::iter().all(|reason| is_camel(reason.name()) && reason.name().parse() == Ok(reason)));
         assert!(ConditionStatus::iter().all(|status| is_camel(status.name())));
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let message = cut("é".repeat(600), MAX_MESSAGE_BYTES);
-        assert!(message.len() <= MAX_MESSAGE_BYTES && message.ends_with("é…"), "{} bytes", message.len());
-        assert_eq!(cut("short".to_owned(), MAX_MESSAGE_BYTES), "short");
-    }
-
-    #[test]
-    fn a_text_from_elsewhere_forges_no_line_and_steers_no_terminal() {
-        let text = "no\r\nlevel=ERROR \u{1b}[31mred\u{9b}0m\u{0}\u{202e}gpj.exe\u{2028}é🌋".to_owned();
-        assert_eq!(cut(text, MAX_MESSAGE_BYTES), "no  level=ERROR  [31mred 0m  gpj.exe é🌋");
     }
 }

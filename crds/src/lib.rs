@@ -12,6 +12,7 @@ pub mod receipts;
 pub mod revision;
 mod schema;
 pub mod template;
+pub mod text;
 
 pub use condition::{ConditionStatus, ConditionType, Reason};
 pub use ids::{AccountId, ImageId, InstanceId, Malformed, Region, SnapshotId, VolumeId};

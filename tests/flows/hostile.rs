@@ -66,7 +66,7 @@ async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
         })
         .await
         .unwrap();
-    let steers = saved_template_api::condition::steers;
+    let steers = saved_template_api::text::steers;
     let status = told.status.unwrap();
     assert!(status.conditions.iter().all(|condition| !condition.message.contains(steers)), "{status:#?}");
     assert!(status.conditions.iter().all(|condition| condition.type_ != "Forged"), "{status:#?}");

@@ -365,5 +365,5 @@ pub fn shown(object: &SavedTemplate) -> String {
 pub fn message(object: &SavedTemplate, kind: saved_template_api::ConditionType) -> anyhow::Result<String> {
     let status = object.status.as_ref().context("no status")?;
     let condition = find(&status.conditions, kind).context("no such condition")?;
-    Ok(condition::cut(condition.message.clone(), 1024))
+    Ok(text::cut(condition.message.clone(), 1024))
 }

@@ -1,9 +1,9 @@
 //! A capture and its machine: which volumes it is of, whether its image may be served, and how long a stop may take.
 use saved_template_api::{
     Reason,
-    condition::cut,
     spec::{CaptureSpec, StopSpec},
     status::CaptureStatus,
+    text::cut,
 };
 
 use crate::world::{Attachment, Instance};

@@ -1,7 +1,6 @@
 //! All conditions, in one place, from the status as it stands and the first unmet need.
 use saved_template_api::{
-    ConditionStatus, ConditionType, Reason,
-    condition::{self},
+    ConditionStatus, ConditionType, Reason, condition,
     spec::DeletionPolicy,
     status::{Consistency, RegionRole, RegionState, RegionStatus},
 };

@@ -9,9 +9,9 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
-    condition::cut,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{CaptureStatus, Consistency, MAX_CHECKS, RegionState, RegionStatus, SourceStatus},
+    text::cut,
 };
 
 pub(crate) use failure::KEY_DENIED;

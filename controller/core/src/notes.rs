@@ -2,8 +2,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionType, Reason, SavedTemplateStatus,
-    condition::{MAX_MESSAGE_BYTES, cut, find},
+    condition::{MAX_MESSAGE_BYTES, find},
     status::{CaptureStatus, RegionRole, RegionState},
+    text::cut,
 };
 
 use crate::{

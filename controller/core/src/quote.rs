@@ -1,6 +1,6 @@
 //! What others wrote, in messages: a tag's value is never part of a command that somebody may paste, unless it can be nothing
 //! but a name.
-use saved_template_api::condition::cut;
+use saved_template_api::text::cut;
 
 /// Most bytes of what others wrote that a message shows.
 const MOST: usize = 80;

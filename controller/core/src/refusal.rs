@@ -3,7 +3,7 @@ mod told;
 
 use std::fmt;
 
-use saved_template_api::{Reason, condition::cut};
+use saved_template_api::{Reason, text::cut};
 
 /// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -334,9 +334,7 @@ mod tests {
                 .to_string()
                 .starts_with("CopyImage: InvalidParameterValue: Value (x  level=ERROR  [2J) is invalid🌋")
         );
-        assert!(
-            refusal.message.len() <= 8192 && !refusal.message.contains(saved_template_api::condition::steers)
-        );
+        assert!(refusal.message.len() <= 8192 && !refusal.message.contains(saved_template_api::text::steers));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason, SavedTemplateStatus,
-    condition::cut,
     ids::{ImageId, Region},
     status::{MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus},
+    text::cut,
 };
 
 use crate::{

@@ -1,9 +1,9 @@
 //! Every change that the controller can make to AWS, as one enum, and what AWS may answer.
 use saved_template_api::{
-    condition::cut,
     ids::{ImageId, InstanceId, Region, SnapshotId},
     names,
     receipts::Receipt,
+    text::cut,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! What the author of a `SavedTemplate` wants.
 
 use crate::{
-    ids::{ImageId, InstanceId, Region},
+    ids::Region,
     revision::LARGEST_REVISION,
     template::status::SavedTemplateStatus,
 };
@@ -15,6 +15,7 @@ mod default;
 mod lifecycle;
 mod publish;
 mod sharing;
+mod source;
 
 pub use capture::{
     CaptureMode, CaptureSpec, DEFAULT_MAX_DOWNTIME_SECONDS, InstanceStore, OnStopTimeout, RestartWhen,
@@ -24,6 +25,7 @@ use default::one;
 pub use lifecycle::{DeregistrationProtection, InUse, Lifecycle, Retention};
 pub use publish::{LaunchTemplate, Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
 pub use sharing::{Sharing, SnapshotAccess, Visibility};
+pub use source::{ImageOwnership, Source};
 
 /// Desired state of one template: which machine, which revision, which regions, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -225,72 +227,6 @@ pub struct SavedTemplateSpec {
 
 fn default_class() -> String {
     "default".to_owned()
-}
-
-/// The machine to save, or the image to adopt: a region and exactly one of the three.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new(
-        "[has(self.instanceID), has(self.instanceName), has(self.imageID)].filter(x, x).size() == 1"
-    )
-    .message("set exactly one of instanceID, instanceName and imageID in spec.source"),
-    validation = Rule::new("!has(self.imageOwnership) || has(self.imageID)")
-        .message("spec.source.imageOwnership says what to do with an existing image: set imageID or remove it"),
-    validation = Rule::new(r"!has(self.instanceName) || !self.instanceName.matches('[\\x00-\\x1F\\x7F]')")
-        .message("spec.source.instanceName has a control character: remove it"),
-    validation = Rule::new(
-        "!has(self.instanceName) || \
-         size(self.instanceName.replace('*', '**').replace('?', '??').replace('\\\\', '\\\\\\\\')) <= 255"
-    )
-    .message(
-        "spec.source.instanceName: EC2 looks for at most 255 characters, where *, ? and \\ count twice; \
-         name the machine by instanceID"
-    )
-)]
-pub struct Source {
-    /// Home region: where the machine is, and where its image is made. Fixed once a capture has begun.
-    pub region: Region,
-
-    /// The instance by its id.
-    #[serde(rename = "instanceID", default, skip_serializing_if = "Option::is_none")]
-    pub instance_id: Option<InstanceId>,
-
-    /// The instance by its tag `Name`; exactly one live instance of the region must have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
-    pub instance_name: Option<String>,
-
-    /// An image that exists already: it is adopted, nothing is stopped or created.
-    #[serde(rename = "imageID", default, skip_serializing_if = "Option::is_none")]
-    pub image_id: Option<ImageId>,
-
-    /// Whether the image of `imageID` becomes ours. Absent means `Reference`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_ownership: Option<ImageOwnership>,
-}
-
-/// Whether an existing image becomes ours.
-#[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    IntoStaticStr,
-    EnumIter,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-)]
-pub enum ImageOwnership {
-    /// Never tagged, shared, deprecated, pruned or deleted; only our copies of it are.
-    #[default]
-    Reference,
-    /// Managed like an image that we made.
-    Own,
 }
 
 /// Encryption of the images, beginning in the home region.

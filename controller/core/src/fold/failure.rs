@@ -1,5 +1,5 @@
 //! Why EC2 made nothing of an image, and what helps.
-use saved_template_api::{condition::cut, ids::Region, status::MAX_ROW_MESSAGE_BYTES};
+use saved_template_api::{ids::Region, status::MAX_ROW_MESSAGE_BYTES, text::cut};
 
 use crate::refusal::{speaks_of_keys, without_keys};
 

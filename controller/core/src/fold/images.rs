@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason,
-    condition::cut,
     ids::{ImageId, Region},
     status::{Consistency, RegionRole, RegionState, RegionStatus},
+    text::cut,
 };
 
 use crate::{

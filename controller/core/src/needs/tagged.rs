@@ -1,6 +1,6 @@
 //! The restart records on a machine, of whatever installation: what is alive, what is stale, what cannot be honest.
 use jiff::SignedDuration;
-use saved_template_api::{condition::cut, names};
+use saved_template_api::{names, text::cut};
 
 use crate::{
     restart::Record,

@@ -1,7 +1,7 @@
 //! The restart record of an open capture on its way back: withdrawn, given up, rewritten.
 use std::time::Duration;
 
-use saved_template_api::{Reason, condition::cut, spec::CaptureMode};
+use saved_template_api::{Reason, spec::CaptureMode, text::cut};
 
 use crate::{
     capture::{self, fail_as},

@@ -1,5 +1,5 @@
 //! A refusal in words that help.
-use saved_template_api::condition::cut;
+use saved_template_api::text::cut;
 
 use super::{Class, Refusal};
 

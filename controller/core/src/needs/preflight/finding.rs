@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 
 use saved_template_api::{
     Reason,
-    condition::cut,
     ids::Region,
     status::{CheckResult, MAX_CHECK_MESSAGE_BYTES, PreflightCheck},
+    text::cut,
 };
 
 use crate::{

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use saved_template_api::{
     ConditionType, Reason, Region, SavedTemplateSpec, SavedTemplateStatus,
-    condition::{MAX_MESSAGE_BYTES, find, steers},
+    condition::{MAX_MESSAGE_BYTES, find},
     names::{self, Owner, tag},
     spec::{DeletionPolicy, RemovedRegionPolicy},
+    text::steers,
 };
 use saved_template_core::{
     decide::decide,
