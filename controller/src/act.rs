@@ -20,34 +20,19 @@ pub(crate) async fn act<C: Cloud>(
     home: &Desk<C>,
     regions: &Regions<C>,
 ) -> Outcome {
-    let ledger = &home.survey.ledger;
+    let unsent = home.survey.memory().sends(step, Instant::now());
     let outcome = match step {
         Step::Tag { record, receipt, replaces } => {
-            ledger.follow(record);
             tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await
         }
         Step::Untag { record } => {
-            ledger.forget(record);
-            done(
-                home.cloud
-                    .untag(&record.instance, home.survey.debt_key(), &record.to_string(), announced)
-                    .await,
-            )
+            let key = home.survey.debt_key();
+            done(home.cloud.untag(&record.instance, key, &record.to_string(), announced).await)
         }
-        Step::Stop { record, force } => {
-            ledger.remember(record);
-            let unsent = ledger.is_unsent(&record.capture);
-            ledger.take_custody(&record.capture);
-            match home.cloud.stop(&record.instance, *force, announced).await {
-                Ok(previous) => Outcome::Stopped { previous },
-                Err(refusal) => {
-                    if unsent && refusal.is_definite() {
-                        ledger.planned(&record.capture);
-                    }
-                    Outcome::Refused(refusal)
-                }
-            }
-        }
+        Step::Stop { record, force } => match home.cloud.stop(&record.instance, *force, announced).await {
+            Ok(previous) => Outcome::Stopped { previous },
+            Err(refusal) => Outcome::Refused(refusal),
+        },
         Step::CreateImage(request) => image(home.cloud.create_image(request, announced).await),
         Step::CopyImage { region, request } => {
             let desk = regions.desk(region);
@@ -83,6 +68,7 @@ pub(crate) async fn act<C: Cloud>(
             remove_receipt(instance, (key, value), left.as_ref(), announced, home).await
         }
     };
+    home.survey.memory().hears(step, unsent, &outcome);
     home.survey.poke();
     report(step, &outcome);
     outcome

@@ -22,7 +22,7 @@ use saved_template_api::{
     names::hex_digest,
 };
 
-use crate::key::Key;
+use saved_template_core::key::Key;
 
 /// A claim whose holder does nothing with it is given up after two looks this far apart.
 const DOUBT: Duration = Duration::from_secs(30);

@@ -6,8 +6,9 @@ use std::{
 };
 
 use kube::{ResourceExt, api::ObjectMeta, runtime::watcher::Event};
+use saved_template_core::key::Key;
 
-use crate::{key::Key, reconcile::Metadata};
+use crate::reconcile::Metadata;
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

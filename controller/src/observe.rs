@@ -12,7 +12,7 @@ use saved_template_core::{
     decide::{decide, is_supported, needs_world},
     decision::{Decision, Question},
     interest,
-    restart::Record,
+    key::Key,
     step::ImageRequest,
     subject::Subject,
     world::{Permits, Probe, World},
@@ -21,7 +21,6 @@ use tokio::time::Instant;
 
 use crate::{
     context::Context,
-    key::Key,
     probes::{self, For, Turn},
     regions::Desk,
 };
@@ -51,12 +50,11 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
     let home = ctx.regions.desk(&subject.spec.source.region);
     let mut world =
         if needs_world(&subject) { read(subject, &key, ctx, &home).await } else { World::unread() };
-    recall(subject, &world, &home);
-    world.covered = ctx.regions.covers(&subject.spec.source.region);
     if let Some(capture) = &subject.status.capture {
-        world.unsent = home.survey.ledger.is_unsent(&capture.id);
-        world.sent = home.survey.ledger.is_sent(&capture.id);
+        home.survey.memory().recall(capture, |record| is_supported(subject, &world, record));
     }
+    home.survey.memory().tell(subject.status, &mut world);
+    world.covered = ctx.regions.covers(&subject.spec.source.region);
     let mut kept: Option<Question> = None;
     loop {
         let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
@@ -90,26 +88,6 @@ pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) ->
     }
 }
 
-/// R7: what the status says of the debt, this process remembers too, if anything in the spec or in EC2 says the same. A
-/// status that knows of no Stop may be older than what this process has sent.
-fn recall<C: Cloud>(subject: Subject<'_>, world: &World, home: &Desk<C>) {
-    let Some(capture) = &subject.status.capture else {
-        return;
-    };
-    let ledger = &home.survey.ledger;
-    let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-    match record {
-        Some(record) if capture.stop_requested_time.is_some() => {
-            if is_supported(subject, world, &record) {
-                ledger.remember(&record);
-            }
-        }
-        Some(_) if capture.reason.is_none() => {}
-        _ if capture.completion_time.is_some() => ledger.close(&capture.id),
-        _ => ledger.settled(&capture.id),
-    }
-}
-
 async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home: &Arc<Desk<C>>) -> World {
     let mut interests = interest::of(subject, home.survey.cloud.now());
     let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
@@ -128,14 +106,8 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
     });
     let (view, abroad) =
         futures::future::join(home.survey.read(key, &here, HOME), futures::future::join_all(views)).await;
-    let status = subject.status;
-    let machine = status.source.as_ref().and_then(|source| source.instance_id.as_ref());
-    let (started, start_refused) = match machine.zip(status.capture.as_ref()) {
-        Some((machine, capture)) => home.survey.ledger.start_of(machine, &capture.id),
-        None => (None, None),
-    };
     let abroad: BTreeMap<_, _> = abroad.into_iter().collect();
-    World { home: view, abroad, started, start_refused, ..World::unread() }
+    World { home: view, abroad, ..World::unread() }
 }
 
 /// Fills in the answers that the object's turn gives it. Whether they are kept ones, and not EC2's of now.

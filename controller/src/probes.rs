@@ -17,7 +17,7 @@ use saved_template_core::{
 use saved_template_ec2::Tokens;
 use tokio::time::Instant;
 
-use crate::key::Key;
+use saved_template_core::key::Key;
 
 /// An object asks no sooner again, whatever it asks. Younger answers are what a plan rests on.
 pub(crate) const PACE: Duration = Duration::from_secs(5);

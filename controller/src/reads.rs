@@ -8,25 +8,11 @@ use futures::StreamExt;
 use saved_template_api::{InstanceId, names::tag};
 use saved_template_core::{
     cloud::{Cloud, Images, Instances, Snapshots},
-    ownership::Estate,
+    poll::Asked,
     refusal::{Class, Refusal},
     world::{Image, Instance, Snapshot},
 };
 use tokio::time::{Instant, timeout, timeout_at};
-
-/// All that anybody wants read of the region.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) instances: BTreeSet<String>,
-    pub(crate) names: BTreeSet<String>,
-    pub(crate) image_ids: BTreeSet<String>,
-    pub(crate) image_names: BTreeSet<String>,
-    /// Objects of which nothing is expected to be left, by the key of their absence.
-    pub(crate) emptied: BTreeMap<String, Estate>,
-    pub(crate) volumes: BTreeSet<String>,
-    pub(crate) images: bool,
-    pub(crate) snapshots: bool,
-}
 
 /// No read of a sweep takes longer than this: what hangs keeps no loop from coming round.
 pub(crate) const LONGEST: Duration = Duration::from_secs(90);

@@ -7,6 +7,7 @@ use saved_template_core::{
     cloud::Cloud,
     decide::plans,
     decision::{Decision, Finalizer},
+    key::Key,
     notes::refused,
     settle::settle,
     subject::Subject,
@@ -16,7 +17,6 @@ use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
-    key::Key,
     observe::{Later, Observed, observe},
     record,
     tell::tell,
@@ -62,16 +62,16 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     }
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
-    contact(&object, &status, ctx);
+    let home = ctx.regions.desk(&object.spec.source.region);
+    home.survey.memory().contact(&status, Instant::now());
     if let Some(capture) = plans(&before, &status) {
-        ctx.regions.desk(&object.spec.source.region).survey.ledger.planned(capture);
+        home.survey.memory().planned(capture);
     }
     if is_over(&status) && !is_over(&before) {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
     }
     tell(&object, ctx, &notes).await;
     if let Some(step) = step {
-        let home = ctx.regions.desk(&object.spec.source.region);
         let outcome = act(&step, announced, &home, &ctx.regions).await;
         let refused = refused(&step, &outcome, object.spec.revision);
         record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
@@ -104,14 +104,6 @@ fn subject<'a, C>(
 /// Whether no capture is under way: the machine may be saved by another object.
 fn is_over(status: &SavedTemplateStatus) -> bool {
     status.capture.as_ref().is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
-}
-
-/// Kubernetes took what was decided: the process that stopped a machine is not alone (R6).
-fn contact<C: Cloud>(object: &SavedTemplate, status: &SavedTemplateStatus, ctx: &Context<C>) {
-    if let Some(capture) = status.capture.as_ref().filter(|capture| capture.debt.is_some()) {
-        let over = capture.image_requested_time.is_some() || capture.reason.is_some();
-        ctx.regions.desk(&object.spec.source.region).survey.ledger.contact(&capture.id, over);
-    }
 }
 
 pub(crate) fn error_policy<C>(_meta: Arc<Metadata>, error: &Error, _ctx: Arc<Context<C>>) -> Action {

@@ -8,6 +8,7 @@ use std::{
 use saved_template_api::ids::Region;
 use saved_template_core::{
     cloud::Cloud,
+    key::Key,
     refusal::{NOT_ENABLED, Refusal},
     world::OptIn,
 };
@@ -15,7 +16,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::Args, key::Key, metrics::Metrics, probes::Probes, progress::Progress, restart::Restart,
+    args::Args, metrics::Metrics, probes::Probes, progress::Progress, restart::Restart,
     supervisor::Supervisor, survey::Survey, wait,
 };
 

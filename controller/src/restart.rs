@@ -3,8 +3,8 @@
 //! It needs no lease, no object and no API server: between `main` and here nothing awaits Kubernetes. Only this loop
 //! sends `StartInstances`, and it never gives up.
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
     refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
     restart::{
-        Copy, Debt, Due, Evidence, Record, Settled, Told, Unreadable, Verdict, found, judge, pause,
+        Call, Copy, Debt, Due, Evidence, Pacing, Record, Settled, Told, Unreadable, Verdict, found, judge,
         stopped_by_somebody,
     },
     time::later,
@@ -24,51 +24,31 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ledger::TICK,
     metrics::Metrics,
     progress::{Loop, Progress},
     survey::{Survey, Sweep},
 };
 
-/// R8: a replica without the lease starts a machine this much later.
-const STANDBY: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
 /// What a sweep says of absence is at most this old when a write that rests on it leaves.
 const SWEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
-/// After a start was accepted, EC2 is given this long to show it.
-const ACCEPTED: Duration = Duration::from_secs(10);
+/// What was written about a record so long ago shows in every sweep.
 const LONGEST: Duration = Duration::from_secs(60);
 /// A sweep of this age would be too old before a write that rests on it has left.
 const OLD: Duration = Duration::from_secs(10);
-/// A loop that ticks every second and has not for this long was stopped, and others may have led meanwhile.
+/// How often the loop asks whether it is alone.
+const TICK: Duration = Duration::from_secs(1);
+/// A loop that has not ticked for this long was stopped, and others may have led meanwhile.
 const SLEPT: Duration = Duration::from_secs(10);
 
 /// Why a save is given up without its object: Kubernetes may be silent, or EC2 too slow for a decision.
 const NOT_WRITTEN: &str =
     "no decision about it could be written to Kubernetes for 30 s before its image was asked for";
 
-/// A call about a record: each has pauses of its own between its tries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Call {
-    Start,
-    Remove,
-    Rewrite,
-    Abort,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Tries {
-    /// Starts that were refused; of the other calls, those that were sent: a read that lags shows none of them.
-    refused: u32,
-    last: Instant,
-    first_due: Option<Timestamp>,
-}
-
 /// The restart loop of one region.
 pub(crate) struct Restart<C> {
     survey: Arc<Survey<C>>,
     metrics: Metrics,
-    /// Of a start by machine and capture, of the other calls by the record.
-    tries: Mutex<BTreeMap<(Call, String), Tries>>,
+    pacing: Mutex<Pacing>,
     /// What the last sweep showed and is not paid: each is told once.
     told: Mutex<BTreeSet<Told>>,
 }
@@ -87,14 +67,9 @@ fn place(debt: &Debt) -> Place {
     (debt.place().clone(), debt.record.capture.clone())
 }
 
-/// Under which the tries of the start for a record are counted: an abort makes no other start of it.
-fn start_of(record: &Record) -> (Call, String) {
-    (Call::Start, format!("{} {}", record.instance, record.capture))
-}
-
 impl<C: Cloud> Restart<C> {
     pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { survey, metrics, tries: Mutex::default(), told: Mutex::default() })
+        Arc::new(Self { survey, metrics, pacing: Mutex::default(), told: Mutex::default() })
     }
 
     /// Judges every record after every sweep, for as long as the process runs.
@@ -110,7 +85,7 @@ impl<C: Cloud> Restart<C> {
                 () = stop.cancelled() => break,
             };
             if !self.survey.leads() || awake.elapsed() > SLEPT {
-                self.survey.ledger.doubt();
+                self.survey.memory().doubt();
             }
             awake = Instant::now();
             progress.round(self.survey.cloud.region(), Loop::Restart);
@@ -128,7 +103,7 @@ impl<C: Cloud> Restart<C> {
             if paying.is_empty() {
                 busy.clear();
             }
-            for record in self.survey.ledger.alone() {
+            for record in self.survey.memory().alone(Instant::now()) {
                 if busy.insert((record.instance.clone(), record.capture.clone())) {
                     paying.spawn(Arc::clone(&self).abort(record));
                 }
@@ -151,7 +126,7 @@ impl<C: Cloud> Restart<C> {
 
     /// Every record: those on machines, and those that this process remembers. What is not paid is told.
     fn debts(&self, instances: &[Instance]) -> Vec<Debt> {
-        let (debts, told) = found(instances, self.survey.debt_key(), &self.survey.ledger.records());
+        let (debts, told) = found(instances, self.survey.debt_key(), &self.survey.memory().records());
         let on_machines = debts.iter().filter(|debt| debt.copy != Copy::Remembered).count();
         self.metrics.owed(self.survey.cloud.region().as_str(), on_machines);
         self.tell(told.into_iter().collect());
@@ -203,13 +178,13 @@ impl<C: Cloud> Restart<C> {
         let Debt { record, instance, .. } = debt;
         match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
-            Verdict::Void => self.survey.ledger.forget(&record),
+            Verdict::Void => self.survey.memory().forget(&record),
             Verdict::Unclear { code } => {
                 let message = format!(
                     "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
                     record.instance
                 );
-                self.survey.ledger.refused(&record, Refusal::new("StartInstances", UNCLEAR_STATE, message));
+                self.survey.memory().refused(&record, Refusal::new("StartInstances", UNCLEAR_STATE, message));
                 self.metrics.restart("unclear");
             }
             Verdict::Start { due, since } => {
@@ -220,7 +195,7 @@ impl<C: Cloud> Restart<C> {
             Verdict::Remove(why) => {
                 let Some(there) = there else {
                     // Nothing is on the machine; the status's copy goes when its object is next looked at.
-                    self.survey.ledger.forget(&record);
+                    self.survey.memory().forget(&record);
                     return Done { place, sent: None };
                 };
                 if !self.may_write(Call::Remove, &record) {
@@ -245,7 +220,7 @@ impl<C: Cloud> Restart<C> {
                     record.instance
                 );
                 self.survey
-                    .ledger
+                    .memory()
                     .refused(&record, Refusal::new("StartInstances", IMPLAUSIBLE_RECORD, message));
                 self.metrics.restart("implausible");
                 return Done { place, sent: None };
@@ -268,46 +243,16 @@ impl<C: Cloud> Restart<C> {
         debts.into_iter().find(|there| there.record == debt.record && there.copy == debt.copy)
     }
 
-    /// The pause between tries, and the standby's courtesy.
-    fn may_start(&self, record: &Record, since: Option<Timestamp>, now: Timestamp) -> bool {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = start_of(record);
-        let known = tries.get(&place).copied();
-        let first_due = since.or(known.and_then(|known| known.first_due)).unwrap_or(now);
-        let paused = known.is_some_and(|known| {
-            let pause = if known.refused == 0 { ACCEPTED } else { pause(known.refused) };
-            known.first_due.is_some() && known.last.elapsed() < pause
-        });
-        if !self.survey.leads() && now < later(first_due, STANDBY) {
-            // Remembered without a try, so that a due time that EC2 does not tell is counted from its first sight.
-            let long_ago = Instant::now().checked_sub(LONGEST).unwrap_or_else(Instant::now);
-            tries.entry(place).or_insert(Tries { refused: 0, last: long_ago, first_due: Some(first_due) });
-            return false;
-        }
-        if !paused {
-            let refused = known.map_or(0, |known| known.refused);
-            tries.insert(place, Tries { refused, last: Instant::now(), first_due: Some(first_due) });
-        }
-        !paused
+    fn pacing(&self) -> MutexGuard<'_, Pacing> {
+        self.pacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pause between tries of a change of tags: whether the last one went through, a read that lags does not tell.
+    fn may_start(&self, record: &Record, since: Option<Timestamp>, now: Timestamp) -> bool {
+        self.pacing().may_start(record, since, now, self.survey.leads(), Instant::now())
+    }
+
     fn may_write(&self, call: Call, record: &Record) -> bool {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was not tried for so long is over.
-        tries.retain(|(call, _), known| {
-            *call == Call::Start || known.last.elapsed() < LONGEST.saturating_mul(2)
-        });
-        let known = tries.entry((call, record.to_string()));
-        let sent = match &known {
-            Entry::Occupied(known) if known.get().last.elapsed() < pause(known.get().refused) => {
-                return false;
-            }
-            Entry::Occupied(known) => known.get().refused,
-            Entry::Vacant(_) => 0,
-        };
-        known.insert_entry(Tries { refused: sent.saturating_add(1), last: Instant::now(), first_due: None });
-        true
+        self.pacing().may_write(call, record, Instant::now())
     }
 
     async fn start(&self, record: &Record, instance: Option<&Instance>, due: Due, announced: Announced) {
@@ -317,25 +262,17 @@ impl<C: Cloud> Restart<C> {
             Ok(previous) => {
                 tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
                 self.metrics.restart("started");
-                self.survey.ledger.started(record, Started { previous, launch_time_before });
-                self.note(record, |tries| tries.refused = 0);
+                self.survey.memory().started(record, Started { previous, launch_time_before });
+                self.pacing().started(record, Instant::now());
             }
             Err(refusal) => {
                 tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
                 self.metrics.restart("refused");
-                self.survey.ledger.refused(record, refusal);
-                self.note(record, |tries| tries.refused = tries.refused.saturating_add(1));
+                self.survey.memory().refused(record, refusal);
+                self.pacing().refused(record, Instant::now());
             }
         }
         self.survey.poke();
-    }
-
-    fn note(&self, record: &Record, change: impl FnOnce(&mut Tries)) {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tries) = tries.get_mut(&start_of(record)) {
-            tries.last = Instant::now();
-            change(tries);
-        }
     }
 
     async fn remove(&self, record: &Record, why: Settled, announced: Announced) {
@@ -344,8 +281,8 @@ impl<C: Cloud> Restart<C> {
             Ok(()) => {
                 tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
                 self.metrics.restart("settled");
-                self.survey.ledger.forget(record);
-                self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&start_of(record));
+                self.survey.memory().forget(record);
+                self.pacing().over(record);
                 self.survey.poke();
             }
             Err(refusal) => {
@@ -412,7 +349,7 @@ impl<C: Cloud> Restart<C> {
             Ok(()) => {
                 tracing::warn!(instance = %record.instance, capture, why = NOT_WRITTEN, "the save is given up, the machine is given back");
                 self.metrics.restart("aborted");
-                self.survey.ledger.aborted(&aborted);
+                self.survey.memory().aborted(&aborted);
             }
             Err(refusal) => {
                 tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again");

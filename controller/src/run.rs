@@ -15,7 +15,7 @@ use kube::{
     },
 };
 use saved_template_api::SavedTemplate;
-use saved_template_core::{cloud::Cloud, refusal::Refusal, subject::Heritage};
+use saved_template_core::{cloud::Cloud, key::Key, refusal::Refusal, subject::Heritage};
 use saved_template_ec2::{Fleet, Use};
 use tokio::{
     net::TcpListener,
@@ -29,7 +29,6 @@ use crate::{
     claims::Claims,
     context::Context,
     error::Error,
-    key::Key,
     lease,
     marks::Marks,
     metrics::Metrics,

@@ -3,7 +3,7 @@
 //! The cost grows with time and pages, not with the number of objects. A change that a sweep sees wakes the object
 //! that it concerns.
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,20 +12,20 @@ use jiff::{SignedDuration, Timestamp};
 use saved_template_api::names;
 use saved_template_core::{
     cloud::Cloud,
-    interest::{Interest, everything},
+    interest::Interest,
+    key::Key,
+    memory::Memory,
+    poll::{Asked, Cadence, Seen, Tally, fingerprints},
     refusal::Refusal,
-    restart::Record,
-    world::{Absence, Image, Instance, InstanceState, Sighting, Snapshot, View},
+    restart::{Awaits, Record},
+    world::{Instance, InstanceState, View},
 };
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    key::Key,
-    ledger::Ledger,
-    prints,
     progress::{Loop, Progress},
-    reads::{self, Asked, Known, Refused},
+    reads::{self, Known, Refused},
 };
 
 /// One sweep. What was not asked for is an error in the view, never empty.
@@ -43,26 +43,13 @@ impl Sweep {
     pub(crate) const fn began(&self) -> Instant {
         self.began
     }
-
-    fn covers(&self, interest: &Interest) -> bool {
-        let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
-        self.asked.images
-            && (self.asked.snapshots || !interest.snapshots)
-            && all(&self.asked.instances, interest.instances.iter().map(AsRef::as_ref).collect())
-            && all(&self.asked.names, interest.names.iter().map(String::as_str).collect())
-            && all(&self.asked.image_ids, interest.images.iter().map(AsRef::as_ref).collect())
-            && all(&self.asked.image_names, interest.image_names.iter().map(String::as_str).collect())
-            && all(&self.asked.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
-    }
 }
 
 #[derive(Default)]
 struct State {
-    interests: HashMap<Key, Interest>,
-    absences: BTreeMap<String, Absence>,
-    sightings: BTreeMap<(saved_template_api::InstanceId, String), Sighting>,
-    prints: HashMap<Key, u64>,
-    eventful: Option<Instant>,
+    interests: BTreeMap<Key, Interest>,
+    tally: Tally,
+    fingerprints: BTreeMap<Key, u64>,
     sweeping: Option<Instant>,
     /// Names that EC2 would not look for.
     refused: Known,
@@ -73,7 +60,7 @@ struct State {
 /// The reader of one region.
 pub(crate) struct Survey<C> {
     pub(crate) cloud: C,
-    pub(crate) ledger: Ledger,
+    memory: Mutex<Memory>,
     /// The cluster tags whose images are read: ours, and that of the cluster whose heir we are.
     owners: Vec<String>,
     debt_key: String,
@@ -90,12 +77,6 @@ const SILENT: Duration = Duration::from_secs(2);
 const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// No two sweeps begin closer to each other than this.
 const GAP: Duration = Duration::from_millis(500);
-/// R8: after the start of the process.
-const FIRST: [u64; 5] = [0, 5, 15, 30, 60];
-const EVENTFUL: Duration = Duration::from_hours(1);
-/// A replica without the lease looks at open records this often.
-const STANDBY: Duration = Duration::from_secs(15);
-
 impl<C: Cloud> Survey<C> {
     pub(crate) fn new(
         cloud: C,
@@ -107,7 +88,7 @@ impl<C: Cloud> Survey<C> {
     ) -> Self {
         Self {
             cloud,
-            ledger: Ledger::default(),
+            memory: Mutex::default(),
             owners: std::iter::once(cluster.to_owned()).chain(heritage.iter().cloned()).collect(),
             debt_key: names::debt_key(cluster),
             drift,
@@ -121,6 +102,11 @@ impl<C: Cloud> Survey<C> {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this process remembers of the machines of the region.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn debt_key(&self) -> &str {
@@ -144,13 +130,13 @@ impl<C: Cloud> Survey<C> {
     pub(crate) fn drop_interest(&self, key: &Key) {
         let mut state = self.state();
         state.interests.remove(key);
-        state.prints.remove(key);
+        state.fingerprints.remove(key);
     }
 
     /// What was wanted read while this replica led before: objects may have gone since.
     pub(crate) fn drop_interests(&self) {
         let mut state = self.state();
-        (state.interests, state.prints) = Default::default();
+        (state.interests, state.fingerprints) = Default::default();
     }
 
     /// A view that holds what `interest` names: the last sweep if it does, else the next one.
@@ -173,7 +159,7 @@ impl<C: Cloud> Survey<C> {
             }
             loop {
                 let sweep = sweeps.borrow_and_update().clone();
-                if let Some(sweep) = sweep.filter(|sweep| is_young(sweep) && sweep.covers(interest)) {
+                if let Some(sweep) = sweep.filter(|sweep| is_young(sweep) && sweep.asked.covers(interest)) {
                     let refused = interest.names.iter().find_map(|name| sweep.refused.get(name));
                     return Some(refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone())));
                 }
@@ -193,7 +179,7 @@ impl<C: Cloud> Survey<C> {
 
     /// Sweeps for as long as the process runs.
     pub(crate) async fn run(&self, progress: &Progress, stop: &CancellationToken) {
-        let born = Instant::now();
+        let (born, mut cadence) = (Instant::now(), Cadence::new(self.drift));
         while !stop.is_cancelled() {
             progress.round(self.cloud.region(), Loop::Sweep);
             let began = Instant::now();
@@ -202,11 +188,11 @@ impl<C: Cloud> Survey<C> {
                 sweep = self.sweep() => sweep,
                 () = stop.cancelled() => return,
             };
-            let cadence = self.cadence(&sweep, born);
+            let pause = self.next(&sweep, born.elapsed(), &mut cadence);
             self.tell(&sweep);
             self.publish(sweep);
             tokio::select! {
-                () = crate::wait::unless_cancelled(cadence.saturating_sub(began.elapsed()).max(GAP), stop) => {}
+                () = crate::wait::unless_cancelled(pause.saturating_sub(began.elapsed()).max(GAP), stop) => {}
                 () = self.poked(began) => {}
             }
         }
@@ -220,21 +206,10 @@ impl<C: Cloud> Survey<C> {
 
     fn asked(&self) -> Asked {
         let state = self.state();
-        let mut asked = Asked::default();
         let leading = *self.leading.borrow();
-        for (key, interest) in state.interests.iter().filter(|_| leading) {
-            if let Some(estate) = &interest.emptied {
-                asked.emptied.insert(everything(&key.namespace, &key.name), estate.clone());
-            }
-            asked.image_ids.extend(interest.images.iter().map(ToString::to_string));
-            asked.instances.extend(interest.instances.iter().map(ToString::to_string));
-            asked.names.extend(interest.names.iter().cloned());
-            asked.image_names.extend(interest.image_names.iter().cloned());
-            asked.volumes.extend(interest.volumes.iter().map(ToString::to_string));
-            asked.images = true;
-            asked.snapshots |= interest.snapshots;
-        }
-        asked.instances.extend(self.ledger.records().iter().map(|record| record.instance.to_string()));
+        let mut asked = Asked::by(state.interests.iter().filter(|_| leading));
+        drop(state);
+        asked.instances.extend(self.memory().records().iter().map(|record| record.instance.to_string()));
         asked
     }
 
@@ -264,7 +239,11 @@ impl<C: Cloud> Survey<C> {
         );
         let began_at = at.or_else(|| self.estimate(began)).unwrap_or(Timestamp::UNIX_EPOCH);
         let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };
-        let (sightings, absences) = self.account(&asked, began_at, &seen);
+        let Tally { sightings, absences } = {
+            let tally = &mut self.state().tally;
+            tally.count(self.cloud.region(), &self.debt_key, &asked, began_at, &seen);
+            tally.clone()
+        };
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
         Sweep { view: Arc::new(view), machines, began, asked, refused }
     }
@@ -277,57 +256,7 @@ impl<C: Cloud> Survey<C> {
 
     fn is_claim(&self, instance: &Instance) -> bool {
         let record = instance.tags.get(&self.debt_key).and_then(|value| value.parse::<Record>().ok());
-        record.is_some_and(|record| record.awaits == saved_template_core::restart::Awaits::Nothing)
-    }
-
-    /// Counts what was seen again, and what was looked for in vain.
-    fn account(
-        &self,
-        asked: &Asked,
-        began: Timestamp,
-        seen: &Seen<'_>,
-    ) -> (BTreeMap<(saved_template_api::InstanceId, String), Sighting>, BTreeMap<String, Absence>) {
-        let Seen { instances, images, snapshots, owing } = *seen;
-        let mut state = self.state();
-        if let Ok(instances) = instances {
-            let ours = owing.iter().filter_map(|instance| {
-                Some((instance.id.clone(), instance.tags.get(&self.debt_key)?.clone()))
-            });
-            // Those of other installations, on machines that are read: how long they have stood still.
-            let others = instances.iter().flat_map(|instance| {
-                let is_others =
-                    |key: &String| key.starts_with(names::tag::DEBT_PREFIX) && *key != self.debt_key;
-                let foreign = instance.tags.iter().filter(move |(key, _)| is_others(key));
-                foreign.map(|(_, value)| (instance.id.clone(), value.clone()))
-            });
-            let values = ours.chain(others);
-            let before = std::mem::take(&mut state.sightings);
-            state.sightings = values
-                .map(|seen| {
-                    let first = before.get(&seen).map_or(began, |sighting| sighting.first);
-                    (seen, Sighting { first, last: began })
-                })
-                .collect();
-            let seen: BTreeSet<&str> = instances.iter().map(|instance| instance.id.as_str()).collect();
-            count(&mut state.absences, &asked.instances, &seen, began);
-        }
-        if let Ok(images) = images {
-            let seen: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
-            count(&mut state.absences, &asked.image_names, &seen, began);
-            let seen: BTreeSet<&str> = images.iter().map(|image| image.id.as_str()).collect();
-            count(&mut state.absences, &asked.image_ids, &seen, began);
-        }
-        if let (Ok(images), Ok(snapshots)) = (images, snapshots) {
-            let region = self.cloud.region();
-            let left = asked.emptied.iter().filter(|(_, estate)| estate.is_left(region, images, snapshots));
-            let left: BTreeSet<&str> = left.map(|(key, _)| key.as_str()).collect();
-            count(&mut state.absences, &asked.emptied.keys().cloned().collect(), &left, began);
-        }
-        let sets = [&asked.instances, &asked.image_names, &asked.image_ids];
-        let is_asked =
-            |what: &String| asked.emptied.contains_key(what) || sets.iter().any(|set| set.contains(what));
-        state.absences.retain(|what, _| is_asked(what));
-        (state.sightings.clone(), state.absences.clone())
+        record.is_some_and(|record| record.awaits == Awaits::Nothing)
     }
 
     /// Logs what could not be read, once for as long as the reason is the same.
@@ -355,13 +284,13 @@ impl<C: Cloud> Survey<C> {
     fn publish(&self, sweep: Sweep) {
         let changed = {
             let mut state = self.state();
-            let now = prints::of(&sweep.view, &state.interests);
+            let now = fingerprints(&sweep.view, &state.interests);
             let changed: Vec<Key> = now
                 .iter()
-                .filter(|(key, print)| state.prints.get(key) != Some(print))
+                .filter(|(key, print)| state.fingerprints.get(key) != Some(print))
                 .map(|(key, _)| key.clone())
                 .collect();
-            state.prints = now;
+            state.fingerprints = now;
             state.sweeping = None;
             changed
         };
@@ -373,73 +302,13 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// How long until the next sweep.
-    fn cadence(&self, sweep: &Sweep, born: Instant) -> Duration {
-        let leading = *self.leading.borrow();
-        let mut state = self.state();
-        let records: Vec<Duration> =
-            self.open_records(sweep).map(|pace| if leading { pace } else { STANDBY }).collect();
-        if !records.is_empty() {
-            state.eventful = Some(Instant::now());
-        }
-        let wanted = state.interests.values().filter(|_| leading).filter_map(|interest| interest.cadence);
-        let busy = wanted.chain(records).min();
-        let age = born.elapsed();
-        let first = FIRST
-            .iter()
-            .map(|seconds| Duration::from_secs(*seconds))
-            .find(|at| *at > age)
-            .map(|at| at.saturating_sub(age));
-        let eventful = state.eventful.is_some_and(|last| last.elapsed() < EVENTFUL);
-        let idle = first.unwrap_or(if eventful { Duration::from_mins(1) } else { self.drift });
-        busy.unwrap_or(idle).min(idle)
-    }
-
-    /// R8: how often each open record is looked at.
-    fn open_records<'v>(&'v self, sweep: &'v Sweep) -> impl Iterator<Item = Duration> + 'v {
-        sweep.machines.iter().filter_map(|instance| {
-            let record: Record = instance.tags.get(&self.debt_key)?.parse().ok()?;
-            let is_honest = self.cloud.now().is_none_or(|now| record.is_plausible(now));
-            if record.instance != instance.id || !is_honest {
-                return None;
-            }
-            let waits_for_image = record.awaits == saved_template_core::restart::Awaits::Image;
-            let imaged =
-                sweep.view.images.as_deref().unwrap_or_default().iter().any(|image| record.made(image));
-            Some(match instance.state {
-                InstanceState::Running => Duration::from_secs(5),
-                InstanceState::Stopped if waits_for_image && imaged => Duration::from_secs(15),
-                InstanceState::Stopped | InstanceState::Stopping | InstanceState::Pending => {
-                    Duration::from_secs(2)
-                }
-                InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Unknown => {
-                    Duration::from_secs(30)
-                }
-            })
-        })
-    }
-}
-
-/// What one sweep read.
-#[derive(Clone, Copy)]
-struct Seen<'s> {
-    instances: &'s Result<Vec<Instance>, Refusal>,
-    images: &'s Result<Vec<Image>, Refusal>,
-    snapshots: &'s Result<Vec<Snapshot>, Refusal>,
-    owing: &'s [Instance],
-}
-
-fn count(
-    absences: &mut BTreeMap<String, Absence>,
-    asked: &BTreeSet<String>,
-    seen: &BTreeSet<&str>,
-    began: Timestamp,
-) {
-    for what in asked {
-        if seen.contains(what.as_str()) {
-            absences.remove(what);
-        } else {
-            let absence = absences.entry(what.clone()).or_insert(Absence { since: began, reads: 0 });
-            absence.reads = absence.reads.saturating_add(1);
-        }
+    fn next(&self, sweep: &Sweep, age: Duration, cadence: &mut Cadence) -> Duration {
+        let (leading, now) = (*self.leading.borrow(), self.cloud.now());
+        let images = sweep.view.images.as_deref().unwrap_or_default();
+        let paces = sweep.machines.iter();
+        let paces = paces.filter_map(|one| Cadence::of_record(one, &self.debt_key, images, now));
+        let state = self.state();
+        let wanted = state.interests.values().filter_map(|interest| interest.cadence);
+        cadence.next(age, leading, wanted, paces)
     }
 }

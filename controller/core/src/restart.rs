@@ -5,6 +5,7 @@
 pub(crate) mod evidence;
 mod found;
 mod judge;
+mod pacing;
 mod record;
 mod signature;
 
@@ -14,5 +15,6 @@ pub use judge::{
     Copy, Due, IMAGE_MARGIN, Settled, UNTAGGED_AFTER, Verdict, is_gone, judge, last_arrival, pause,
     stopped_by_somebody,
 };
+pub use pacing::{Call, Pacing};
 pub use record::{Awaits, Debtor, Record, Unreadable, stop_timeout};
 pub use signature::{BadKeys, Signing};

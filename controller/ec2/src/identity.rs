@@ -7,7 +7,7 @@ use aws_sdk_sts::{
 };
 use saved_template_core::refusal::Refusal;
 
-use crate::{Fleet, errors};
+use crate::{errors, fleet::Fleet};
 
 const OPERATION: &str = "GetCallerIdentity";
 

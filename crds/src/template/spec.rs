@@ -1,10 +1,6 @@
 //! What the author of a `SavedTemplate` wants.
 
-use crate::{
-    ids::Region,
-    revision::LARGEST_REVISION,
-    template::status::SavedTemplateStatus,
-};
+use crate::{ids::Region, revision::LARGEST_REVISION, template::status::SavedTemplateStatus};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

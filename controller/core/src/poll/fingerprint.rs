@@ -1,20 +1,19 @@
 //! What a sweep shows of each object, as one number: a number that moved wakes the object.
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use saved_template_api::names::tag;
-use saved_template_core::{
+use crate::{
     interest::Interest,
+    key::Key,
     world::{Tags, View},
 };
+use saved_template_api::names::tag;
 
-use crate::key::Key;
-
-/// The print of every object that wants something read. One pass over the view, not one per object.
-pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key, u64> {
-    let mut owned: HashMap<Key, u64> = HashMap::new();
+/// The fingerprint of every object that wants something read. One pass over the view, not one per object.
+pub fn fingerprints(view: &View, interests: &BTreeMap<Key, Interest>) -> BTreeMap<Key, u64> {
+    let mut owned: BTreeMap<Key, u64> = BTreeMap::new();
     for image in view.images.as_deref().unwrap_or_default() {
         add(&mut owned, &image.tags, image);
     }
@@ -22,8 +21,8 @@ pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key
         add(&mut owned, &snapshot.tags, snapshot);
     }
     let instances = view.instances.as_deref().unwrap_or_default();
-    let mut by_id: HashMap<&str, u64> = HashMap::new();
-    let mut by_name: HashMap<&str, u64> = HashMap::new();
+    let mut by_id: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
     for instance in instances {
         let print = hash(instance);
         by_id.insert(instance.id.as_str(), print);
@@ -40,7 +39,7 @@ pub(crate) fn of(view: &View, interests: &HashMap<Key, Interest>) -> HashMap<Key
     interests.iter().map(|(key, interest)| (key.clone(), print(key, interest))).collect()
 }
 
-fn add(owned: &mut HashMap<Key, u64>, tags: &Tags, thing: &impl Hash) {
+fn add(owned: &mut BTreeMap<Key, u64>, tags: &Tags, thing: &impl Hash) {
     if let (Some(namespace), Some(name)) = (tags.get(tag::NAMESPACE), tags.get(tag::NAME)) {
         let key = Key { namespace: namespace.clone(), name: name.clone() };
         mix(owned.entry(key).or_default(), hash(thing));

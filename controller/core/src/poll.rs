@@ -1,0 +1,11 @@
+//! What one sweep of a region reads, what it counts, whom it wakes, and when the next one comes. No IO, no clock: instants
+//! are arguments, EC2's as timestamps and the process's own as the time since it was born.
+mod asked;
+mod cadence;
+mod fingerprint;
+mod tally;
+
+pub use asked::Asked;
+pub use cadence::Cadence;
+pub use fingerprint::fingerprints;
+pub use tally::{Seen, Tally};

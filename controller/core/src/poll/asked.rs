@@ -1,0 +1,101 @@
+//! All that anybody wants read of one region.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    interest::{Interest, everything},
+    key::Key,
+    ownership::Estate,
+};
+
+/// All that anybody wants read of the region.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Ids of instances.
+    pub instances: BTreeSet<String>,
+    /// `Name` tags of instances.
+    pub names: BTreeSet<String>,
+    /// Ids of images.
+    pub image_ids: BTreeSet<String>,
+    /// Names of images.
+    pub image_names: BTreeSet<String>,
+    /// Objects of which nothing is expected to be left, by the key of their absence.
+    pub emptied: BTreeMap<String, Estate>,
+    /// Volumes whose snapshots are read without tags.
+    pub volumes: BTreeSet<String>,
+    /// Whether images are read.
+    pub images: bool,
+    /// Whether snapshots are read.
+    pub snapshots: bool,
+}
+
+impl Asked {
+    /// What these objects want.
+    pub fn by<'i>(interests: impl Iterator<Item = (&'i Key, &'i Interest)>) -> Self {
+        let mut asked = Self::default();
+        for (key, interest) in interests {
+            if let Some(estate) = &interest.emptied {
+                asked.emptied.insert(everything(&key.namespace, &key.name), estate.clone());
+            }
+            asked.image_ids.extend(interest.images.iter().map(ToString::to_string));
+            asked.instances.extend(interest.instances.iter().map(ToString::to_string));
+            asked.names.extend(interest.names.iter().cloned());
+            asked.image_names.extend(interest.image_names.iter().cloned());
+            asked.volumes.extend(interest.volumes.iter().map(ToString::to_string));
+            asked.images = true;
+            asked.snapshots |= interest.snapshots;
+        }
+        asked
+    }
+
+    /// Whether a sweep that was asked for this shows all that `interest` names.
+    pub fn covers(&self, interest: &Interest) -> bool {
+        let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
+        self.images
+            && (self.snapshots || !interest.snapshots)
+            && all(&self.instances, interest.instances.iter().map(AsRef::as_ref).collect())
+            && all(&self.names, interest.names.iter().map(String::as_str).collect())
+            && all(&self.image_ids, interest.images.iter().map(AsRef::as_ref).collect())
+            && all(&self.image_names, interest.image_names.iter().map(String::as_str).collect())
+            && all(&self.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{made, running};
+
+    fn of(interest: Interest) -> Asked {
+        let key = Key { namespace: "geo".into(), name: "quake".into() };
+        Asked::by([(&key, &interest)].into_iter())
+    }
+
+    #[test]
+    fn a_sweep_shows_an_object_no_less_than_it_wants() {
+        let whole = || Interest {
+            instances: vec![running().id],
+            names: vec!["lab".into()],
+            images: vec![made().id],
+            image_names: vec!["quake-r1".into()],
+            volumes: vec!["vol-00000000000000001".parse().unwrap()],
+            snapshots: true,
+            ..Interest::default()
+        };
+        assert!(of(whole()).covers(&whole()) && of(whole()).covers(&Interest::default()));
+        assert!(!Asked::default().covers(&Interest::default()), "nobody asked for images");
+        let lacks: [fn(&mut Interest); 6] = [
+            |one| one.instances.clear(),
+            |one| one.names.clear(),
+            |one| one.images.clear(),
+            |one| one.image_names.clear(),
+            |one| one.volumes.clear(),
+            |one| one.snapshots = false,
+        ];
+        for (number, lack) in lacks.into_iter().enumerate() {
+            let mut less = whole();
+            lack(&mut less);
+            assert!(!of(less.clone()).covers(&whole()), "{number}");
+            assert!(of(whole()).covers(&less), "{number}");
+        }
+    }
+}
