@@ -17,13 +17,19 @@ use crate::{
 
 impl Lab {
     pub(crate) fn act(&mut self, step: &Step, memory: &mut Memory) -> Result<Outcome, Halt> {
+        let unsent = memory.of_stops.sends(step, self.instant());
+        let outcome = self.send_step(step)?;
+        memory.of_stops.hears(step, unsent, &outcome);
+        Ok(outcome)
+    }
+
+    fn send_step(&mut self, step: &Step) -> Result<Outcome, Halt> {
         let key = debt_key(CLUSTER);
         let label = step.name();
         let refused =
             |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
-                memory.records.entry(record.debtor()).and_modify(|known| *known = record.clone());
                 let instances = &self.sim.place(ec2sim::ACCOUNT, HOME).unwrap().instances;
                 let tagged = instances[record.instance.as_str()].tags.clone();
                 let there = tagged.get(&key).cloned();
@@ -40,31 +46,18 @@ impl Lab {
                 tags.extend(receipt.as_ref().map(|receipt| receipt::tag(receipt, &tagged)));
                 refused(self.send(HOME, label, &ec2::tag(record.instance.as_str(), &tags))?)
             }
-            Step::Untag { record } => {
-                memory.forget(record);
-                refused(self.send(
-                    HOME,
-                    label,
-                    &ec2::untag(record.instance.as_str(), &key, &record.to_string()),
-                )?)
-            }
+            Step::Untag { record } => refused(self.send(
+                HOME,
+                label,
+                &ec2::untag(record.instance.as_str(), &key, &record.to_string()),
+            )?),
             Step::Stop { record, force } => {
-                memory.records.insert(record.debtor(), record.clone());
-                memory.custody.insert(record.capture.clone(), (self.now, false));
-                let unsent = memory.planned.remove(&record.capture);
-                memory.sent.insert(record.capture.clone());
                 self.truth.under = Some(record.clone());
                 let call = ec2::on_instance("StopInstances", record.instance.as_str());
                 let call = if *force { call.with("Force", "true") } else { call };
                 match self.send(HOME, label, &call)? {
                     Ok(reply) => Outcome::Stopped { previous: ec2::previous(&reply) },
-                    Err(refusal) => {
-                        if unsent && refusal.is_definite() {
-                            memory.planned.insert(record.capture.clone());
-                            memory.sent.remove(&record.capture);
-                        }
-                        Outcome::Refused(refusal)
-                    }
+                    Err(refusal) => Outcome::Refused(refusal),
                 }
             }
             Step::CreateImage(request) => match self.send(HOME, label, &ec2::create_image(request))? {

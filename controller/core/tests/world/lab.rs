@@ -2,16 +2,16 @@
 //!
 //! The loops are those of the controller without its plumbing: reconcile is get, observe, decide, record, act, settle;
 //! restart is sweep, judge, send. `Describe` is read from the simulator's store; writes are calls to the simulator.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
-use saved_template_api::{InstanceId, SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
-use saved_template_core::{
-    refusal::Refusal,
-    restart::{Debtor, Record},
-    world::{Absence, Sighting, Started},
-};
+use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
+use saved_template_core::{poll::Tally, refusal::Refusal, restart::Pacing};
 
 use crate::{
     ec2::{HOME, call},
@@ -53,42 +53,16 @@ pub(crate) struct Kill {
 /// What a process knows and loses.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
-    pub(crate) sightings: BTreeMap<(InstanceId, String), Sighting>,
-    pub(crate) absences: BTreeMap<String, Absence>,
-    pub(crate) records: BTreeMap<Debtor, Record>,
-    pub(crate) started: BTreeMap<Debtor, Started>,
-    pub(crate) refused: BTreeMap<Debtor, Refusal>,
-    pub(crate) custody: BTreeMap<String, (i64, bool)>,
-    /// Captures that it planned, and under which it sent no Stop.
-    pub(crate) planned: BTreeSet<String>,
-    /// Captures under which it sent a Stop.
-    pub(crate) sent: BTreeSet<String>,
-    /// Of a start by machine and capture, of the other calls by the record: how often in vain, and when last.
-    pub(crate) tries: BTreeMap<(&'static str, String), (u32, i64)>,
-    pub(crate) due: BTreeMap<Debtor, i64>,
+    /// What its sweeps counted, by region.
+    pub(crate) tallies: BTreeMap<String, Tally>,
+    pub(crate) of_stops: saved_template_core::memory::Memory,
+    pub(crate) pacing: Pacing,
     pub(crate) look_at: i64,
     pub(crate) sweep_at: i64,
     /// Until when it sleeps, and what it was about to do.
     pub(crate) asleep: i64,
     pub(crate) pass: Option<Box<Pass>>,
     pub(crate) payment: Option<Box<Payment>>,
-}
-
-impl Memory {
-    /// The record is paid, withdrawn or void.
-    pub(crate) fn forget(&mut self, record: &Record) {
-        self.refused.remove(&record.debtor());
-        if self.records.remove(&record.debtor()).is_some() {
-            self.custody.remove(&record.capture);
-        }
-    }
-
-    /// The capture owes nothing any more.
-    pub(crate) fn settled(&mut self, capture: &str) {
-        self.records.retain(|(_, of), _| of != capture);
-        self.refused.retain(|(_, of), _| of != capture);
-        self.custody.remove(capture);
-    }
 }
 
 /// A process, or the place of one that died and when it is back.
@@ -262,7 +236,7 @@ impl Lab {
         let minds = processes.filter_map(|process| process.memory.as_ref()).chain(&self.standby);
         self.owes_truly()
             || status.any(|one| one.id == *held && one.debt.is_some())
-            || minds.flat_map(|one| one.records.values()).any(|record| record.capture == *held)
+            || minds.flat_map(|one| one.of_stops.records()).any(|record| record.capture == *held)
     }
 
     /// What one process does in this second. One that died is back some seconds later, knowing nothing.
@@ -410,6 +384,13 @@ impl Lab {
             Some(Harm::Lose) => Ok(Err(Refusal::new("call", "", "connection closed"))),
             _ => reply,
         }
+    }
+
+    /// By the monotonic clock of whatever process.
+    pub(crate) fn instant(&self) -> Instant {
+        static BORN: OnceLock<Instant> = OnceLock::new();
+        let since = Duration::from_millis(u64::try_from(self.now - START).unwrap() + 1);
+        BORN.get_or_init(Instant::now).checked_add(since).unwrap()
     }
 
     pub(crate) fn is_down(&self) -> bool {

@@ -9,7 +9,6 @@ use saved_template_core::{
     decision::{Decision, Finalizer, Question},
     interest,
     refusal::Refusal,
-    restart::Record,
     settle::settle,
     step::Outcome,
     subject::{Heritage, Subject},
@@ -84,17 +83,12 @@ impl Lab {
         };
         let now = self.time();
         let mut world = self.observe(subject, now, memory);
-        Self::recall(subject, &world, memory);
-        // Where another one may lead, too, nobody is sure.
-        let is_alone = self.processes.len() == 1;
         if let Some(capture) = &object.status.capture {
-            let machine = object.status.source.as_ref().and_then(|source| source.instance_id.clone());
-            let debtor = machine.map(|machine| (machine, capture.id.clone()));
-            world.started = debtor.as_ref().and_then(|debtor| memory.started.get(debtor)).copied();
-            world.start_refused = debtor.as_ref().and_then(|debtor| memory.refused.get(debtor)).cloned();
-            world.unsent = is_alone && memory.planned.contains(&capture.id);
-            world.sent = memory.sent.contains(&capture.id);
+            memory.of_stops.recall(capture, |record| is_supported(subject, &world, record));
         }
+        memory.of_stops.tell(&object.status, &mut world);
+        // Where another one may lead, too, nobody is sure.
+        world.unsent &= self.processes.len() == 1;
         let decision = loop {
             match decide(subject, &world, now) {
                 Ok(decision) => break decision,
@@ -183,26 +177,6 @@ impl Lab {
         }
     }
 
-    fn recall(subject: Subject<'_>, world: &World, memory: &mut Memory) {
-        let Some(capture) = &subject.status.capture else { return };
-        let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-        match record {
-            Some(record) if capture.stop_requested_time.is_some() => {
-                if is_supported(subject, world, &record) {
-                    memory.records.insert(record.debtor(), record);
-                }
-            }
-            Some(_) if capture.reason.is_none() => {}
-            _ => {
-                memory.settled(&capture.id);
-                if capture.completion_time.is_some() {
-                    memory.planned.remove(&capture.id);
-                    memory.sent.remove(&capture.id);
-                }
-            }
-        }
-    }
-
     /// Goes on with a pass until it is over, or the process sleeps or dies.
     pub(crate) fn carry(&mut self, mut pass: Pass, memory: &mut Memory) -> Result<(), Halt> {
         loop {
@@ -229,8 +203,10 @@ impl Lab {
                 let label = pass.announcement();
                 let planned = plans(&pass.object.status, &status).map(str::to_owned);
                 self.put(&mut pass.object, &status, &label)?;
-                memory.planned.extend(planned);
                 self.contact(pass, memory);
+                if let Some(capture) = planned {
+                    memory.of_stops.planned(&capture);
+                }
                 pass.next = Stage::Act;
                 Ok(pass.decision.step.is_some())
             }
@@ -285,12 +261,7 @@ impl Lab {
     /// Kubernetes took what was decided; and when the object is looked at again.
     fn contact(&mut self, pass: &Pass, memory: &mut Memory) {
         let Decision { status, step, look_again, .. } = &pass.decision;
-        if let Some(capture) = status.capture.as_ref() {
-            let over = capture.image_requested_time.is_some() || capture.reason.is_some();
-            if let Some(custody) = memory.custody.get_mut(&capture.id) {
-                *custody = (self.now, custody.1 || over);
-            }
-        }
+        memory.of_stops.contact(status, self.instant());
         let waits = i64::try_from(look_again.as_secs()).unwrap().max(1) * 1000;
         // Changes wake the object; at rest it is looked at now and then.
         let moving = step.is_some() || find(&status.conditions, ConditionType::Reconciling).is_some();

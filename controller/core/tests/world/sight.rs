@@ -5,14 +5,16 @@ use ec2sim::{ACCOUNT, Place, Sim};
 use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
-    interest::{Interest, everything},
+    interest::Interest,
+    key::Key,
+    poll::{Asked, Seen, Tally},
     refusal::Refusal,
     restart::Record,
-    world::{Absence, Image, Instance, Sighting, View},
+    world::{Image, Instance, View},
 };
 
 use crate::{
-    ec2::{self, HOME},
+    ec2,
     lab::{CLUSTER, Lab, Memory, NAME, NAMESPACE},
 };
 
@@ -76,28 +78,17 @@ impl Lab {
         let began = self.time();
         let key = debt_key(CLUSTER);
         let instances = self.haze.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();
-        if region == HOME {
-            let is_record = |key: &&String| key.starts_with(tag::DEBT_PREFIX);
-            let values = instances.iter().flat_map(|one| {
-                let records = one.tags.iter().filter(|(key, _)| is_record(key));
-                records.map(|(_, value)| (one.id.clone(), value.clone()))
-            });
-            let before = std::mem::take(&mut memory.sightings);
-            memory.sightings = values
-                .map(|seen| {
-                    let first = before.get(&seen).map_or(began, |sighting| sighting.first);
-                    (seen, Sighting { first, last: began })
-                })
-                .collect();
-        }
-        let owed = instances.iter().any(|one| one.tags.contains_key(&key));
+        let owing: Vec<Instance> =
+            instances.iter().filter(|one| one.tags.contains_key(&key)).cloned().collect();
+        let owed = !owing.is_empty();
+        let remembered = memory.of_stops.records();
         // What nobody asked for is not read: a decision that waits for it would wait for ever.
         let wanted = |one: &Instance| {
             let recorded = one.tags.get(&key).and_then(|value| value.parse::<Record>().ok());
             recorded.is_some()
                 || asked.instances.contains(&one.id)
                 || one.tags.get("Name").is_some_and(|name| asked.names.contains(name))
-                || memory.records.values().any(|record| record.instance == one.id)
+                || remembered.iter().any(|record| record.instance == one.id)
         };
         let instances: Vec<Instance> = instances.into_iter().filter(wanted).collect();
         let images = self.haze.place(&self.sim, region, self.now).map(ec2::images).unwrap_or_default();
@@ -110,43 +101,19 @@ impl Lab {
         };
         let images: Vec<Image> =
             images.into_iter().filter(named).filter(|image| shown(image.created)).collect();
-        let ids =
-            asked.instances.iter().map(|id| (id.to_string(), instances.iter().any(|one| one.id == *id)));
-        let wanted_names = asked
-            .image_names
-            .iter()
-            .map(|name| (name.clone(), images.iter().any(|image| image.name == *name)));
-        let known = asked.images.iter();
-        let known = known.map(|id| (id.to_string(), images.iter().any(|image| image.id == *id)));
         let snapshots = if asked.snapshots || owed {
             let all = self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default();
             Ok(all.into_iter().filter(|shot| shown(shot.started)).collect())
         } else {
             Err(Refusal::new("DescribeSnapshots", "", "not read"))
         };
-        let here = ec2::region(region);
-        let all = asked.emptied.as_ref().map(|estate| {
-            let left = estate.is_left(&here, &images, snapshots.as_deref().unwrap_or_default());
-            (everything(NAMESPACE, NAME), left)
-        });
-        let looked: Vec<(String, bool)> = ids.chain(wanted_names).chain(known).chain(all).collect();
-        let here = format!("{region}/");
-        memory.absences.retain(|what, _| {
-            what.strip_prefix(&here).is_none_or(|what| looked.iter().any(|(asked, _)| asked == what))
-        });
-        for (what, found) in looked {
-            let what = format!("{region}/{what}");
-            if found {
-                memory.absences.remove(&what);
-            } else {
-                let absence = memory.absences.entry(what).or_insert(Absence { since: began, reads: 0 });
-                absence.reads += 1;
-            }
-        }
-        let absences = memory.absences.iter();
-        let absences =
-            absences.filter_map(|(what, seen)| Some((what.strip_prefix(&here)?.to_owned(), *seen)));
-        let (sightings, absences) = (memory.sightings.clone(), absences.collect());
-        View { began, instances: Ok(instances), images: Ok(images), snapshots, sightings, absences }
+        let object = Key { namespace: NAMESPACE.into(), name: NAME.into() };
+        let asked = Asked::by([(&object, asked)].into_iter());
+        let (instances, images) = (Ok(instances), Ok(images));
+        let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };
+        let tally = memory.tallies.entry(region.to_owned()).or_default();
+        tally.count(&ec2::region(region), &key, &asked, began, &seen);
+        let Tally { sightings, absences } = tally.clone();
+        View { began, instances, images, snapshots, sightings, absences }
     }
 }
