@@ -64,7 +64,7 @@ check: $(HELM) $(DENY) ## Format, lints, documentation and what cites it, depend
 	.tools/bin/helm lint --strict --set clusterName=check,image.repository=check charts/savedtemplate
 	.tools/bin/helm template savedtemplate --set clusterName=check,image.repository=check,regions={eu-west-1} \
 		charts/savedtemplate >/dev/null
-	cargo test --quiet --workspace --test references
+	cargo test --quiet --workspace --test references --test floors
 	@for patch in tests/mutants/*.patch tests/mutants/slow/*.patch; do git apply --check $$patch || exit 1; done
 
 # Beside `check`: what is known of a version today would fail what has not changed.

@@ -1,4 +1,4 @@
-//! Every module of the product is on a floor of ARCHITECTURE.md and imports only from floors below its own; no file is
+//! Every module of the product is on a floor of docs/floors.md and imports only from floors below its own; no file is
 //! longer than 400 lines.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
@@ -176,7 +176,7 @@ fn wrong(floors: &[Vec<String>], sources: &Sources) -> Vec<String> {
 
 #[test]
 fn no_module_imports_from_its_own_floor_or_one_above_and_no_file_is_too_long() {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let text = fs::read_to_string(root().join("docs/floors.md")).unwrap();
     let all = floors(&text);
     let folders: Vec<&str> = all.iter().map(|(folder, _)| folder.as_str()).collect();
     assert_eq!(folders, ["crds/src", "controller/core/src", "controller/ec2/src", "controller/src"]);

@@ -96,7 +96,7 @@ fn every_rule_section_scenario_and_invariant_that_is_cited_is_in_the_protocol() 
     let lost: Vec<String> = texts.iter().flat_map(|(place, text)| lost(place, text, &known)).collect();
     assert!(lost.is_empty(), "{}", lost.join("\n"));
     for (place, least) in
-        [("controller/core/src/debt.rs", 10), ("tests/faults.yaml", 70), ("docs/protocol.md", 97)]
+        [("controller/core/src/restart/judge.rs", 10), ("tests/faults.yaml", 70), ("docs/protocol.md", 97)]
     {
         let cites = texts.get(place).map(|text| citations(text).len());
         assert!(cites >= Some(least), "{place} was read as citing {cites:?} times");
