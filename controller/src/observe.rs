@@ -9,7 +9,7 @@ use saved_template_api::{
 };
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
-    decide::{decide, is_supported, needs_world},
+    decide::{is_supported, needs_world},
     decision::{Decision, Question},
     interest,
     key::Key,
@@ -29,61 +29,99 @@ use crate::{
 const HOME: Duration = Duration::from_secs(20);
 const ABROAD: Duration = Duration::from_secs(5);
 
-/// What was decided, and the time that it was decided at.
-pub(crate) struct Observed {
-    pub(crate) decision: Decision,
-    pub(crate) now: Timestamp,
-}
-
 /// Nothing is decided before the object may ask EC2 about its machine again.
 pub(crate) struct Later(pub(crate) Duration);
 
-/// Reads what the object needs, and decides. Asks EC2 about this one machine only where the decision lacks it.
-pub(crate) async fn observe<C: Cloud>(subject: Subject<'_>, ctx: &Context<C>) -> Result<Observed, Later> {
-    let key = Key { namespace: subject.namespace.to_owned(), name: subject.name.to_owned() };
-    if let Some(refusal) = ctx.regions.refused(&subject.spec.source.region) {
-        let (world, now) = (World { home: Err(refusal), ..World::unread() }, (ctx.clock)());
-        if let Ok(decision) = decide(subject, &world, now) {
-            return Ok(Observed { decision, now });
+/// What is seen of one object, and what only EC2's answers about its machine add.
+pub(crate) struct Observation<'o, C> {
+    pub(crate) world: World,
+    pub(crate) home: Arc<Desk<C>>,
+    subject: Subject<'o>,
+    key: &'o Key,
+    ctx: &'o Context<C>,
+    /// What was answered with kept answers, which no plan rests on.
+    kept: Option<Question>,
+}
+
+impl<'o, C: Cloud> Observation<'o, C> {
+    /// Reads what the object needs.
+    pub(crate) async fn of(subject: Subject<'o>, key: &'o Key, ctx: &'o Context<C>) -> Self {
+        let region = &subject.spec.source.region;
+        let home = ctx.regions.desk(region);
+        let mut world =
+            if needs_world(&subject) { read(subject, key, ctx, &home).await } else { World::unread() };
+        if let Some(capture) = &subject.status.capture {
+            home.survey.memory().recall(capture, |record| is_supported(subject, &world, record));
         }
+        home.survey.memory().tell(subject.status, &mut world);
+        world.covered = ctx.regions.covers(region);
+        Self { world, home, subject, key, ctx, kept: None }
     }
-    let home = ctx.regions.desk(&subject.spec.source.region);
-    let mut world =
-        if needs_world(&subject) { read(subject, &key, ctx, &home).await } else { World::unread() };
-    if let Some(capture) = &subject.status.capture {
-        home.survey.memory().recall(capture, |record| is_supported(subject, &world, record));
+
+    /// EC2's time; before it has ever answered, the node's.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.home.survey.cloud.now().unwrap_or_else(|| (self.ctx.clock)())
     }
-    home.survey.memory().tell(subject.status, &mut world);
-    world.covered = ctx.regions.covers(&subject.spec.source.region);
-    let mut kept: Option<Question> = None;
-    loop {
-        let now = home.survey.cloud.now().unwrap_or_else(|| (ctx.clock)());
-        match decide(subject, &world, now) {
-            Ok(decision) => {
-                if decision.status.preflight.iter().any(|row| row.result == CheckResult::Failed) {
-                    home.probes.stands_in_the_way(&key);
-                }
-                return Ok(Observed { decision, now });
+
+    /// Fills in what a decision lacks.
+    pub(crate) async fn ask(&mut self, question: Question) -> Result<(), Later> {
+        let cloud = &self.home.cloud;
+        match &question {
+            Question::Probe { .. } => {
+                let is_kept = self.probe(&question, For::Telling).await?;
+                self.kept = is_kept.then_some(question);
             }
-            Err(question @ Question::Probe { .. }) => {
-                let is_kept = probed(&question, For::Telling, &key, ctx, &home, &mut world).await?;
-                kept = is_kept.then_some(question);
-            }
-            Err(question) => {
-                // After the claim comes the plan, and after the plan the Stop.
-                if let Some(kept) = kept.take_if(|_| matches!(question, Question::Claim(_))) {
-                    probed(&kept, For::Planning, &key, ctx, &home, &mut world).await?;
-                    continue;
-                }
-                let is_last = matches!(question, Question::Permits(_));
-                answer(question, &key, ctx, &home, &mut world).await;
+            Question::Permits(instance) => {
+                let (stop, start) = tokio::join!(
+                    cloud.dry_run(DryRun::Stop(instance.clone())),
+                    cloud.dry_run(DryRun::Start(instance.clone())),
+                );
+                self.world.permits = Some(Permits { stop, start });
                 // The Stop rests on what the machine is now, not on what it was before it was asked whether it may be.
-                if is_last {
-                    let mut interests = interest::of(subject, home.survey.cloud.now());
-                    let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
-                    world.home = home.survey.read(&key, &here, HOME).await;
-                }
+                let mut interests = interest::of(self.subject, self.home.survey.cloud.now());
+                let here = interests.remove(&self.subject.spec.source.region).unwrap_or_default();
+                self.world.home = self.home.survey.read(self.key, &here, HOME).await;
             }
+        }
+        Ok(())
+    }
+
+    /// After the claim comes the plan, and after the plan the Stop: asks anew what was answered with kept answers. Whether
+    /// anything was.
+    pub(crate) async fn renew(&mut self) -> Result<bool, Later> {
+        let Some(question) = self.kept.take() else { return Ok(false) };
+        self.probe(&question, For::Planning).await?;
+        Ok(true)
+    }
+
+    /// The answers that the object's turn gives it. Whether they are kept ones, and not EC2's of now.
+    async fn probe(&mut self, question: &Question, purpose: For) -> Result<bool, Later> {
+        let Question::Probe { instance, instance_type, volumes, request } = question else {
+            return Ok(false);
+        };
+        let view = self.world.home.as_ref().ok().and_then(|view| view.instances.as_deref().ok());
+        let print = probes::print(question, view.unwrap_or_default());
+        let now = Instant::now();
+        match self.home.probes.turn(self.key, print, purpose, now) {
+            Turn::Wait(left) => return Err(Later(left)),
+            Turn::Kept(probe) => {
+                self.world.probe = Some(*probe);
+                return Ok(true);
+            }
+            Turn::Ask => {}
+        }
+        let machine = (instance, instance_type.as_str(), volumes.as_slice());
+        // Ten calls at once are too large for the stack of a worker.
+        let probe = Box::pin(probe(machine, request.clone(), self.key, &self.home.cloud)).await;
+        self.home.probes.keep(self.key, print, &probe, now);
+        self.world.probe = Some(probe);
+        Ok(false)
+    }
+
+    /// What a decision says of the answers: whoever has mended what stands in the way does not wait.
+    pub(crate) fn answered(&self, decision: &Decision) {
+        if decision.status.preflight.iter().any(|row| row.result == CheckResult::Failed) {
+            self.home.probes.stands_in_the_way(self.key);
         }
     }
 }
@@ -108,32 +146,6 @@ async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home:
         futures::future::join(home.survey.read(key, &here, HOME), futures::future::join_all(views)).await;
     let abroad: BTreeMap<_, _> = abroad.into_iter().collect();
     World { home: view, abroad, ..World::unread() }
-}
-
-/// Fills in the answers that the object's turn gives it. Whether they are kept ones, and not EC2's of now.
-async fn probed<C: Cloud>(
-    question: &Question,
-    purpose: For,
-    key: &Key,
-    ctx: &Context<C>,
-    home: &Desk<C>,
-    world: &mut World,
-) -> Result<bool, Later> {
-    let view = world.home.as_ref().ok().and_then(|view| view.instances.as_deref().ok());
-    let print = probes::print(question, view.unwrap_or_default());
-    let now = Instant::now();
-    match home.probes.turn(key, print, purpose, now) {
-        Turn::Wait(left) => return Err(Later(left)),
-        Turn::Kept(probe) => {
-            world.probe = Some(*probe);
-            return Ok(true);
-        }
-        Turn::Ask => answer(question.clone(), key, ctx, home, world).await,
-    }
-    if let Some(probe) = &world.probe {
-        home.probes.keep(key, print, probe, now);
-    }
-    Ok(false)
 }
 
 /// What only calls about this one machine tell.
@@ -182,32 +194,5 @@ async fn probe<C: Cloud>(
         snapshots,
         pending_images,
         namesakes,
-    }
-}
-
-async fn answer<C: Cloud>(
-    question: Question,
-    key: &Key,
-    ctx: &Context<C>,
-    home: &Desk<C>,
-    world: &mut World,
-) {
-    let cloud = &home.cloud;
-    match question {
-        Question::Probe { instance, instance_type, volumes, request } => {
-            let machine = (&instance, instance_type.as_str(), volumes.as_slice());
-            // Ten calls at once are too large for the stack of a worker.
-            world.probe = Some(Box::pin(probe(machine, request, key, cloud)).await);
-        }
-        Question::Claim(instance) => {
-            world.claim = Some(ctx.claims.claim(key, cloud.region(), &instance).await);
-        }
-        Question::Permits(instance) => {
-            let (stop, start) = tokio::join!(
-                cloud.dry_run(DryRun::Stop(instance.clone())),
-                cloud.dry_run(DryRun::Start(instance.clone())),
-            );
-            world.permits = Some(Permits { stop, start });
-        }
     }
 }

@@ -1,23 +1,25 @@
-//! The flow: observe → decide → record → act. A reconcile makes at most one change to AWS.
+//! The flow: observe → decide ⇄ ask → record → act. A reconcile makes at most one change to AWS.
 use std::{sync::Arc, time::Instant};
 
+use jiff::Timestamp;
 use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Action};
 use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
     cloud::Cloud,
-    decide::plans,
-    decision::{Decision, Finalizer},
+    decide::{decide, plans},
+    decision::{Decision, Finalizer, Next},
     key::Key,
     notes::refused,
     settle::settle,
     subject::Subject,
+    world::World,
 };
 
 use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
-    observe::{Later, Observed, observe},
+    observe::{Later, Observation},
     record,
     tell::tell,
 };
@@ -44,9 +46,8 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let holder = ctx.holder().await?;
     let before = object.status.clone().unwrap_or_default();
 
-    let observed = observe(subject(&object, &key, &before, holder, ctx), ctx).await;
-    let Observed { decision, now } = match observed {
-        Ok(observed) => observed,
+    let (decision, now) = match decided(subject(&object, &key, &before, holder, ctx), &key, ctx).await {
+        Ok(decided) => decided,
         Err(Later(left)) => return Ok(Action::requeue(left)),
     };
     let Decision { status, finalizer, step, notes, look_again } = decision;
@@ -62,22 +63,57 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     }
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
-    let home = ctx.regions.desk(&object.spec.source.region);
-    home.survey.memory().contact(&status, Instant::now());
-    if let Some(capture) = plans(&before, &status) {
-        home.survey.memory().planned(capture);
+    if status.capture.is_some() {
+        let home = ctx.regions.desk(&object.spec.source.region);
+        home.survey.memory().contact(&status, Instant::now());
+        if let Some(capture) = plans(&before, &status) {
+            home.survey.memory().planned(capture);
+        }
     }
     if is_over(&status) && !is_over(&before) {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
     }
     tell(&object, ctx, &notes).await;
     if let Some(step) = step {
+        let home = ctx.regions.desk(&object.spec.source.region);
         let outcome = act(&step, announced, &home, &ctx.regions).await;
         let refused = refused(&step, &outcome, object.spec.revision);
         record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
         tell(&object, ctx, refused.as_slice()).await;
     }
     Ok(Action::requeue(look_again))
+}
+
+/// What is decided, and the time that it is decided at. EC2 is asked about this one machine only where a decision lacks it.
+async fn decided<C: Cloud>(
+    subject: Subject<'_>,
+    key: &Key,
+    ctx: &Context<C>,
+) -> Result<(Decision, Timestamp), Later> {
+    let region = &subject.spec.source.region;
+    if let Some(refusal) = ctx.regions.refused(region) {
+        // No client is made for a region that there is not.
+        let (world, now) = (World { home: Err(refusal), ..World::unread() }, (ctx.clock)());
+        if let Next::Do(decision) = decide(subject, &world, now) {
+            return Ok((*decision, now));
+        }
+    }
+    let mut seen = Observation::of(subject, key, ctx).await;
+    loop {
+        let now = seen.now();
+        match decide(subject, &seen.world, now) {
+            Next::Do(decision) => {
+                seen.answered(&decision);
+                return Ok((*decision, now));
+            }
+            Next::Ask(question) => seen.ask(question).await?,
+            Next::Acquire(machine) => {
+                if !seen.renew().await? {
+                    seen.world.claim = Some(ctx.claims.claim(key, region, &machine).await);
+                }
+            }
+        }
+    }
 }
 
 fn subject<'a, C>(

@@ -6,12 +6,13 @@ use saved_template_api::{SavedTemplateStatus, spec::DeletionPolicy};
 
 use crate::{
     conditions,
-    decision::{Decision, Finalizer, Question},
+    decision::{Decision, Finalizer, Next},
     fold, needs, notes,
     restart::Record,
     scene::Scene,
     subject::Subject,
     time,
+    unmet::Lack,
     world::World,
 };
 
@@ -34,11 +35,16 @@ pub fn plans<'d>(before: &SavedTemplateStatus, decision: &'d SavedTemplateStatus
     (!is_known).then_some(new.id.as_str())
 }
 
-/// Chooses the first unmet need, or asks for what it lacks to do so.
-pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Decision, Question> {
+/// Chooses the first unmet need, or says what is lacking to do so.
+pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
     let mut scene = Scene::new(subject, world, now);
     fold::observe(&mut scene);
-    let unmet = needs::first_unmet(&mut scene)?.map(|unmet| needs::while_owed(&scene, unmet));
+    let unmet = needs::first_unmet(&mut scene).map(|unmet| needs::while_owed(&scene, unmet));
+    match unmet.as_ref().and_then(|unmet| unmet.lacks.clone()) {
+        Some(Lack::Answer(question)) => return Next::Ask(question),
+        Some(Lack::Claim(instance)) => return Next::Acquire(instance),
+        None => {}
+    }
     conditions::write(&mut scene, unmet.as_ref());
     let mut notes = notes::between(subject.status, &scene.status, subject.spec.revision);
     if let Some(unmet) = unmet.as_ref().filter(|unmet| unmet.finalizer == Finalizer::Remove) {
@@ -54,7 +60,7 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Result<Dec
     let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
     let look_again = look_again.min(RARELY);
-    Ok(Decision { status: scene.status, finalizer, step, notes, look_again })
+    Next::Do(Box::new(Decision { status: scene.status, finalizer, step, notes, look_again }))
 }
 
 /// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.

@@ -24,8 +24,6 @@ pub enum Question {
     },
     /// Fill [`World::permits`].
     Permits(InstanceId),
-    /// Fill [`World::claim`]: this object alone, in this installation, saves the machine.
-    Claim(InstanceId),
 }
 
 /// What becomes of our finalizer.
@@ -52,4 +50,26 @@ pub struct Decision {
     pub notes: Vec<Note>,
     /// When to look again, if nothing wakes the object before.
     pub look_again: Duration,
+}
+
+/// What comes next of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// It is decided.
+    Do(Box<Decision>),
+    /// EC2 is asked about this one machine first; then it is decided anew.
+    Ask(Question),
+    /// The claim on this machine is taken first, that this object alone saves it in this installation, and
+    /// [`World::claim`] filled; then it is decided anew.
+    Acquire(InstanceId),
+}
+
+impl Next {
+    /// The decision, if nothing is lacking for it.
+    pub fn into_decision(self) -> Option<Decision> {
+        match self {
+            Self::Do(decision) => Some(*decision),
+            Self::Ask(_) | Self::Acquire(_) => None,
+        }
+    }
 }

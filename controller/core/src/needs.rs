@@ -20,7 +20,6 @@ pub(crate) mod upkeep;
 use saved_template_api::Reason;
 
 use crate::{
-    decision::Question,
     refusal::NOT_ENABLED,
     scene::Scene,
     time::LATER,
@@ -28,34 +27,34 @@ use crate::{
 };
 
 /// The first unmet need; none when the template is ready.
-pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    if let Some(unmet) = deletion::need(scene)? {
-        return Ok(Some(unmet));
+pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Option<Unmet> {
+    if let Some(unmet) = deletion::need(scene) {
+        return Some(unmet);
     }
     if let Err(refusal) = &scene.world.home {
         if refusal.code == NOT_ENABLED {
-            return Ok(Some(Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone())));
+            return Some(Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone()));
         }
         let message = format!("cannot read {}: {refusal}", scene.home());
-        return Ok(Some(Unmet::waiting(Reason::Preflight, message, LATER)));
+        return Some(Unmet::waiting(Reason::Preflight, message, LATER));
     }
     adopt::fold(scene);
     if let Some(unmet) = record::unsupported(scene) {
-        return Ok(Some(unmet));
+        return Some(unmet);
     }
-    if let Some(unmet) = record::need(scene)? {
-        return Ok(Some(unmet));
+    if let Some(unmet) = record::need(scene) {
+        return Some(unmet);
     }
     for need in [stop::need, image::request, support::need, adopt::need] {
         if let Some(unmet) = need(scene) {
-            return Ok(Some(unmet));
+            return Some(unmet);
         }
     }
-    let plan = plan::need(scene)?;
-    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some()) {
-        return Ok(plan);
+    let plan = plan::need(scene);
+    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some() || unmet.lacks.is_some()) {
+        return plan;
     }
-    Ok(rest(scene, plan))
+    rest(scene, plan)
 }
 
 /// As long as a machine is owed there is something for us to do, whatever else waits for somebody.

@@ -1,10 +1,10 @@
 //! A need that is not met: why, who has to act, and what is done about it.
 use std::time::Duration;
 
-use saved_template_api::Reason;
+use saved_template_api::{Reason, ids::InstanceId};
 
 use crate::{
-    decision::Finalizer,
+    decision::{Finalizer, Question},
     scene::Scene,
     step::Step,
     time::{SLOWLY, SOON},
@@ -23,6 +23,13 @@ pub(crate) enum Waits {
     Aside,
 }
 
+/// What has to be known, or held, before it can be said what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lack {
+    Answer(Question),
+    Claim(InstanceId),
+}
+
 /// A need that is not met.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Unmet {
@@ -36,6 +43,8 @@ pub(crate) struct Unmet {
     pub(crate) finalizer: Finalizer,
     pub(crate) step: Option<Step>,
     pub(crate) look_again: Duration,
+    /// Where this is set, the rest says nothing yet, and nothing is written.
+    pub(crate) lacks: Option<Lack>,
 }
 
 impl Unmet {
@@ -49,7 +58,13 @@ impl Unmet {
             finalizer: Finalizer::Keep,
             step: None,
             look_again,
+            lacks: None,
         }
+    }
+
+    /// What to do is not known yet.
+    pub(crate) fn lacking(lack: Lack) -> Self {
+        Self { lacks: Some(lack), ..Self::waiting(Reason::NotChecked, String::new(), SOON) }
     }
 
     /// Nothing moves, and nothing is wrong: that is what somebody wants.

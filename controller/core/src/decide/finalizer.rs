@@ -26,7 +26,7 @@ fn finalizer(policy: DeletionPolicy, status: &SavedTemplateStatus, has: bool, de
     let spec = SavedTemplateSpec { deletion_policy: policy, ..plain() };
     let world = world(at(60), vec![running()], Vec::new(), Vec::new());
     let subject = Subject { finalizer: has, deleting, ..subject(&spec, status) };
-    decide(subject, &world, at(60)).expect("every question is answered").finalizer
+    decide(subject, &world, at(60)).into_decision().expect("every question is answered").finalizer
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_finalizer_is_there_before_the_first_change_and_wherever_images_are_to_be_
         let spec = SavedTemplateSpec { deletion_policy: policy, suspend: true, ..plain() };
         let world = world(at(60), vec![running()], Vec::new(), Vec::new());
         let subject = Subject { finalizer: has, ..subject(&spec, status) };
-        let decision = decide(subject, &world, at(60)).expect("every question is answered");
+        let decision = decide(subject, &world, at(60)).into_decision().expect("every question is answered");
         assert_eq!(decision.step, None);
         decision.finalizer
     };

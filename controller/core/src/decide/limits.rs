@@ -55,13 +55,13 @@ fn a_change_of_hundreds_of_things_is_announced_in_as_many_letters_as_the_status_
     let tagged = spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "tags": [{"key": "a", "value": "b"}]}"#,
     );
-    let decision = decide(subject(&tagged, &status), &world, at(910)).unwrap();
+    let decision = decide(subject(&tagged, &status), &world, at(910)).into_decision().unwrap();
     let Some(Step::TagImages { resources, .. }) = decision.step else { panic!("{:?}", decision.step) };
     assert!(resources.len() >= 399);
     let announced = decision.status.announced.clone().unwrap();
     assert!(announced.request.len() <= 2048, "{} bytes", announced.request.len());
     // The same change is known again by its text.
-    let again = decide(subject(&tagged, &decision.status), &world, at(911)).unwrap();
+    let again = decide(subject(&tagged, &decision.status), &world, at(911)).into_decision().unwrap();
     assert_eq!(again.step, None);
 }
 
@@ -73,7 +73,7 @@ fn regions_that_come_and_go_leave_the_status_room_for_those_that_are_wanted() {
             format!("xx-{}-{}", if n < 10 { "a" } else { "b" }.repeat(n / 10 + 1), n % 10).parse().unwrap();
         status.regions.push(RegionStatus::waiting(region, "x86_64".into(), RegionRole::Copy));
     }
-    let decision = decide(subject(&plain(), &status), &world, at(910)).unwrap();
+    let decision = decide(subject(&plain(), &status), &world, at(910)).into_decision().unwrap();
     assert!(decision.status.regions.len() <= 50, "{}", decision.status.regions.len());
     for region in ["us-west-2", "us-east-2"] {
         assert!(decision.status.regions.iter().any(|row| row.region.as_str() == region), "{region}");
@@ -99,7 +99,7 @@ fn snapshots_in_use_in_two_regions_are_tried_a_few_times_with_pauses_and_then_ke
         Arc::make_mut(world.abroad.values_mut().next().unwrap().as_mut().unwrap()).snapshots =
             Ok(vec![far.clone()]);
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
-        let decision = decide(subject, &world, at(second)).unwrap();
+        let decision = decide(subject, &world, at(second)).into_decision().unwrap();
         status = decision.status;
         match decision.step {
             Some(step @ Step::DeleteSnapshot { .. }) => {
@@ -140,7 +140,7 @@ fn a_record_in_the_status_is_about_its_own_machine_whatever_machine_the_status_n
     let view = Arc::make_mut(world.home.as_mut().unwrap());
     let seen = crate::world::Sighting { first: at(0), last: at(20) };
     view.sightings.insert(("i-00000000000000002".parse().unwrap(), record), seen);
-    let decision = decide(subject(&plain(), &status), &world, at(20)).unwrap();
+    let decision = decide(subject(&plain(), &status), &world, at(20)).into_decision().unwrap();
     assert!(
         !matches!(decision.step, Some(Step::Stop { .. })),
         "the copied tag allows nothing: {:?}",

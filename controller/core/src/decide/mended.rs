@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+    decide(subject(spec, status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 fn refused(number: i64, seconds: i64, settled: &str) -> Announced {

@@ -31,7 +31,7 @@ fn a_home_region_that_is_not_enabled_waits_for_somebody_and_one_that_is_silent_f
         let mut dark = world(at(60), vec![], vec![], vec![]);
         dark.home = Err(Refusal::new("DescribeInstances", code, "no"));
         let status = SavedTemplateStatus::default();
-        let decision = decide(subject(&plain(), &status), &dark, at(60)).unwrap();
+        let decision = decide(subject(&plain(), &status), &dark, at(60)).into_decision().unwrap();
         assert_eq!(told(&decision, kind).0, "True", "{code}");
         let reason = told(&decision, ConditionType::Validated).1;
         assert_eq!(reason == "RegionNotEnabled", validated == "RegionNotEnabled", "{reason}");
@@ -54,7 +54,7 @@ fn while_a_record_is_on_a_machine_there_is_something_for_us_to_do_soon() {
     let mut seen = world(at(400), vec![machine], vec![], vec![]);
     let view = Arc::make_mut(seen.home.as_mut().unwrap());
     view.absences.insert(gone.to_string(), Absence { since: at(21), reads: 90 });
-    let decision = decide(subject(&plain(), &status), &seen, at(400)).unwrap();
+    let decision = decide(subject(&plain(), &status), &seen, at(400)).into_decision().unwrap();
     assert!(decision.status.capture.as_ref().unwrap().debt.is_some());
     assert_eq!(told(&decision, ConditionType::Ready).1, "ImageMissing");
     assert_eq!(told(&decision, ConditionType::Reconciling).0, "True");
@@ -77,7 +77,7 @@ fn an_image_that_is_not_served_is_not_copied() {
         (capture.reason, capture.snapshots_started_time) =
             (reason.map(str::to_owned), begun.map(at).map(Time));
         let seen = world(at(400), vec![running()], vec![made.clone()], vec![]);
-        let decision = decide(subject(&plain(), &status), &seen, at(400)).unwrap();
+        let decision = decide(subject(&plain(), &status), &seen, at(400)).into_decision().unwrap();
         let is_copied = matches!(decision.step, Some(Step::CopyImage { .. }));
         assert_eq!(is_copied, copies, "{reason:?} {begun:?}: {:?}", decision.step);
     }
@@ -98,7 +98,7 @@ fn what_moves_by_itself_is_looked_at_soon_although_something_else_waits_for_some
         ..plain()
     };
     let seen = world(at(400), vec![running()], vec![], vec![]);
-    let decision = decide(subject(&spec, &status), &seen, at(400)).unwrap();
+    let decision = decide(subject(&spec, &status), &seen, at(400)).into_decision().unwrap();
     assert_eq!(told(&decision, ConditionType::Ready).1, "ImageMissing");
     assert!(decision.look_again <= Duration::from_secs(5), "{:?}", decision.look_again);
 }
@@ -128,7 +128,7 @@ fn of_two_attempts_the_later_one_is_adopted() {
     ] {
         let seen = world(at(100), vec![running()], images, vec![]);
         let status = SavedTemplateStatus::default();
-        let decision = decide(subject(&plain(), &status), &seen, at(100)).unwrap();
+        let decision = decide(subject(&plain(), &status), &seen, at(100)).into_decision().unwrap();
         let expected = adopted.map(|attempt: i32| format!("ami-{attempt:017x}"));
         assert_eq!(decision.status.image_id.map(|id| id.to_string()), expected);
     }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+    decide(subject(spec, status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 fn announced(step: &str, seconds: i64, number: i64, settled: Option<&str>) -> Announced {
@@ -257,7 +257,7 @@ proptest! {
         let world = world(at(seconds), vec![machine], images, shots);
         let spec = plain();
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
-        let decision = decide(subject, &world, at(seconds)).unwrap();
+        let decision = decide(subject, &world, at(seconds)).into_decision().unwrap();
         keeps_to_conventions(&decision);
         let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
         prop_assert!(owed || decision.finalizer == Finalizer::Remove);
@@ -621,7 +621,10 @@ fn deletes_of(status: &SavedTemplateStatus, images: Vec<Image>, snapshots: Vec<S
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "deletionPolicy": "Delete"}"#,
     );
     let subject = Subject { deleting: true, ..subject(&spec, status) };
-    decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000)).unwrap().step
+    decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000))
+        .into_decision()
+        .unwrap()
+        .step
 }
 
 #[test]
@@ -695,7 +698,7 @@ fn an_object_goes_only_once_every_region_was_empty_for_a_minute_and_nothing_can_
         let view = Arc::make_mut(seen.home.as_mut().unwrap());
         view.absences.insert(everything.clone(), Absence { since: at(since), reads });
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
-        let decision = decide(subject, &seen, at(seconds)).unwrap();
+        let decision = decide(subject, &seen, at(seconds)).into_decision().unwrap();
         assert_eq!(decision.step, None);
         assert_eq!(decision.finalizer == Finalizer::Remove, goes, "{seconds} {answered} {since} {reads}");
     }

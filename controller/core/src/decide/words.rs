@@ -23,7 +23,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).unwrap()
+    decide(subject(spec, status), world, at(seconds)).into_decision().unwrap()
 }
 
 fn told(decision: &Decision, kind: ConditionType) -> (String, String, String) {
@@ -326,7 +326,7 @@ fn of_an_image_that_is_gone_no_more_is_said_than_is_known() {
     for deleting in [false, true] {
         let status = replicated();
         let subject = Subject { deleting, ..subject(&spec, &status) };
-        let decision = decide(subject, &seen, at(900)).unwrap();
+        let decision = decide(subject, &seen, at(900)).into_decision().unwrap();
         let text = decision.status.regions[0].message.clone().unwrap_or_default();
         assert!(text.contains("EC2 does not show it any more") && !text.contains("somebody"), "{text:?}");
     }
@@ -349,7 +349,8 @@ fn a_deregistration_or_a_snapshot_that_is_refused_is_blocked_by_what_ec2_says() 
         assert_eq!(status.regions[1].reason.as_deref(), Some(reason), "{code}: {message}");
         let spec = SavedTemplateSpec { deletion_policy: DeletionPolicy::Delete, ..plain() };
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
-        let decision = decide(subject, &images(at(901), vec![made()], vec![copy()]), at(901)).unwrap();
+        let decision =
+            decide(subject, &images(at(901), vec![made()], vec![copy()]), at(901)).into_decision().unwrap();
         assert_eq!(told(&decision, ConditionType::DeletionBlocked).1, reason, "{code}: {message}");
     }
 }

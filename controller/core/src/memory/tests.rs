@@ -23,6 +23,8 @@ fn told(memory: &Memory) -> (bool, bool, Option<Started>, Option<Refusal>) {
     (world.unsent, world.sent, world.started, world.start_refused)
 }
 
+type Events = fn(&mut Memory, Instant);
+
 /// A process that sent a Stop at `born`.
 fn alone(born: Instant) -> Memory {
     let mut memory = Memory::default();
@@ -43,8 +45,8 @@ fn refusal(code: &str) -> Refusal {
 fn a_process_is_alone_with_its_stop_until_kubernetes_answers_or_the_image_is_asked_for() {
     let born = Instant::now();
     let limit = ALONE.as_secs();
-    for (what, events, seconds, is_alone) in [
-        ("at once", (|_, _| {}) as fn(&mut Memory, Instant), limit - 1, false),
+    let cases: [(&str, Events, u64, bool); 10] = [
+        ("at once", |_, _| {}, limit - 1, false),
         ("silent", |_, _| {}, limit, true),
         ("answered", |memory, born| memory.contact(&stopping(), later(born, 20)), limit + 19, false),
         ("silent since", |memory, born| memory.contact(&stopping(), later(born, 20)), limit + 20, true),
@@ -64,7 +66,8 @@ fn a_process_is_alone_with_its_stop_until_kubernetes_answers_or_the_image_is_ask
         ("asked about another object", |memory, born| memory.contact(&saved(), later(born, 20)), limit, true),
         ("paid", |memory, _| memory.forget(&record()), 9000, false),
         ("withdrawn", |memory, born| _ = memory.sends(&Step::Untag { record: record() }, born), 9000, false),
-    ] {
+    ];
+    for (what, events, seconds, is_alone) in cases {
         let mut memory = alone(born);
         events(&mut memory, born);
         let expected = if is_alone { vec![record()] } else { vec![] };

@@ -9,7 +9,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    decision::{Finalizer, Question},
+    decision::Finalizer,
     fold::MOST_ROWS,
     needs::{
         adopt, record,
@@ -21,26 +21,26 @@ use crate::{
     scene::Scene,
     step::Step,
     time::{LATER, SLOWLY, SOON},
-    unmet::Unmet,
+    unmet::{Lack, Unmet},
     world::{Image, ImageState, Snapshot},
 };
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if !scene.subject.deleting {
-        return Ok(None);
+        return None;
     }
     let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
     if owed && scene.subject.finalizer && !is_overdue(scene) {
-        return Ok(Some(pay_first(scene)));
+        return Some(pay_first(scene));
     }
     if !scene.subject.finalizer {
-        return Ok(Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON)));
+        return Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON));
     }
     match scene.subject.spec.deletion_policy {
-        DeletionPolicy::Retain => Ok(Some(gone(&kept(scene)))),
+        DeletionPolicy::Retain => Some(gone(&kept(scene))),
         DeletionPolicy::Delete => match images(scene) {
-            Some(unmet) => Ok(Some(unmet)),
-            None => receipt(scene).map(Some),
+            Some(unmet) => Some(unmet),
+            None => Some(receipt(scene)),
         },
     }
 }
@@ -142,23 +142,23 @@ fn keep_in_mind(scene: &mut Scene<'_>, region: &Region, image: &ImageId) {
 }
 
 /// Then the receipt on the machine, if that is still there, under the claim on it.
-fn receipt(scene: &mut Scene<'_>) -> Result<Unmet, Question> {
+fn receipt(scene: &mut Scene<'_>) -> Unmet {
     let source = scene.status.source.as_ref().and_then(|source| source.instance_id.clone());
     let instance = source.and_then(|source| scene.instances().iter().find(|instance| instance.id == source));
     let step = instance.and_then(|instance| Some((&instance.id, receipt::removal(scene, instance)?)));
     let Some((id, step)) = step else {
         let left = left(scene);
-        return Ok(gone(left.as_deref().unwrap_or("nothing is left in any region")));
+        return gone(left.as_deref().unwrap_or("nothing is left in any region"));
     };
     if removal::pause_left_of(scene, &step).is_some() {
-        return Ok(Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON));
+        return Unmet::waiting(Reason::Deleting, "the receipt on the machine goes", SOON);
     }
     match &scene.world.claim {
-        None => Err(Question::Claim(id.clone())),
-        Some(Ok(())) => Ok(act(scene, step)),
+        None => Unmet::lacking(Lack::Claim(id.clone())),
+        Some(Ok(())) => act(scene, step),
         Some(Err(_)) => {
             let message = "the machine is being saved by another template: the receipt on it goes after that";
-            Ok(Unmet::waiting(Reason::Deleting, message, LATER))
+            Unmet::waiting(Reason::Deleting, message, LATER)
         }
     }
 }

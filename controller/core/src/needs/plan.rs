@@ -10,7 +10,6 @@ use saved_template_api::{
 
 use crate::{
     capture::{self, stop_timeout_of},
-    decision::Question,
     fold,
     needs::{adopt, preflight, upkeep},
     quote::claimant,
@@ -20,7 +19,7 @@ use crate::{
     scene::Scene,
     step::Step,
     time::{LATER, SLOWLY, later, left},
-    unmet::Unmet,
+    unmet::{Lack, Unmet},
     world::{Instance, InstanceState},
 };
 
@@ -31,16 +30,13 @@ const MOST_DISRUPTIONS: i32 = 10;
 const BUSY: Duration = Duration::from_mins(1);
 
 /// Whether the revision still has to be captured, and may be.
-pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
     match scene.capture().cloned().filter(|capture| has_image || !adopt::is_past(capture)) {
-        Some(capture) if capture.completion_time.is_none() || capture.reason.is_none() => Ok(None),
-        None if has_image => Ok(None),
-        Some(capture) => failed(scene, &capture),
-        None => match never_again(scene) {
-            Some(unmet) => Ok(Some(unmet)),
-            None => begin(scene, None),
-        },
+        Some(capture) if capture.completion_time.is_none() || capture.reason.is_none() => None,
+        None if has_image => None,
+        Some(capture) => Some(failed(scene, &capture)),
+        None => Some(never_again(scene).unwrap_or_else(|| begin(scene, None))),
     }
 }
 
@@ -79,7 +75,7 @@ fn number(entry: &RevisionStatus) -> String {
 }
 
 /// A capture ended without an image: it is tried again only while it may disrupt the machine.
-fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet>, Question> {
+fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Unmet {
     let message = capture.message.clone().unwrap_or_default();
     if capture.disruptions >= scene.subject.spec.capture.max_disruptions {
         let text = format!(
@@ -87,7 +83,7 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
             capture.disruptions,
             another(scene, capture.disruptions)
         );
-        return Ok(Some(Unmet::stalled(Reason::Failed, text)));
+        return Unmet::stalled(Reason::Failed, text);
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
     let word = capture.reason.as_deref().unwrap_or_default();
@@ -112,7 +108,7 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Result<Option<Unmet
                 Unmet::invalid(reason, format!("{message}; once that is mended it goes on at {again}"))
             }
         };
-        return Ok(Some(Unmet { look_again: left, ..unmet }));
+        return Unmet { look_again: left, ..unmet };
     }
     begin(scene, Some(capture))
 }
@@ -129,29 +125,29 @@ fn another(scene: &Scene<'_>, disruptions: i32) -> String {
     }
 }
 
-fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<Unmet>, Question> {
+fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Unmet {
     if let Some(message) = adopt::held_by_other(scene) {
-        return Ok(Some(Unmet::invalid(Reason::HeldByOtherCluster, message)));
+        return Unmet::invalid(Reason::HeldByOtherCluster, message);
     }
     // What cannot be read may hold the image of this revision, and its number.
     let refusals = scene.view().map(|view| [view.images.as_ref().err(), view.snapshots.as_ref().err()]);
     if let Some(refusal) = refusals.into_iter().flatten().flatten().next() {
-        return Ok(Some(preflight::unreadable(refusal)));
+        return preflight::unreadable(refusal);
     }
-    let instance = match preflight::check(scene)? {
+    let instance = match preflight::check(scene) {
         Ok(instance) => instance,
-        Err(unmet) => return Ok(Some(unmet)),
+        Err(unmet) => return unmet,
     };
     if scene.subject.spec.suspend {
-        return Ok(Some(suspended(scene)));
+        return suspended(scene);
     }
     match scene.world.claim.clone() {
-        None => return Err(Question::Claim(instance.id.clone())),
+        None => return Unmet::lacking(Lack::Claim(instance.id.clone())),
         Some(Err(other)) => {
             let other = claimant(&other, scene.subject.namespace);
             let message = format!("{} is being saved by {other}: waiting until it is done", instance.id);
             let busy = Unmet::waiting(Reason::Preflight, message, LATER);
-            return Ok(Some(Unmet { invalid: Some(Reason::InstanceBusy), ..busy }));
+            return Unmet { invalid: Some(Reason::InstanceBusy), ..busy };
         }
         Some(Ok(())) => {}
     }
@@ -164,7 +160,7 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Result<Option<U
     };
     // What stands under our key and nobody can be owed by makes room.
     let stale = instance.tags.get(&scene.debt_key()).cloned();
-    Ok(Some(write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), stale)))
+    write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), stale)
 }
 
 /// Everything that can be checked is good, and nothing is done.

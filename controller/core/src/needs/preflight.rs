@@ -16,38 +16,35 @@ use crate::{
     refusal::{Class, Refusal},
     scene::Scene,
     time::LATER,
-    unmet::Unmet,
+    unmet::{Lack, Unmet},
     world::Instance,
 };
 
 /// The machine, if it may be stopped; else what stands in the way. Asks for the probe once Describe calls passed.
-pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<Result<&'a Instance, Unmet>, Question> {
+pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
     if !scene.world.covered {
         let message = format!(
             "no machine is given back in {0} when Kubernetes is gone: start the controller with --regions that name {0}, or without",
             scene.home()
         );
-        return Ok(Err(Unmet::invalid(Reason::RegionNotCovered, message)));
+        return Err(Unmet::invalid(Reason::RegionNotCovered, message));
     }
-    let instance = match find(scene) {
-        Ok(instance) => instance,
-        Err(unmet) => return Ok(Err(unmet)),
-    };
+    let instance = find(scene)?;
     fold::source(scene, instance);
     fold::images(scene);
     if let Some(unmet) = busy::busy(scene, instance) {
-        return Ok(Err(unmet));
+        return Err(unmet);
     }
     let mut findings = described::described(scene, instance);
     if findings.iter().all(|finding| finding.row.result != CheckResult::Failed) {
         let Some(probe) = &scene.world.probe else {
-            return Err(question(scene, instance));
+            return Err(Unmet::lacking(Lack::Answer(question(scene, instance))));
         };
         findings.extend(probe::probed(scene, instance, probe));
     }
     let unmet = finding::told(&findings);
     scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(MAX_CHECKS).collect();
-    Ok(unmet.map_or(Ok(instance), Err))
+    unmet.map_or(Ok(instance), Err)
 }
 
 fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {

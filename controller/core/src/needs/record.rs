@@ -15,25 +15,21 @@ use crate::{
     scene::Scene,
     step::{Step, TAG},
     time::{LATER, SOON, seconds_between},
-    unmet::Unmet,
+    unmet::{Lack, Unmet},
 };
 
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (R1).
 const IAM_LAG: i64 = 45;
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Result<Option<Unmet>, Question> {
-    let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned() else {
-        return Ok(None);
-    };
-    let Some(record) = scene.record() else {
-        return Ok(None);
-    };
+pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+    let capture = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned()?;
+    let record = scene.record()?;
     match (&capture.reason, &capture.stop_requested_time) {
-        (Some(_), None) => Ok(Some(upkeep::withdraw(scene, &record))),
-        (Some(_), Some(_)) => Ok(Some(upkeep::abort(scene, &record))),
-        (None, Some(_)) => Ok(lost_image(scene).map(|message| upkeep::give_back(scene, &record, &message))),
-        (None, None) if capture.image_requested_time.is_some() => Ok(None),
-        (None, None) => planned(scene, &capture, &record).map(Some),
+        (Some(_), None) => Some(upkeep::withdraw(scene, &record)),
+        (Some(_), Some(_)) => Some(upkeep::abort(scene, &record)),
+        (None, Some(_)) => lost_image(scene).map(|message| upkeep::give_back(scene, &record, &message)),
+        (None, None) if capture.image_requested_time.is_some() => None,
+        (None, None) => Some(planned(scene, &capture, &record)),
     }
 }
 
@@ -56,47 +52,47 @@ fn lost_image(scene: &Scene<'_>) -> Option<String> {
     Some(row.message.clone().unwrap_or_else(|| format!("{id} is gone")))
 }
 
-fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Result<Unmet, Question> {
+fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> Unmet {
     let text = record.to_string();
     let waiting = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if let Some(message) = support::refusal(scene) {
-        return Ok(end(scene, Reason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message)));
+        return end(scene, Reason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message));
     }
     if scene.subject.spec.suspend {
         let unmet = plan::suspended(scene);
-        return Ok(end(scene, Reason::Suspended, &unmet.message).unwrap_or(unmet));
+        return end(scene, Reason::Suspended, &unmet.message).unwrap_or(unmet);
     }
     let Some(instance) = scene.instance() else {
-        return Ok(waiting("EC2 does not show the machine"));
+        return waiting("EC2 does not show the machine");
     };
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.tagged_value().is_some_and(|value| value != text && !tagged::is_stale(scene, instance, value)) {
         let message = "another restart record of this installation is on the machine: it is paid first";
-        return Ok(end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message)));
+        return end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message));
     }
     if scene.now > record.stop_by && as_planned {
         if !scene.is_known_unstopped(record) {
-            return Ok(waiting(upkeep::UNKNOWN));
+            return waiting(upkeep::UNKNOWN);
         }
         if plan::is_of_another_spec(scene, capture) {
             let message =
                 "the spec was changed before anything was asked for under the plan: it is planned anew";
-            return Ok(upkeep::give_up(scene, upkeep::REPLANNED, message).unwrap_or_else(|| waiting(message)));
+            return upkeep::give_up(scene, upkeep::REPLANNED, message).unwrap_or_else(|| waiting(message));
         }
-        return Ok(plan::again(scene, capture, instance));
+        return plan::again(scene, capture, instance);
     }
     match scene.tagged_value() {
         Some(value) if value == text => {}
         Some(value) if as_planned && tagged::is_stale(scene, instance, value) => {
-            return Ok(tag(scene, record, Some(value.to_owned())));
+            return tag(scene, record, Some(value.to_owned()));
         }
-        None if as_planned => return Ok(tag(scene, record, None)),
+        None if as_planned => return tag(scene, record, None),
         Some(_) | None => {}
     }
     if let Some(key) = tagged::foreign_record(scene, instance) {
         let message =
             format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(&key));
-        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
+        return end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
     let original = scene.status.source.as_ref().and_then(|source| source.original_state.clone());
@@ -106,25 +102,25 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
             instance.id,
             instance.state.as_str()
         );
-        return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
+        return end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < tagged::SEEN_FOR) {
         if let Some(step) = receipt::fold(scene, instance) {
             let message = "the receipts on the machine become one tag";
-            return Ok(Unmet::acting(scene, Reason::Capturing, message, step));
+            return Unmet::acting(scene, Reason::Capturing, message, step);
         }
-        return Ok(waiting("the restart record is on the machine; waiting until it is found again"));
+        return waiting("the restart record is on the machine; waiting until it is found again");
     }
     if record.awaits == Awaits::Nothing {
-        return Ok(image::claim(scene, capture, record, instance));
+        return image::claim(scene, capture, record, instance);
     }
     let Some(permits) = scene.world.permits.clone() else {
-        return Err(Question::Permits(instance.id.clone()));
+        return Unmet::lacking(Lack::Answer(Question::Permits(instance.id.clone())));
     };
     if let Err(refusal) = permits.start.and(permits.stop) {
-        return Ok(not_permitted(scene, record, &refusal));
+        return not_permitted(scene, record, &refusal);
     }
-    Ok(stop::stop(scene, record))
+    stop::stop(scene, record)
 }
 
 fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unmet {

@@ -165,8 +165,9 @@ mod tests {
             ("saved", replicated(), there(copy()), None, stalled, 300),
             ("a copy is being made", copying, there(pending()), None, moving, 15),
         ] {
-            let decision =
-                decide(subject(&spec, &status), &world, world.home.as_ref().unwrap().began).unwrap();
+            let decision = decide(subject(&spec, &status), &world, world.home.as_ref().unwrap().began)
+                .into_decision()
+                .unwrap();
             assert_eq!(decision.step.as_ref().map(Step::name), step, "{what}");
             assert_eq!(decision.look_again, Duration::from_secs(look), "{what}");
             let who = find(&decision.status.conditions, waits).map(|condition| condition.status.as_str());

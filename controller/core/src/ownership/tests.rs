@@ -67,7 +67,10 @@ fn shot() -> Snapshot {
 fn deletes(status: &SavedTemplateStatus, images: Vec<Image>, snapshots: Vec<Snapshot>) -> Option<Step> {
     let spec = SavedTemplateSpec { deletion_policy: DeletionPolicy::Delete, regions: vec![], ..plain() };
     let subject = Subject { deleting: true, ..subject(&spec, status) };
-    decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000)).unwrap().step
+    decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000))
+        .into_decision()
+        .unwrap()
+        .step
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn an_image_that_says_whence_it_was_adopted_is_ours_only_if_that_cluster_was_nam
     let adopts = |image: Image| {
         let seen = world(at(100), vec![running()], vec![image], vec![]);
         let subject = Subject { heritage: &heritage, ..subject(&spec, &status) };
-        decide(subject, &seen, at(100)).unwrap().status.image_id.is_some()
+        decide(subject, &seen, at(100)).into_decision().unwrap().status.image_id.is_some()
     };
     assert!(adopts(inherited("gone")));
     assert!(!adopts(inherited("other")), "whoever tags may name any cluster");
@@ -156,7 +159,7 @@ fn a_revision_that_only_an_image_tells_of_raises_the_latest_one_to_no_more_than_
     for (revision, latest) in [(2, Some(2)), (3, Some(3)), (4, Some(3)), (LARGEST_REVISION, Some(3))] {
         let seen = world(at(100), vec![running()], vec![image(revision)], vec![]);
         let status = SavedTemplateStatus::default();
-        let decided = decide(subject(&spec, &status), &seen, at(100)).unwrap();
+        let decided = decide(subject(&spec, &status), &seen, at(100)).into_decision().unwrap();
         assert_eq!(decided.status.latest_revision, latest, "{revision}");
     }
 }
@@ -510,6 +513,7 @@ fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_
             &world(at(50), vec![tagged(stopped_at(Some(at(20))))], vec![pending], vec![]),
             at(50),
         )
+        .into_decision()
         .unwrap();
         assert_eq!(taken.status.regions[0].image_id, Some(made().id));
         let mut status = taken.status;
@@ -519,7 +523,8 @@ fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_
         capture.debt = None;
         let foreign = Image { source_instance: source.clone(), ..made() };
         let seen = crate::sample::images(at(300), vec![foreign], vec![]);
-        let after = crate::decide::decide(subject(&plain(), &status), &seen, at(300)).unwrap();
+        let after =
+            crate::decide::decide(subject(&plain(), &status), &seen, at(300)).into_decision().unwrap();
         assert_eq!(
             after.status.image_id,
             None,

@@ -65,9 +65,9 @@ mod tests {
     use super::*;
     use crate::sample::{made, running};
 
-    fn of(interest: Interest) -> Asked {
+    fn of(interest: &Interest) -> Asked {
         let key = Key { namespace: "geo".into(), name: "quake".into() };
-        Asked::by([(&key, &interest)].into_iter())
+        Asked::by([(&key, interest)].into_iter())
     }
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
             snapshots: true,
             ..Interest::default()
         };
-        assert!(of(whole()).covers(&whole()) && of(whole()).covers(&Interest::default()));
+        assert!(of(&whole()).covers(&whole()) && of(&whole()).covers(&Interest::default()));
         assert!(!Asked::default().covers(&Interest::default()), "nobody asked for images");
         let lacks: [fn(&mut Interest); 6] = [
             |one| one.instances.clear(),
@@ -94,8 +94,8 @@ mod tests {
         for (number, lack) in lacks.into_iter().enumerate() {
             let mut less = whole();
             lack(&mut less);
-            assert!(!of(less.clone()).covers(&whole()), "{number}");
-            assert!(of(whole()).covers(&less), "{number}");
+            assert!(!of(&less).covers(&whole()), "{number}");
+            assert!(of(&whole()).covers(&less), "{number}");
         }
     }
 }

@@ -13,7 +13,7 @@ use saved_template_api::{
 use saved_template_core::{
     cloud::FRESH,
     decide::{decide, plans},
-    decision::{Finalizer, Question},
+    decision::{Finalizer, Next, Question},
     refusal::Refusal,
     restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     settle::settle,
@@ -137,8 +137,9 @@ impl State {
         }
         let decision = loop {
             match decide(subject, &world, time(self.now)) {
-                Ok(decision) => break decision,
-                Err(question) => self.answer(&question, at, &mut world),
+                Next::Do(decision) => break *decision,
+                Next::Ask(question) => answer(&question, &mut world),
+                Next::Acquire(_) => self.acquire(at, &mut world),
             }
         };
         *look_again = (*look_again).min(i64::try_from(decision.look_again.as_secs()).unwrap().max(1));
@@ -158,32 +159,14 @@ impl State {
         })
     }
 
-    fn answer(&self, question: &Question, object: usize, world: &mut World) {
-        match question {
-            Question::Probe { .. } => {
-                world.probe = Some(Probe {
-                    stop_protected: Ok(false),
-                    instance_store: Ok(false),
-                    regions: Ok([("us-west-2".parse().unwrap(), OptIn::Enabled)].into()),
-                    create_image: Ok(()),
-                    shutdown_terminates: Ok(false),
-                    events: Ok(Vec::new()),
-                    volumes: Ok(Vec::new()),
-                    snapshots: Ok(Vec::new()),
-                    pending_images: Ok(Vec::new()),
-                    namesakes: Ok(Vec::new()),
-                });
-            }
-            Question::Permits(_) => world.permits = Some(Permits { stop: Ok(()), start: Ok(()) }),
-            Question::Claim(_) => {
-                let other = self.claim.filter(|(holder, since)| {
-                    let held_by = &self.objects[*holder];
-                    let idle = held_by.gone || is_over(&held_by.status.value);
-                    *holder != object && !(idle && self.now - since >= DOUBT)
-                });
-                world.claim = Some(other.map_or(Ok(()), |(holder, _)| Err(self.objects[holder].name.into())));
-            }
-        }
+    /// The claim on the machine, unless another object has it.
+    fn acquire(&self, object: usize, world: &mut World) {
+        let other = self.claim.filter(|(holder, since)| {
+            let held_by = &self.objects[*holder];
+            let idle = held_by.gone || is_over(&held_by.status.value);
+            *holder != object && !(idle && self.now - since >= DOUBT)
+        });
+        world.claim = Some(other.map_or(Ok(()), |(holder, _)| Err(self.objects[holder].name.into())));
     }
 
     /// What the restart loop would do.
@@ -589,5 +572,25 @@ fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
     } else if record.is_none() || capture.reason.is_some() {
         mind.records.remove(&capture.id);
         mind.custody.remove(&capture.id);
+    }
+}
+
+fn answer(question: &Question, world: &mut World) {
+    match question {
+        Question::Probe { .. } => {
+            world.probe = Some(Probe {
+                stop_protected: Ok(false),
+                instance_store: Ok(false),
+                regions: Ok([("us-west-2".parse().unwrap(), OptIn::Enabled)].into()),
+                create_image: Ok(()),
+                shutdown_terminates: Ok(false),
+                events: Ok(Vec::new()),
+                volumes: Ok(Vec::new()),
+                snapshots: Ok(Vec::new()),
+                pending_images: Ok(Vec::new()),
+                namesakes: Ok(Vec::new()),
+            });
+        }
+        Question::Permits(_) => world.permits = Some(Permits { stop: Ok(()), start: Ok(()) }),
     }
 }

@@ -6,7 +6,7 @@ use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
 use saved_template_core::{
     cloud::FRESH,
     decide::{decide, is_supported, needs_world, plans},
-    decision::{Decision, Finalizer, Question},
+    decision::{Decision, Finalizer, Next, Question},
     interest,
     refusal::Refusal,
     settle::settle,
@@ -91,8 +91,9 @@ impl Lab {
         world.unsent &= self.processes.len() == 1;
         let decision = loop {
             match decide(subject, &world, now) {
-                Ok(decision) => break decision,
-                Err(question) => self.answer(&question, &mut world),
+                Next::Do(decision) => break *decision,
+                Next::Ask(question) => self.answer(&question, &mut world),
+                Next::Acquire(_) => world.claim = Some(Ok(())),
             }
         };
         // Costly; among very many histories now and then is enough.
@@ -137,7 +138,8 @@ impl Lab {
                 return;
             }
             before = decision.status.clone();
-            let Ok(next) = decide(Subject { status: &before, ..subject }, world, now) else { return };
+            let next = decide(Subject { status: &before, ..subject }, world, now).into_decision();
+            let Some(next) = next else { return };
             if decision.step.is_some() {
                 assert_ne!(next.step, decision.step, "asked for twice with one read");
                 return;
@@ -165,7 +167,6 @@ impl Lab {
                     namesakes: Ok(Vec::new()),
                 });
             }
-            Question::Claim(_) => world.claim = Some(Ok(())),
             Question::Permits(id) => {
                 let now = self.now;
                 let mut ask = |action| {

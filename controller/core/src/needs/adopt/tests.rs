@@ -17,7 +17,7 @@ use crate::{
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, images_there: Vec<Image>) -> Decision {
     let world: World = images(at(900), images_there, vec![]);
-    decide(subject(spec, status), &world, at(900)).expect("every question is answered")
+    decide(subject(spec, status), &world, at(900)).into_decision().expect("every question is answered")
 }
 
 fn validated(decision: &Decision) -> &str {

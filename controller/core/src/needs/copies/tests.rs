@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+    decide(subject(spec, status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 /// The copy that is asked for, with the row that announces it.

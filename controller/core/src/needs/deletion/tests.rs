@@ -7,7 +7,7 @@ use saved_template_api::{
 use super::*;
 use crate::{
     decide::decide,
-    decision::Decision,
+    decision::{Decision, Next},
     interest::everything,
     refusal::Refusal,
     sample::{
@@ -26,7 +26,7 @@ fn with(policy: DeletionPolicy) -> SavedTemplateSpec {
 fn going(policy: DeletionPolicy, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
     let spec = with(policy);
     let subject = Subject { deleting: true, ..subject(&spec, status) };
-    decide(subject, world, at(seconds)).expect("a deletion asks nothing")
+    decide(subject, world, at(seconds)).into_decision().expect("a deletion asks nothing")
 }
 
 fn deleted(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -260,9 +260,9 @@ fn the_list_of_receipts_is_changed_under_the_claim_on_the_machine_alone() {
     let (spec, status) = (with(DeletionPolicy::Delete), replicated());
     let subject = || Subject { deleting: true, ..subject(&spec, &status) };
     world.claim = None;
-    assert_eq!(decide(subject(), &world, at(900)), Err(Question::Claim(running().id)));
+    assert_eq!(decide(subject(), &world, at(900)), Next::Acquire(running().id));
     world.claim = Some(Err("geo/another".into()));
-    let decision = decide(subject(), &world, at(900)).unwrap();
+    let decision = decide(subject(), &world, at(900)).into_decision().unwrap();
     assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
 }
 
@@ -282,7 +282,7 @@ fn an_object_whose_finalizer_is_gone_changes_nothing_any_more() {
     for status in [replicated(), stopping()] {
         let subject = Subject { deleting: true, finalizer: false, ..subject(&spec, &status) };
         let world = images(at(900), vec![made()], vec![copy()]);
-        let decision = decide(subject, &world, at(900)).unwrap();
+        let decision = decide(subject, &world, at(900)).into_decision().unwrap();
         assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
     }
 }

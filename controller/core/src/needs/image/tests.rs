@@ -20,7 +20,7 @@ use crate::{
 };
 
 fn decided(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(&plain(), status), world, at(seconds)).expect("every question is answered")
+    decide(subject(&plain(), status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 fn asks(decision: &Decision) -> bool {
@@ -357,7 +357,7 @@ fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_down_f
     ] {
         let made = owned(image(CAPTURE, ImageState::Pending));
         let seen = world(at(80), vec![machine], vec![made], vec![]);
-        let decision = decide(subject(&alone, &status), &seen, at(80)).unwrap();
+        let decision = decide(subject(&alone, &status), &seen, at(80)).into_decision().unwrap();
         assert_eq!(ready(&decision), "WaitingForImage");
         assert!(message(&decision).contains("is pending"), "{}", message(&decision));
         assert_eq!(decision.look_again, soon, "{:?}", status.capture);
@@ -381,7 +381,7 @@ fn an_available_image_is_not_ready_before_every_snapshot_was_seen_to_have_begun_
         let machine = Instance { launch_time: Some(at(70)), ..running() };
         let mut seen = world(at(400), vec![machine], vec![made.clone()], vec![]);
         Arc::make_mut(seen.home.as_mut().unwrap()).snapshots = shots;
-        let decision = decide(subject(&alone, &status), &seen, at(400)).unwrap();
+        let decision = decide(subject(&alone, &status), &seen, at(400)).into_decision().unwrap();
         assert_eq!(decision.step.is_none() && ready(&decision) == "Saved", is_ready, "{}", ready(&decision));
         assert_eq!(decision.status.image_id.is_some(), is_ready);
         assert_eq!(message(&decision).contains("is available; whether it is good"), !is_ready);
@@ -396,7 +396,8 @@ fn an_image_has_the_source_of_its_plan_whatever_the_spec_names_by_now() {
     for digest in [Some(planned.clone()), None] {
         let mut status = stopping();
         status.capture.as_mut().unwrap().source_digest = digest.clone();
-        let decision = decide(subject(&elsewhere, &status), &seen(down(), 40), at(41)).unwrap();
+        let decision =
+            decide(subject(&elsewhere, &status), &seen(down(), 40), at(41)).into_decision().unwrap();
         let Some(Step::CreateImage(request)) = decision.step else { panic!("no image is asked for") };
         let expected = digest.unwrap_or_else(|| names::source_digest(&elsewhere.source));
         assert_eq!(request.image_tags[names::tag::SOURCE], expected);

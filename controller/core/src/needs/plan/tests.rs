@@ -12,7 +12,7 @@ use saved_template_api::{
 use super::*;
 use crate::{
     decide::decide,
-    decision::Decision,
+    decision::{Decision, Next},
     sample::{
         CAPTURE, HOLDER, OWNER, at, image, imaging, owned, plain, planned, running, snapshot, spec,
         stopped_at, subject, tagged, world,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+    decide(subject(spec, status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 fn told(decision: &Decision, kind: ConditionType) -> (&str, &str) {
@@ -141,7 +141,8 @@ fn each_capture_has_a_number_of_its_own() {
     let captures: BTreeSet<String> = rows
         .iter()
         .map(|(subject, seconds)| {
-            let decision = decide(*subject, &seen(running(), *seconds), at(*seconds)).unwrap();
+            let decision =
+                decide(*subject, &seen(running(), *seconds), at(*seconds)).into_decision().unwrap();
             let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step)).clone();
             assert_eq!(record.to_string().parse(), Ok(record.clone()), "the restart loop can read it");
             record.capture
@@ -355,16 +356,16 @@ fn a_capture_that_is_good_or_not_over_is_not_followed_by_another() {
 fn a_machine_that_another_object_saves_is_waited_for() {
     let (spec, status) = (plain(), SavedTemplateStatus::default());
     let claimed = |claim| decide(subject(&spec, &status), &World { claim, ..seen(running(), 0) }, at(0));
-    assert_eq!(claimed(None), Err(Question::Claim(running().id)));
-    let busy = claimed(Some(Err("geo/tremor".into()))).unwrap();
+    assert_eq!(claimed(None), Next::Acquire(running().id));
+    let busy = claimed(Some(Err("geo/tremor".into()))).into_decision().unwrap();
     assert_eq!(busy.step, None);
     let (reason, message) = told(&busy, ConditionType::Validated);
     assert_eq!(reason, "InstanceBusy");
     assert!(message.contains("geo/tremor"), "{message}");
-    let hidden = claimed(Some(Err("secret/tremor".into()))).unwrap();
+    let hidden = claimed(Some(Err("secret/tremor".into()))).into_decision().unwrap();
     let (_, message) = told(&hidden, ConditionType::Validated);
     assert!(message.contains("another template") && !message.contains("secret"), "{message}");
     assert!(find(&busy.status.conditions, ConditionType::Reconciling).is_some(), "it is over by itself");
     assert_eq!(busy.look_again, LATER);
-    assert!(begun(&claimed(Some(Ok(()))).unwrap()).is_some());
+    assert!(begun(&claimed(Some(Ok(()))).into_decision().unwrap()).is_some());
 }

@@ -10,7 +10,7 @@ use saved_template_api::{
 use super::*;
 use crate::{
     decide::decide,
-    decision::Decision,
+    decision::{Decision, Next},
     fold::MULTI_ATTACH,
     refusal::Refusal,
     sample::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn looked(world: &World) -> Decision {
-    decide(subject(&plain(), &SavedTemplateStatus::default()), world, at(0)).unwrap()
+    decide(subject(&plain(), &SavedTemplateStatus::default()), world, at(0)).into_decision().unwrap()
 }
 
 fn seen(machine: Instance) -> World {
@@ -201,7 +201,9 @@ fn what_a_stop_gives_up_is_told_before_it_and_only_where_there_is_a_stop() {
                     "capture": {{"mode": "{mode}"}}}}"#
             ));
             let world = seen(machine.clone());
-            let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).unwrap();
+            let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0))
+                .into_decision()
+                .unwrap();
             let row = decision.status.preflight.iter().find(|row| row.check == check);
             assert_eq!(row.is_some(), stops, "{check} {mode}");
             assert!(decision.step.is_some(), "a warning is no refusal");
@@ -231,7 +233,8 @@ fn bare_metal_has_twenty_minutes_to_stop_unless_the_manifest_says_otherwise_and_
             r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, "capture": {capture}}}"#
         ));
         let world = seen(Instance { instance_type: Some(kind.into()), ..running() });
-        let decision = decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).unwrap();
+        let decision =
+            decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).into_decision().unwrap();
         let debt = decision.status.capture.unwrap().debt.unwrap();
         let record: crate::restart::Record = debt.parse().expect("within the bounds of a record");
         assert_eq!(record.image_by, at(seconds + 180), "{kind} {capture}");
@@ -242,10 +245,11 @@ fn bare_metal_has_twenty_minutes_to_stop_unless_the_manifest_says_otherwise_and_
 fn what_needs_calls_is_asked_only_once_describe_calls_passed() {
     let mut good = seen(running());
     good.probe = None;
-    assert!(decide(subject(&plain(), &SavedTemplateStatus::default()), &good, at(0)).is_err());
+    let next = |world| decide(subject(&plain(), &SavedTemplateStatus::default()), world, at(0));
+    assert!(matches!(next(&good), Next::Ask(Question::Probe { .. })));
     let mut bad = seen(Instance { managed: true, ..running() });
     bad.probe = None;
-    assert!(decide(subject(&plain(), &SavedTemplateStatus::default()), &bad, at(0)).is_ok());
+    assert!(matches!(next(&bad), Next::Do(_)));
 }
 
 #[test]
@@ -352,10 +356,10 @@ fn a_machine_named_by_id_is_found_by_id_alone() {
     let mut machine = running();
     machine.tags.remove("Name");
     let status = SavedTemplateStatus::default();
-    let decision = decide(subject(&by_id, &status), &seen(machine.clone()), at(0)).unwrap();
+    let decision = decide(subject(&by_id, &status), &seen(machine.clone()), at(0)).into_decision().unwrap();
     assert!(decision.step.is_some());
     let gone = Instance { state: InstanceState::Terminated, ..machine };
-    let decision = decide(subject(&by_id, &status), &seen(gone), at(0)).unwrap();
+    let decision = decide(subject(&by_id, &status), &seen(gone), at(0)).into_decision().unwrap();
     let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
     assert_eq!(validated.reason, "InstanceTerminated");
     assert!(validated.message.contains("name a machine that exists"));
@@ -387,7 +391,8 @@ fn capturing(capture: &str) -> SavedTemplateSpec {
 
 /// How the row of a check came out.
 fn row(spec: &SavedTemplateSpec, world: &World, check: &str) -> (CheckResult, String) {
-    let decision = decide(subject(spec, &SavedTemplateStatus::default()), world, at(0)).unwrap();
+    let decision =
+        decide(subject(spec, &SavedTemplateStatus::default()), world, at(0)).into_decision().unwrap();
     let row = decision.status.preflight.iter().find(|row| row.check == check);
     let row = row.unwrap_or_else(|| panic!("no row {check}"));
     (row.result, row.message.clone().unwrap_or_default())
@@ -432,7 +437,8 @@ fn a_device_that_is_left_out_is_there_and_is_not_the_root() {
 fn a_stop_timeout_that_cannot_count_in_full_is_told() {
     let warned = |capture: &str| {
         let status = SavedTemplateStatus::default();
-        let decision = decide(subject(&capturing(capture), &status), &seen(running()), at(0)).unwrap();
+        let decision =
+            decide(subject(&capturing(capture), &status), &seen(running()), at(0)).into_decision().unwrap();
         let row = decision.status.preflight.into_iter().find(|row| row.check == "StopTimeout");
         row.and_then(|row| row.message)
     };
@@ -485,14 +491,14 @@ fn a_receipt_counts_only_for_the_wanted_revision_and_where_the_status_does_not_k
     (capture.debt, capture.reason) = (None, Some("ImageFailed".into()));
     (capture.completion_time, capture.disruptions) = (Some(Time(at(200))), 1);
     let seen = world(at(4000), vec![with_receipt(1)], vec![], vec![]);
-    let decision = decide(subject(&two, &failed), &seen, at(4000)).unwrap();
+    let decision = decide(subject(&two, &failed), &seen, at(4000)).into_decision().unwrap();
     assert!(decision.step.is_some(), "{:?}", decision.status.conditions);
     // A receipt of a revision that the status has not heard of.
     let second = SavedTemplateSpec { revision: 2, ..plain() };
     let known = SavedTemplateStatus { latest_revision: Some(1), ..SavedTemplateStatus::default() };
     for (receipt, missing) in [(1, false), (2, true), (3, false), (1_000_000, false)] {
         let seen = world(at(0), vec![with_receipt(receipt)], vec![], vec![]);
-        let decision = decide(subject(&second, &known), &seen, at(0)).unwrap();
+        let decision = decide(subject(&second, &known), &seen, at(0)).into_decision().unwrap();
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
         assert_eq!(ready.reason == "ImageMissing", missing, "r{receipt}: {}", ready.message);
     }
@@ -504,7 +510,7 @@ fn what_ec2_is_asked_beforehand_is_the_request_that_will_be_sent() {
     (asked.revision, asked.description) = (3, Some("quakes".into()));
     let status = SavedTemplateStatus::default();
     let seen = World { probe: None, ..seen(running()) };
-    let Err(Question::Probe { instance, instance_type, volumes, request }) =
+    let Next::Ask(Question::Probe { instance, instance_type, volumes, request }) =
         decide(subject(&asked, &status), &seen, at(0))
     else {
         panic!("no question")

@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(spec, status), world, at(seconds)).expect("every question is answered")
+    decide(subject(spec, status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 /// A machine, read at a time.
@@ -213,7 +213,7 @@ fn a_request_for_an_image_that_may_still_be_granted_is_not_given_up() {
         let seen = world(at(55), vec![tagged(stopped_at(Some(at(20))))], images, vec![]);
         let spec = plain();
         let deleted = Subject { deleting: true, ..subject(&spec, &status) };
-        let decision = decide(deleted, &seen, at(55)).expect("every question is answered");
+        let decision = decide(deleted, &seen, at(55)).into_decision().expect("every question is answered");
         assert_eq!(told(&decision), (why.map(|_| RETAG), why), "{what}");
     }
     // And the same where only the time is up: m - 60.

@@ -26,7 +26,9 @@ fn decided(
     world: &World,
     seconds: i64,
 ) -> Decision {
-    decide(subject(&without_regions(policy), status), world, at(seconds)).expect("nothing is asked")
+    decide(subject(&without_regions(policy), status), world, at(seconds))
+        .into_decision()
+        .expect("nothing is asked")
 }
 
 fn kept(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -267,7 +269,7 @@ fn a_mistyped_region_that_is_still_wanted_keeps_its_row() {
     let spec = crate::sample::spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "regions": [{"name": "us-est-2"}]}"#,
     );
-    let decision = decide(subject(&spec, &status), &world, at(900)).unwrap();
+    let decision = decide(subject(&spec, &status), &world, at(900)).into_decision().unwrap();
     assert!(decision.status.regions.iter().any(|row| row.region.as_str() == "us-est-2"));
     assert!(message(&decision).contains("us-est-2"), "{}", message(&decision));
 }

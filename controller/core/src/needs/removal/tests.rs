@@ -25,7 +25,7 @@ use crate::{
 fn deleted(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
     let spec = SavedTemplateSpec { deletion_policy: DeletionPolicy::Delete, ..spec.clone() };
     let subject = Subject { deleting: true, ..subject(&spec, status) };
-    decide(subject, world, at(seconds)).expect("a deletion asks nothing")
+    decide(subject, world, at(seconds)).into_decision().expect("a deletion asks nothing")
 }
 
 /// The same, of an object without copies.

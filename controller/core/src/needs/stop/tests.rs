@@ -20,7 +20,7 @@ use crate::{
 };
 
 fn decided(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
-    decide(subject(&plain(), status), world, at(seconds)).expect("every question is answered")
+    decide(subject(&plain(), status), world, at(seconds)).into_decision().expect("every question is answered")
 }
 
 /// A machine, read at a time.

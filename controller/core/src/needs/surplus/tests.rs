@@ -21,7 +21,7 @@ fn status() -> SavedTemplateStatus {
 
 fn removed(status: &SavedTemplateStatus, copies: Vec<Image>) -> Option<String> {
     let world = images(at(900), vec![made()], copies);
-    match decide(subject(&plain(), status), &world, at(900)).expect("nothing is asked").step {
+    match decide(subject(&plain(), status), &world, at(900)).into_decision().expect("nothing is asked").step {
         Some(Step::Deregister { region, image }) => {
             assert_eq!(region.as_str(), "us-east-2");
             Some(image.to_string())
@@ -88,10 +88,10 @@ fn what_is_no_second_copy_of_ours_or_not_whole_or_all_that_there_is_stays() {
 #[test]
 fn a_second_copy_is_asked_to_go_once_and_not_again_before_a_later_read() {
     let world = images(at(900), vec![made()], vec![copy(), second()]);
-    let first = decide(subject(&plain(), &status()), &world, at(900)).unwrap();
-    let again = decide(subject(&plain(), &first.status), &world, at(901)).unwrap();
+    let first = decide(subject(&plain(), &status()), &world, at(900)).into_decision().unwrap();
+    let again = decide(subject(&plain(), &first.status), &world, at(901)).into_decision().unwrap();
     assert_eq!(again.step, None);
     let mut gone = images(at(905), vec![made()], vec![copy()]);
     abroad(&mut gone).began = at(905);
-    assert_eq!(decide(subject(&plain(), &first.status), &gone, at(905)).unwrap().step, None);
+    assert_eq!(decide(subject(&plain(), &first.status), &gone, at(905)).into_decision().unwrap().step, None);
 }

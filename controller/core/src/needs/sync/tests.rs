@@ -29,7 +29,7 @@ fn dressed() -> SavedTemplateSpec {
 }
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World) -> Decision {
-    decide(subject(spec, status), world, at(900)).expect("nothing is asked")
+    decide(subject(spec, status), world, at(900)).into_decision().expect("nothing is asked")
 }
 
 fn in_line(image: Image) -> Image {
@@ -265,7 +265,7 @@ fn what_another_cluster_left_becomes_ours_only_by_order_and_keeps_its_name() {
     ] {
         let status = applied(&["team"]);
         let subject = Subject { heritage, ..subject(&spec, &status) };
-        let decision = decide(subject, &world, at(900)).unwrap();
+        let decision = decide(subject, &world, at(900)).into_decision().unwrap();
         let expected = expected.map(|(region, id)| (region, vec![id.to_string()], keys.clone()));
         assert_eq!(change(decision.step.as_ref()), expected, "{what}");
         if let Some(Step::TagImages { tags, .. }) = &decision.step {

@@ -55,7 +55,7 @@ impl Object {
             status: &self.status,
         };
         assert!(!interest::of(subject, Some(now)).is_empty());
-        decide(subject, world, now).unwrap()
+        decide(subject, world, now).into_decision().unwrap()
     }
 }
 
