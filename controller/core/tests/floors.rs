@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use syn::{Attribute, Item, UseTree, visit::Visit};
+use syn::{Attribute, ItemMod, ItemUse, UseTree, visit::Visit};
 
 const MOST_LINES: usize = 400;
 
@@ -80,17 +80,19 @@ impl Said {
 }
 
 impl<'ast> Visit<'ast> for Said {
-    fn visit_item(&mut self, item: &'ast Item) {
-        match item {
-            Item::Mod(module) if is_for_tests(&module.attrs) => {
-                self.for_tests.insert(module.ident.to_string());
-            }
-            Item::Mod(module) if module.content.is_none() => {
-                self.children.insert(module.ident.to_string());
-            }
-            Item::Use(import) => self.import(&[], &import.tree),
-            _ => syn::visit::visit_item(self, item),
+    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
+        let name = module.ident.to_string();
+        if is_for_tests(&module.attrs) {
+            self.for_tests.insert(name);
+        } else if module.content.is_none() {
+            self.children.insert(name);
+        } else {
+            syn::visit::visit_item_mod(self, module);
         }
+    }
+
+    fn visit_item_use(&mut self, import: &'ast ItemUse) {
+        self.import(&[], &import.tree);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -156,7 +158,7 @@ fn wrong(floors: &[Vec<String>], sources: &Sources) -> Vec<String> {
             wrong.push(format!("{name} is on no floor"));
             continue;
         };
-        let said = &said[name.as_str()];
+        let said = said.get(name.as_str()).unwrap();
         let imports: BTreeSet<&str> =
             said.paths.iter().filter_map(|path| target(path, name, said, sources)).collect();
         for import in imports.into_iter().filter(|import| *import != name.as_str() && !is_test(import)) {
