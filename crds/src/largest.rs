@@ -8,9 +8,9 @@ use crate::{
         SavedTemplate, SavedTemplateSpec, SavedTemplateStatus,
         spec::{
             CaptureMode, CaptureSpec, DeletionPolicy, DeregistrationProtection, Encryption, EncryptionMode,
-            ImageOwnership, InUse, InstanceStore, LaunchTemplate, Lifecycle, OnStopTimeout, Publish,
-            PublishedConfigMap, RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen, Retention,
-            Sharing, SnapshotAccess, Source, SsmParameter, StopSpec, Tag, Visibility,
+            ImageOwnership, InUse, InstanceStore, Lifecycle, OnStopTimeout, Publish, PublishedConfigMap,
+            RegionSpec, RemovalPolicy, RemovedRegionPolicy, RestartWhen, Retention, Sharing, SnapshotAccess,
+            Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
             Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,
@@ -81,9 +81,6 @@ fn spec(letter: char) -> Result<SavedTemplateSpec, Malformed> {
         publish: Publish {
             ssm_parameters: (0..10).map(|n| SsmParameter { name: numbered(n, 512) }).collect(),
             config_map: Some(PublishedConfigMap { name: "m".repeat(253) }),
-            launch_templates: (0..40)
-                .map(|n| Ok(LaunchTemplate { region: region(n)?, launch_template_id: format!("lt-{n:017}") }))
-                .collect::<Result<_, _>>()?,
             removal_policy: RemovalPolicy::Retain,
         },
         tags: tags(letter),

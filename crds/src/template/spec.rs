@@ -19,7 +19,7 @@ pub use capture::{
 };
 use default::one;
 pub use lifecycle::{DeregistrationProtection, InUse, Lifecycle, Retention};
-pub use publish::{LaunchTemplate, Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
+pub use publish::{Publish, PublishedConfigMap, RemovalPolicy, SsmParameter};
 pub use sharing::{Sharing, SnapshotAccess, Visibility};
 pub use source::{ImageOwnership, Source};
 

@@ -1,5 +1,4 @@
 //! Where the ids of the images are published.
-use crate::ids::Region;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,12 +17,6 @@ pub struct Publish {
     /// A `ConfigMap` in this namespace with one key `<region>.<architecture>` for each image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<PublishedConfigMap>,
-
-    /// Launch templates that get a new default version with our image.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 40))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["region".into(), "launchTemplateID".into()]))]
-    pub launch_templates: Vec<LaunchTemplate>,
 
     /// What happens to what is no longer wanted here.
     #[serde(default)]
@@ -46,19 +39,6 @@ pub struct PublishedConfigMap {
     /// Name of the `ConfigMap`.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-}
-
-/// One launch template.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct LaunchTemplate {
-    /// Region of the launch template.
-    pub region: Region,
-
-    /// Id of the launch template.
-    #[serde(rename = "launchTemplateID")]
-    #[schemars(length(max = 20), regex(pattern = "^lt-([0-9a-f]{8}|[0-9a-f]{17})$"))]
-    pub launch_template_id: String,
 }
 
 /// What happens to something published that is no longer wanted.
