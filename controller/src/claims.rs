@@ -120,7 +120,9 @@ impl Claims {
                 let status = api.get_opt(name).await?.map(|object| object.status.unwrap_or_default());
                 status.is_none_or(|status| {
                     let capture = status.capture.as_ref();
-                    capture.is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
+                    capture.is_none_or(|capture| {
+                        capture.completion_time.is_some() && capture.restart_record.is_none()
+                    })
                 })
             }
             None => true,

@@ -139,7 +139,10 @@ fn subject<'a, C>(
 
 /// Whether no capture is under way: the machine may be saved by another object.
 fn is_over(status: &SavedTemplateStatus) -> bool {
-    status.capture.as_ref().is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
+    status
+        .capture
+        .as_ref()
+        .is_none_or(|capture| capture.completion_time.is_some() && capture.restart_record.is_none())
 }
 
 pub(crate) fn error_policy<C>(_meta: Arc<Metadata>, error: &Error, _ctx: Arc<Context<C>>) -> Action {

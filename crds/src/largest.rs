@@ -223,7 +223,7 @@ fn capture_status() -> Result<CaptureStatus, Malformed> {
         exclude_device_names: (0..40).map(|n| numbered(n, 32)).collect(),
         on_stop_timeout: OnStopTimeout::Abort,
         expected_volumes: (0..128).map(|n| format!("vol-{n:017}").parse()).collect::<Result<_, _>>()?,
-        debt: Some("d".repeat(256)),
+        restart_record: Some("d".repeat(256)),
         source_digest: Some("0123456789abcdef".to_owned()),
         consistency: Consistency::CrashConsistent,
         launch_time: Some(time()),

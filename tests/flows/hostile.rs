@@ -18,7 +18,7 @@ fn nonsense(id: &str) -> Value {
         "source": {"instanceID": id, "originalState": "sideways", "platform": "\u{1b}[31mred\nlevel=ERROR"},
         "capture": {
             "id": "0123456789abcdef", "revision": 1, "attempts": 2_147_483_647, "disruptions": 2_147_483_647,
-            "debt": "v1 i=nobody c=\nERROR forged", "stopRequestedTime": far, "imageRequestedTime": far,
+            "restartRecord": "v1 i=nobody c=\nERROR forged", "stopRequestedTime": far, "imageRequestedTime": far,
             "message": "\u{1b}[2J\u{202e}gpj.exe", "reason": "Nonsense",
         },
         "announced": {"number": 9_223_372_036_854_775_807_i64, "step": "FormatDisk", "time": far, "settled": ": "},

@@ -144,7 +144,7 @@ fn source(scene: &Scene<'_>) -> Row {
     };
     let (reason, message) = restored::source_restored(scene, capture);
     let good = matches!(reason, Reason::NeverTouched | Reason::Restored | Reason::LeftStopped);
-    let lost = reason == Reason::InstanceTerminated && capture.debt.is_none();
+    let lost = reason == Reason::InstanceTerminated && capture.restart_record.is_none();
     (
         if good {
             True
@@ -254,7 +254,7 @@ fn not_restored(scene: &Scene<'_>) -> Option<Row> {
     if scene.is_claim() {
         return None;
     }
-    let capture = scene.open_capture().filter(|capture| capture.debt.is_some())?;
+    let capture = scene.open_capture().filter(|capture| capture.restart_record.is_some())?;
     let record = scene.record()?;
     let blocks = scene.subject.deleting && scene.now < record.start_by;
     let (reason, message) = restored::source_restored(scene, capture);

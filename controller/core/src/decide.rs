@@ -18,7 +18,7 @@ use crate::{
 
 /// Whether deciding needs any view of EC2: an object that owes nothing and goes away does not.
 pub fn needs_world(subject: &Subject<'_>) -> bool {
-    let owes = subject.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
+    let owes = subject.status.capture.as_ref().is_some_and(|capture| capture.restart_record.is_some());
     let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
     !subject.deleting || (subject.finalizer && (owes || deletes))
 }

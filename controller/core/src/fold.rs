@@ -87,7 +87,8 @@ fn follow(scene: &mut Scene<'_>) {
         return;
     };
     let is_down = scene.instance().is_some_and(|instance| instance.state != InstanceState::Running);
-    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.debt.is_some()) else {
+    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.restart_record.is_some())
+    else {
         return;
     };
     let is_aborted = tagged.capture == record.capture
@@ -99,7 +100,7 @@ fn follow(scene: &mut Scene<'_>) {
         && record.followed_by(&tagged);
     if is_aborted || is_forced {
         let Record { stop_by, image_by, .. } = tagged;
-        capture.debt = Some(Record { stop_by, image_by, ..record }.to_string());
+        capture.restart_record = Some(Record { stop_by, image_by, ..record }.to_string());
     }
 }
 
@@ -248,19 +249,21 @@ fn close(scene: &mut Scene<'_>) {
         return;
     };
     if !owed {
-        capture.debt = None;
+        capture.restart_record = None;
     }
     let is_available = home == Some(RegionState::Available);
     let over = capture
         .source_restored_time
         .as_ref()
-        .map_or(capture.debt.is_none() && is_available, |back| now.0.duration_since(back.0) >= SHOWN_WITHIN);
+        .map_or(capture.restart_record.is_none() && is_available, |back| {
+            now.0.duration_since(back.0) >= SHOWN_WITHIN
+        });
     if capture.reason.is_some() {
         // It has failed already.
     } else if home == Some(RegionState::Failed) {
         let why = row.as_ref().map(failure).unwrap_or_default();
         fail(capture, Reason::ImageFailed, &why);
-    } else if capture.debt.is_none() && capture.image_requested_time.is_none() {
+    } else if capture.restart_record.is_none() && capture.image_requested_time.is_none() {
         let (word, message) = ended(capture, gone, state, claims);
         fail_as(capture, word, message);
     } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
@@ -284,7 +287,7 @@ fn close(scene: &mut Scene<'_>) {
         Some(RegionState::Failed | RegionState::Missing) => true,
         Some(RegionState::Waiting | RegionState::Pending | RegionState::Retained) | None => false,
     };
-    if capture.debt.is_none() && is_over {
+    if capture.restart_record.is_none() && is_over {
         capture.completion_time = Some(now);
     }
 }
@@ -353,9 +356,9 @@ fn owes(scene: &Scene<'_>) -> bool {
         return false;
     }
     let (Some(record), Some(instance)) = (scene.record(), scene.instance()) else {
-        return capture.debt.is_some();
+        return capture.restart_record.is_some();
     };
-    if capture.debt.is_none() {
+    if capture.restart_record.is_none() {
         return false;
     }
     let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());

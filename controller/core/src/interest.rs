@@ -77,7 +77,7 @@ pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Inte
 }
 
 fn owes(scene: &Scene<'_>) -> bool {
-    scene.open_capture().is_some_and(|capture| capture.debt.is_some())
+    scene.open_capture().is_some_and(|capture| capture.restart_record.is_some())
 }
 
 /// Every image in a region that the status names.
@@ -200,7 +200,7 @@ mod tests {
     fn finished() -> SavedTemplateStatus {
         let mut status = imaging();
         let capture = status.capture.as_mut().unwrap();
-        (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+        (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
         capture.snapshots_started_time = Some(Time(at(45)));
         let row = &mut status.regions[0];
         (row.state, row.image_id) = (RegionState::Available, Some("ami-0123456789abcdef0".parse().unwrap()));

@@ -50,7 +50,7 @@ impl Memory {
     /// R7: what the status says of the debt, this process remembers too, if anything in the spec or in EC2 says the same. A
     /// status that knows of no Stop may be older than what this process has sent.
     pub fn recall(&mut self, capture: &CaptureStatus, is_supported: impl FnOnce(&Record) -> bool) {
-        let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
+        let record = capture.restart_record.as_ref().and_then(|debt| debt.parse::<Record>().ok());
         match record {
             Some(record) if capture.stop_requested_time.is_some() => {
                 if is_supported(&record) {
@@ -82,7 +82,9 @@ impl Memory {
 
     /// Kubernetes took what was decided about a status: the process that stopped its machine is not alone (R6).
     pub fn contact(&mut self, status: &SavedTemplateStatus, at: Instant) {
-        let Some(capture) = status.capture.as_ref().filter(|capture| capture.debt.is_some()) else { return };
+        let Some(capture) = status.capture.as_ref().filter(|capture| capture.restart_record.is_some()) else {
+            return;
+        };
         if let Some(custody) = self.custody.get_mut(&capture.id) {
             custody.last_contact = at;
             custody.over |= capture.image_requested_time.is_some() || capture.reason.is_some();

@@ -59,7 +59,7 @@ pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Option<Unmet> {
 
 /// As long as a machine is owed there is something for us to do, whatever else waits for somebody.
 pub(crate) fn while_owed(scene: &Scene<'_>, unmet: Unmet) -> Unmet {
-    let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
+    let owed = scene.open_capture().is_some_and(|capture| capture.restart_record.is_some());
     if owed { Unmet { waits: Waits::ForUs, ..unmet } } else { unmet }
 }
 

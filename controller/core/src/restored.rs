@@ -47,7 +47,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
     if scene.is_gone() {
         return (Reason::InstanceTerminated, format!("{id} was terminated: there is nothing to give back"));
     }
-    if capture.debt.is_none() {
+    if capture.restart_record.is_none() {
         return (
             Reason::LeftStopped,
             format!("{id} was stopped by somebody else meanwhile and stays stopped"),

@@ -149,7 +149,7 @@ pub(crate) fn planned() -> SavedTemplateStatus {
         attempts: 1,
         max_downtime_seconds: 1800,
         expected_volumes: running().attachments.into_iter().map(|volume| volume.volume).collect(),
-        debt: Some(record.to_string()),
+        restart_record: Some(record.to_string()),
         launch_time: Some(Time(at(-9000))),
         start_time: Some(Time(at(0))),
         ..CaptureStatus::default()
@@ -259,7 +259,7 @@ pub(crate) fn world(
 pub(crate) fn saved() -> SavedTemplateStatus {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
     let home = &mut status.regions[0];
     (home.image_id, home.state, home.revision) = (Some(made().id), RegionState::Available, Some(1));

@@ -91,7 +91,7 @@ impl<'a> Scene<'a> {
     /// The record of the capture: the debt while it is open, else what identified it.
     pub(crate) fn record(&self) -> Option<Record> {
         let capture = self.capture()?;
-        if let Some(record) = capture.debt.as_ref().and_then(|text| text.parse().ok()) {
+        if let Some(record) = capture.restart_record.as_ref().and_then(|text| text.parse().ok()) {
             return Some(record);
         }
         let awaits = if self.is_claim() { Awaits::Nothing } else { Awaits::of(capture.restart_when) };
@@ -109,7 +109,8 @@ impl<'a> Scene<'a> {
     /// The machine that the capture is of; before one, the declared machine, if it is declared by id.
     pub(crate) fn instance_id(&self) -> Option<InstanceId> {
         // A record is about its own machine, whatever else the status says.
-        let owed = self.open_capture().and_then(|capture| capture.debt.as_ref()?.parse::<Record>().ok());
+        let owed =
+            self.open_capture().and_then(|capture| capture.restart_record.as_ref()?.parse::<Record>().ok());
         if let Some(record) = owed {
             return Some(record.instance);
         }

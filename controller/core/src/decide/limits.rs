@@ -29,7 +29,7 @@ fn deleted() -> SavedTemplateSpec {
 fn saved(images: Vec<Image>, shots: Vec<Snapshot>) -> (SavedTemplateStatus, World) {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
     let row = &mut status.regions[0];
     (row.image_id, row.state) = (Some(id(0)), RegionState::Available);

@@ -40,7 +40,7 @@ fn claimed(mode: CaptureMode) -> (SavedTemplateStatus, Instance) {
     let mut status = planned();
     status.source.as_mut().unwrap().original_state = Some("running".into());
     let capture = status.capture.as_mut().unwrap();
-    (capture.mode, capture.debt) = (mode, Some(claim.to_string()));
+    (capture.mode, capture.restart_record) = (mode, Some(claim.to_string()));
     capture.image_requested_time = Some(Time(at(13)));
     let mut machine = running();
     machine.tags.insert(names::debt_key(OWNER.cluster), claim.to_string());
@@ -73,7 +73,7 @@ fn a_reboot_whose_outcome_is_unknown_stays_a_disruption() {
 #[test]
 fn an_image_is_not_given_up_while_images_cannot_be_read() {
     let mut status = imaging();
-    status.capture.as_mut().unwrap().debt = None;
+    status.capture.as_mut().unwrap().restart_record = None;
     let machine = Instance { launch_time: Some(at(70)), ..running() };
     let mut seen = world(at(900), vec![machine], vec![], vec![]);
     Arc::make_mut(seen.home.as_mut().unwrap()).images =
@@ -112,7 +112,7 @@ fn nothing_is_planned_while_images_or_snapshots_cannot_be_read() {
 fn a_status_restored_from_a_backup_does_not_reuse_the_number_of_an_attempt() {
     let mut status = planned();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     capture.reason = Some("Suspended".into());
     let mut shot = snapshot(1, "aaaaaaaaaaaaaaaa", at(-500), SnapshotState::Completed);
     shot.tags = owned(image("aaaaaaaaaaaaaaaa", ImageState::Available)).tags;
@@ -143,11 +143,11 @@ fn a_capture_whose_stop_was_taken_out_of_the_status_by_hand_ends() {
 #[test]
 fn a_record_that_cannot_be_read_spoils_no_capture_that_is_over() {
     let mut status = saved();
-    status.capture.as_mut().unwrap().debt = Some("rubbish".into());
+    status.capture.as_mut().unwrap().restart_record = Some("rubbish".into());
     let seen = images(at(900), vec![made()], vec![]);
     let decision = decided(&plain(), &status, &seen, 900);
     let capture = decision.status.capture.unwrap();
-    assert_eq!((capture.debt, capture.reason), (None, None));
+    assert_eq!((capture.restart_record, capture.reason), (None, None));
     assert_eq!(capture.completion_time, Some(Time(at(200))));
     assert!(!matches!(decision.step, Some(Step::TagImages { .. })));
 }

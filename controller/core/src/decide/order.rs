@@ -44,7 +44,7 @@ fn while_a_record_is_on_a_machine_there_is_something_for_us_to_do_soon() {
     let claim = Record { awaits: Awaits::Nothing, ..record() };
     let mut status = planned();
     let capture = status.capture.as_mut().unwrap();
-    (capture.mode, capture.debt) = (CaptureMode::NoReboot, Some(claim.to_string()));
+    (capture.mode, capture.restart_record) = (CaptureMode::NoReboot, Some(claim.to_string()));
     capture.image_requested_time = Some(Time(at(20)));
     let gone: saved_template_api::ids::ImageId = "ami-0123456789abcdef0".parse().unwrap();
     let row = &mut status.regions[0];
@@ -55,7 +55,7 @@ fn while_a_record_is_on_a_machine_there_is_something_for_us_to_do_soon() {
     let view = Arc::make_mut(seen.home.as_mut().unwrap());
     view.absences.insert(gone.to_string(), Absence { since: at(21), reads: 90 });
     let decision = decide(subject(&plain(), &status), &seen, at(400)).into_decision().unwrap();
-    assert!(decision.status.capture.as_ref().unwrap().debt.is_some());
+    assert!(decision.status.capture.as_ref().unwrap().restart_record.is_some());
     assert_eq!(told(&decision, ConditionType::Ready).1, "ImageMissing");
     assert_eq!(told(&decision, ConditionType::Reconciling).0, "True");
     assert!(decision.look_again <= LATER, "{:?}", decision.look_again);
@@ -65,7 +65,7 @@ fn while_a_record_is_on_a_machine_there_is_something_for_us_to_do_soon() {
 fn an_image_that_is_not_served_is_not_copied() {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     capture.source_restored_time = Some(Time(at(70)));
     let made = owned(image(CAPTURE, ImageState::Available));
     let home = &mut status.regions[0];
@@ -88,7 +88,7 @@ fn an_image_that_is_not_served_is_not_copied() {
 fn what_moves_by_itself_is_looked_at_soon_although_something_else_waits_for_somebody() {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
     let home = &mut status.regions[0];
     (home.image_id, home.state) = ("ami-0123456789abcdef0".parse().ok(), RegionState::Missing);

@@ -54,7 +54,7 @@ fn keeps_to_conventions(decision: &Decision) {
     let suspended = reason(decision, ConditionType::Ready).1 == "Suspended";
     assert!(!(suspended && stalled), "what is wished is no failure: {conditions:#?}");
     assert_ne!(ready, moving || stalled || suspended, "{conditions:#?}");
-    let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
+    let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.restart_record.is_some());
     assert!(!(owed && ready), "Ready while a machine is owed");
     assert!(!decision.look_again.is_zero());
     assert_eq!(decision.status.observed_generation, Some(3));
@@ -110,7 +110,7 @@ fn is_fenced(step: &Step, status: &SavedTemplateStatus, world: &World, seconds: 
             assert_eq!(machine.launch_time, capture.launch_time.as_ref().map(|time| time.0));
         }
         Step::CreateImage(_) => {
-            let record: Record = capture.debt.as_ref().unwrap().parse().unwrap();
+            let record: Record = capture.restart_record.as_ref().unwrap().parse().unwrap();
             assert_eq!(value, Some(&record.to_string()));
             assert_eq!(machine.state, InstanceState::Stopped);
             assert!(at(seconds + 60) <= record.image_by);
@@ -227,7 +227,7 @@ fn statuses() -> impl Strategy<Value = SavedTemplateStatus> {
                 capture.snapshots_started_time = (started && imaging).then(|| Time(at(50)));
                 capture.source_restored_time = (back && imaging).then(|| Time(at(90)));
                 if unowed && imaging || over && reason.is_some() {
-                    capture.debt = None;
+                    capture.restart_record = None;
                     capture.completion_time = over.then(|| Time(at(200)));
                 }
                 if known && imaging {
@@ -259,7 +259,7 @@ proptest! {
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
         let decision = decide(subject, &world, at(seconds)).into_decision().unwrap();
         keeps_to_conventions(&decision);
-        let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
+        let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.restart_record.is_some());
         prop_assert!(owed || decision.finalizer == Finalizer::Remove);
         prop_assert!(seconds < 1800 || decision.finalizer == Finalizer::Remove);
         let begins = matches!(decision.step, Some(Step::Stop { .. } | Step::CreateImage(_) | Step::CopyImage { .. }));
@@ -286,7 +286,7 @@ fn a_stop_refused_after_one_whose_outcome_is_unknown_withdraws_nothing() {
         let machine = Instance { state, ..tagged(running()) };
         let decision = decided(&plain(), &status, &world(at(70), vec![machine], vec![], vec![]), 70);
         assert_eq!(decision.step, None, "{state:?}");
-        assert!(decision.status.capture.unwrap().debt.is_some());
+        assert!(decision.status.capture.unwrap().restart_record.is_some());
     }
 }
 
@@ -366,7 +366,7 @@ fn a_machine_found_stopped_under_a_plan_of_long_ago_was_stopped_by_us_and_is_not
     );
     let late = decided(&plain(), &planned(), &by_a_fresh_process(2000), 2000);
     assert_eq!(late.step, None, "the restart loop has it");
-    assert!(late.status.capture.unwrap().debt.is_some());
+    assert!(late.status.capture.unwrap().restart_record.is_some());
 }
 
 #[test]
@@ -444,7 +444,7 @@ fn an_adopted_image_that_fails_is_told_and_nothing_is_stopped() {
 fn a_copy_that_somebody_disabled_is_not_made_twice() {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
     for (row, id) in status.regions.iter_mut().zip(["ami-0123456789abcdef0", "ami-00000000000000002"]) {
         (row.image_id, row.state, row.attempts) = (Some(id.parse().unwrap()), RegionState::Available, 1);
@@ -502,7 +502,7 @@ fn a_hard_stop_leaves_three_minutes_before_the_limit_at_the_latest() {
         let decision = decided(&plain(), &status, &seen, seconds);
         let capture = decision.status.capture.unwrap();
         assert_eq!(capture.reason.as_deref(), why, "{seconds}");
-        let record: Record = capture.debt.unwrap().parse().unwrap();
+        let record: Record = capture.restart_record.unwrap().parse().unwrap();
         assert_eq!(record.is_forced(), seconds > 609 && why.is_none(), "{seconds}");
     }
 }
@@ -529,7 +529,7 @@ fn a_stopped_machine_is_imaged_without_a_reboot_in_every_mode() {
     ] {
         let mut status = planned_while(state);
         let capture = status.capture.as_mut().unwrap();
-        (capture.mode, capture.debt) = (mode, Some(claim.clone()));
+        (capture.mode, capture.restart_record) = (mode, Some(claim.clone()));
         let mut machine = Instance { state, ..stopped_at(None) };
         machine.tags.insert(names::debt_key(OWNER.cluster), claim.clone());
         let decision = decided(&plain(), &status, &world(at(13), vec![machine], vec![], vec![]), 13);
@@ -691,7 +691,7 @@ fn an_object_goes_only_once_every_region_was_empty_for_a_minute_and_nothing_can_
     ] {
         let mut status = imaging();
         let capture = status.capture.as_mut().unwrap();
-        (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+        (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
         status.regions.truncate(1);
         status.regions[0].image_id = answered.then(|| left().id);
         let mut seen = world(at(seconds), vec![running()], vec![], vec![]);
@@ -720,7 +720,7 @@ fn what_a_twin_of_this_cluster_holds_is_served_and_never_changed() {
 fn a_copy_without_a_reply_is_asked_for_again_after_ten_minutes_only_if_it_is_absent() {
     let mut status = imaging();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.snapshots_started_time, capture.source_restored_time) = (Some(Time(at(45))), Some(Time(at(70))));
     let home = &mut status.regions[0];
     (home.image_id, home.state) = (Some(left().id), RegionState::Available);

@@ -181,7 +181,7 @@ fn a_template_is_ready_while_a_region_that_is_no_longer_wanted_is_emptied_and_sa
         assert!(next.notes.iter().all(|note| note.reason != "DriftCorrected"), "{:?}", next.notes);
         // Where something else is missing, that is what is told, and the region is emptied all the same.
         let mut lost = replicated();
-        (lost.regions[0].state, lost.capture.as_mut().unwrap().debt) = (RegionState::Missing, None);
+        (lost.regions[0].state, lost.capture.as_mut().unwrap().restart_record) = (RegionState::Missing, None);
         let seen = images(at(900), vec![], vec![copy()]);
         let decision = decided(&fewer(policy), &lost, &seen, 900);
         assert!(decision.step.is_some(), "{:?}", told(&decision, ConditionType::Ready));

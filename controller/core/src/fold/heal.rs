@@ -71,13 +71,13 @@ pub(super) fn heal(scene: &mut Scene<'_>) {
     }
     let Some(capture) = status.capture.as_mut() else { return };
     if capture.completion_time.is_some() {
-        capture.debt.take_if(|debt| debt.parse::<Record>().is_err());
+        capture.restart_record.take_if(|debt| debt.parse::<Record>().is_err());
     }
-    if capture.debt.is_some() {
+    if capture.restart_record.is_some() {
         capture.completion_time = None;
     }
     // The restart loop cannot use it either: the record on the machine is the one that counts, and is paid without us.
-    if capture.debt.take_if(|debt| debt.parse::<Record>().is_err()).is_some() {
+    if capture.restart_record.take_if(|debt| debt.parse::<Record>().is_err()).is_some() {
         let why = "the restart record in the status cannot be read: the one on the machine counts";
         if capture.reason.is_none() {
             fail(capture, Reason::Failed, why);

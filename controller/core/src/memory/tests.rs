@@ -122,7 +122,7 @@ fn what_a_status_owes_is_remembered_if_anything_else_says_so_and_what_it_owes_no
     let stopped = stopping().capture.unwrap();
     let unstopped = in_plan().capture.unwrap();
     let failed = CaptureStatus { reason: Some("Failed".into()), ..in_plan().capture.unwrap() };
-    let paid = CaptureStatus { debt: None, ..stopped.clone() };
+    let paid = CaptureStatus { restart_record: None, ..stopped.clone() };
     for (what, capture, supported, before, after) in [
         ("a Stop is announced", &stopped, true, false, true),
         ("nothing else says so", &stopped, false, false, false),
@@ -148,7 +148,7 @@ fn a_start_is_known_until_its_capture_is_over_and_the_first_answer_counts() {
     assert_eq!((told(&memory).2, told(&memory).3), (Some(STARTED), None));
     memory.doubt();
     assert_eq!((memory.records(), told(&memory).2), (Vec::new(), Some(STARTED)), "its own act, not hearsay");
-    memory.recall(&CaptureStatus { debt: None, ..stopping().capture.unwrap() }, |_| true);
+    memory.recall(&CaptureStatus { restart_record: None, ..stopping().capture.unwrap() }, |_| true);
     assert_eq!(told(&memory).2, Some(STARTED), "until its completion is written");
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     if !scene.subject.deleting {
         return None;
     }
-    let owed = scene.open_capture().is_some_and(|capture| capture.debt.is_some());
+    let owed = scene.open_capture().is_some_and(|capture| capture.restart_record.is_some());
     if owed && scene.subject.finalizer && !is_overdue(scene) {
         return Some(pay_first(scene));
     }

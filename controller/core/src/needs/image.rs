@@ -34,7 +34,7 @@ pub(crate) fn request(scene: &mut Scene<'_>) -> Option<Unmet> {
     let record = scene.record()?;
     let instance = scene.instance();
     let back = !claims && instance.is_some_and(|instance| given_back(scene, &record, instance));
-    if capture.image_requested_time.is_some() && (capture.debt.is_none() || back) {
+    if capture.image_requested_time.is_some() && (capture.restart_record.is_none() || back) {
         return Some(without_image(scene, &record));
     }
     if claims {

@@ -218,7 +218,7 @@ fn write(
         exclude_device_names: excluded,
         on_stop_timeout: spec.capture.stop.on_timeout,
         expected_volumes: volumes,
-        debt: Some(record.to_string()),
+        restart_record: Some(record.to_string()),
         source_digest: Some(names::source_digest(&spec.source)),
         consistency: Consistency::Unknown,
         launch_time: instance.launch_time.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),

@@ -22,7 +22,7 @@ use crate::{
 const IAM_LAG: i64 = 45;
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let capture = scene.open_capture().filter(|capture| capture.debt.is_some()).cloned()?;
+    let capture = scene.open_capture().filter(|capture| capture.restart_record.is_some()).cloned()?;
     let record = scene.record()?;
     match (&capture.reason, &capture.stop_requested_time) {
         (Some(_), None) => Some(upkeep::withdraw(scene, &record)),
@@ -35,7 +35,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
 
 /// The status alone names the machine: nothing is done about it.
 pub(crate) fn unsupported(scene: &Scene<'_>) -> Option<Unmet> {
-    let record = scene.open_capture()?.debt.as_ref()?.parse::<Record>().ok()?;
+    let record = scene.open_capture()?.restart_record.as_ref()?.parse::<Record>().ok()?;
     let message = format!(
         "the status says that {id} is owed a start, and neither spec.source nor a tag or image in EC2 says that it is this \
          template's: nothing is done about it. If it is, set spec.source.instanceID to {id}",

@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let Some(capture) = scene.open_capture().filter(|capture| capture.debt.is_some()) else {
+    let Some(capture) = scene.open_capture().filter(|capture| capture.restart_record.is_some()) else {
         let record = forgotten(scene)?;
         let message = format!(
             "{} is stopped under a record of this template that the status has lost: it is started when it is due",

@@ -33,9 +33,9 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
     let Some(instance) = scene.instance() else {
         let message = format!("EC2 does not show {}", record.instance);
-        return capture.debt.is_some().then(|| Unmet::waiting(Reason::Capturing, message, SOON));
+        return capture.restart_record.is_some().then(|| Unmet::waiting(Reason::Capturing, message, SOON));
     };
-    if capture.image_requested_time.is_some() || capture.debt.is_none() {
+    if capture.image_requested_time.is_some() || capture.restart_record.is_none() {
         return None;
     }
     if let Some(unmet) = answered(scene, &record, instance) {

@@ -100,9 +100,9 @@ pub(super) fn give_back(scene: &mut Scene<'_>, record: &Record, message: &str) -
 pub(crate) fn rewrite(scene: &mut Scene<'_>, record: Record, ready: Reason, message: &str) -> Unmet {
     let text = record.to_string();
     let written = scene.tagged_value() == Some(text.as_str());
-    let known = scene.capture().is_some_and(|capture| capture.debt.as_ref() == Some(&text));
+    let known = scene.capture().is_some_and(|capture| capture.restart_record.as_ref() == Some(&text));
     if let Some(capture) = scene.status.capture.as_mut() {
-        capture.debt = Some(text);
+        capture.restart_record = Some(text);
     }
     if written || (known && (scene.pause_left(RETAG, PAUSE).is_some() || !scene.is_fresh())) {
         return Unmet::waiting(ready, message, SOON);

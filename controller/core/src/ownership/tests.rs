@@ -520,7 +520,7 @@ fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_
         let capture = status.capture.as_mut().unwrap();
         capture.snapshots_started_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(60)));
         capture.source_restored_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(70)));
-        capture.debt = None;
+        capture.restart_record = None;
         let foreign = Image { source_instance: source.clone(), ..made() };
         let seen = crate::sample::images(at(300), vec![foreign], vec![]);
         let after =

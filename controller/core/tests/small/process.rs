@@ -58,7 +58,10 @@ pub(crate) fn subject<'a>(object: &'a Object, spec: &'a SavedTemplateSpec) -> Su
 }
 
 fn is_over(status: &SavedTemplateStatus) -> bool {
-    status.capture.as_ref().is_none_or(|capture| capture.completion_time.is_some() && capture.debt.is_none())
+    status
+        .capture
+        .as_ref()
+        .is_none_or(|capture| capture.completion_time.is_some() && capture.restart_record.is_none())
 }
 
 fn fence() -> i64 {
@@ -93,10 +96,9 @@ impl State {
     fn is_remembered(&self) -> bool {
         self.owes_truly()
             || self.minds.iter().any(|mind| !mind.records.is_empty())
-            || self
-                .objects
-                .iter()
-                .any(|one| one.status.value.capture.as_ref().is_some_and(|capture| capture.debt.is_some()))
+            || self.objects.iter().any(|one| {
+                one.status.value.capture.as_ref().is_some_and(|capture| capture.restart_record.is_some())
+            })
     }
 
     /// What every process would do next.
@@ -311,7 +313,12 @@ impl State {
 
     /// Kubernetes removes an object that is deleted and has no finalizer.
     fn goes(&mut self, at: usize) {
-        let debt = self.objects[at].status.value.capture.as_ref().and_then(|capture| capture.debt.as_ref());
+        let debt = self.objects[at]
+            .status
+            .value
+            .capture
+            .as_ref()
+            .and_then(|capture| capture.restart_record.as_ref());
         let record = debt.and_then(|debt| debt.parse::<Record>().ok());
         let owed = record
             .is_some_and(|record| record.capture == self.holder && self.now < record.start_by.as_second());
@@ -399,10 +406,9 @@ impl State {
         let mut times: Vec<i64> = self.due().collect();
         let second = |time: Timestamp| time.as_second();
         let tagged = self.machine.tags.get(&debt_key(CLUSTER)).and_then(|value| value.parse::<Record>().ok());
-        let noted = self
-            .objects
-            .iter()
-            .filter_map(|object| object.status.value.capture.as_ref()?.debt.as_ref()?.parse::<Record>().ok());
+        let noted = self.objects.iter().filter_map(|object| {
+            object.status.value.capture.as_ref()?.restart_record.as_ref()?.parse::<Record>().ok()
+        });
         let remembered = self.minds.iter().flat_map(|mind| mind.records.values().cloned());
         for record in tagged.into_iter().chain(noted).chain(remembered) {
             let (stop, image) = (second(record.stop_by), second(record.image_by));
@@ -464,7 +470,7 @@ impl State {
                 self.breaks("Ready while a machine is owed");
             }
             if is(&object, ConditionType::Stalled)
-                && status.capture.as_ref().is_some_and(|one| one.debt.is_some())
+                && status.capture.as_ref().is_some_and(|one| one.restart_record.is_some())
             {
                 self.breaks("Stalled while a machine is owed");
             }
@@ -563,7 +569,7 @@ fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
         mind.planned.remove(&capture.id);
         mind.sent.remove(&capture.id);
     }
-    let record = capture.debt.as_ref().and_then(|debt| debt.parse::<Record>().ok());
+    let record = capture.restart_record.as_ref().and_then(|debt| debt.parse::<Record>().ok());
     if let Some(record) = record.as_ref().filter(|_| capture.stop_requested_time.is_some()) {
         mind.records.insert(capture.id.clone(), record.clone());
         if let Some(custody) = mind.custody.get_mut(&capture.id) {

@@ -235,7 +235,7 @@ impl Lab {
         let processes = self.processes.iter().chain(realm.into_iter().flat_map(|realm| &realm.processes));
         let minds = processes.filter_map(|process| process.memory.as_ref()).chain(&self.standby);
         self.owes_truly()
-            || status.any(|one| one.id == *held && one.debt.is_some())
+            || status.any(|one| one.id == *held && one.restart_record.is_some())
             || minds.flat_map(|one| one.of_stops.records()).any(|record| record.capture == *held)
     }
 

@@ -46,7 +46,7 @@ impl Lab {
             assert!(condition.observed_generation.is_some(), "{condition:?}");
         }
         let capture = status.capture.as_ref();
-        let owed = capture.is_some_and(|capture| capture.debt.is_some());
+        let owed = capture.is_some_and(|capture| capture.restart_record.is_some());
         assert!(!(ready && owed), "Ready while a machine is owed\n{}", self.story());
         assert!(!(stalled && owed), "Stalled while a machine is owed: {:?}\n{}", status, self.story());
         // Tags and statuses are forged: the laws on ground truth judge.

@@ -122,10 +122,10 @@ pub struct CaptureStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub expected_volumes: Vec<VolumeId>,
 
-    /// The restart debt: what the restart loop must know to give the machine back. Also a tag on the machine.
+    /// The restart record: what the restart loop must know to give the machine back. Also a tag on the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
-    pub debt: Option<String>,
+    pub restart_record: Option<String>,
 
     /// What is known of the volumes when they were read.
     #[serde(default)]

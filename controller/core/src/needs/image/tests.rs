@@ -217,7 +217,7 @@ fn a_volume_that_came_or_went_is_counted_in_the_record_before_the_image_is_asked
         // Asked for once the machine carries the record of the volumes that it has.
         let settled = machine.attachments.iter().all(|volume| volume.attached);
         let after = decision.status;
-        let value = after.capture.as_ref().unwrap().debt.clone().unwrap();
+        let value = after.capture.as_ref().unwrap().restart_record.clone().unwrap();
         let next = decided(&after, &seen(with_value(machine.clone(), &value), 60), 60);
         assert_eq!(asks(&next), settled, "{what}: {:?}", next.step);
         if settled {
@@ -264,7 +264,7 @@ fn claimed(mode: CaptureMode, state: InstanceState) -> SavedTemplateStatus {
     let mut status = planned();
     status.source.as_mut().unwrap().original_state = Some(state.as_str().to_owned());
     let capture = status.capture.as_mut().unwrap();
-    (capture.mode, capture.debt) = (mode, Some(claim_record().to_string()));
+    (capture.mode, capture.restart_record) = (mode, Some(claim_record().to_string()));
     status
 }
 
@@ -336,14 +336,14 @@ fn a_pending_image_is_looked_at_every_two_seconds_only_while_a_machine_is_down_f
     let back_after = |restart_when| {
         let mut status = imaging();
         let capture = status.capture.as_mut().unwrap();
-        (capture.restart_when, capture.debt) = (restart_when, None);
+        (capture.restart_when, capture.restart_record) = (restart_when, None);
         capture.source_restored_time = Some(Time(at(70)));
         (status, back.clone())
     };
     let saved_as_it_runs = |debt: Option<String>| {
         let mut status = claimed(CaptureMode::NoReboot, InstanceState::Running);
         let capture = status.capture.as_mut().unwrap();
-        capture.debt = debt;
+        capture.restart_record = debt;
         capture.image_requested_time = Some(Time(at(20)));
         (status, running())
     };
@@ -377,7 +377,7 @@ fn an_available_image_is_not_ready_before_every_snapshot_was_seen_to_have_begun_
     {
         let mut status = imaging();
         let capture = status.capture.as_mut().unwrap();
-        (capture.debt, capture.source_restored_time) = (None, Some(Time(at(70))));
+        (capture.restart_record, capture.source_restored_time) = (None, Some(Time(at(70))));
         let machine = Instance { launch_time: Some(at(70)), ..running() };
         let mut seen = world(at(400), vec![machine], vec![made.clone()], vec![]);
         Arc::make_mut(seen.home.as_mut().unwrap()).snapshots = shots;

@@ -51,7 +51,7 @@ fn seen(machine: Instance, seconds: i64) -> World {
 fn failed_with(reason: &str, change: impl FnOnce(&mut CaptureStatus)) -> SavedTemplateStatus {
     let mut status = planned();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.completion_time) = (None, Some(Time(at(200))));
+    (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
     (capture.reason, capture.message) = (Some(reason.into()), Some("no luck".into()));
     change(capture);
     status
@@ -84,7 +84,7 @@ fn a_plan_freezes_what_was_declared_and_what_was_seen() {
     assert!(capture.created_by.unwrap().starts_with("savedtemplate/"));
     assert_eq!(capture.consistency, Consistency::Unknown);
     assert_eq!((capture.reason, capture.completion_time), (None, None));
-    assert_eq!(capture.debt, Some(record.to_string()));
+    assert_eq!(capture.restart_record, Some(record.to_string()));
     // The record tells the restart loop the same.
     assert_eq!((&record.instance, &record.capture), (&running().id, &capture.id));
     assert_eq!((record.planned, record.stop_by), (at(2000), at(2060)));

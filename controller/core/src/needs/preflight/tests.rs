@@ -235,7 +235,7 @@ fn bare_metal_has_twenty_minutes_to_stop_unless_the_manifest_says_otherwise_and_
         let world = seen(Instance { instance_type: Some(kind.into()), ..running() });
         let decision =
             decide(subject(&spec, &SavedTemplateStatus::default()), &world, at(0)).into_decision().unwrap();
-        let debt = decision.status.capture.unwrap().debt.unwrap();
+        let debt = decision.status.capture.unwrap().restart_record.unwrap();
         let record: crate::restart::Record = debt.parse().expect("within the bounds of a record");
         assert_eq!(record.image_by, at(seconds + 180), "{kind} {capture}");
     }
@@ -488,7 +488,7 @@ fn a_receipt_counts_only_for_the_wanted_revision_and_where_the_status_does_not_k
     let two = capturing(r#"{"maxDisruptions": 2}"#);
     let mut failed = planned();
     let capture = failed.capture.as_mut().unwrap();
-    (capture.debt, capture.reason) = (None, Some("ImageFailed".into()));
+    (capture.restart_record, capture.reason) = (None, Some("ImageFailed".into()));
     (capture.completion_time, capture.disruptions) = (Some(Time(at(200))), 1);
     let seen = world(at(4000), vec![with_receipt(1)], vec![], vec![]);
     let decision = decide(subject(&two, &failed), &seen, at(4000)).into_decision().unwrap();

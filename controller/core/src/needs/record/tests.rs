@@ -172,7 +172,7 @@ fn asked(mode: CaptureMode) -> (SavedTemplateStatus, Instance) {
     let claim = Record { awaits: Awaits::Nothing, ..record() };
     let mut status = plan();
     let capture = status.capture.as_mut().expect("a capture");
-    (capture.mode, capture.debt, capture.disruptions) = (mode, Some(claim.to_string()), 1);
+    (capture.mode, capture.restart_record, capture.disruptions) = (mode, Some(claim.to_string()), 1);
     capture.image_requested_time = Some(Time(at(41)));
     (status, carrying(&claim, running()))
 }
@@ -249,7 +249,7 @@ fn a_record_is_withdrawn_by_its_exact_value_and_only_if_it_is_this_captures() {
 fn aborted(debt: &Record) -> SavedTemplateStatus {
     let mut status = stopping();
     let capture = status.capture.as_mut().expect("a capture");
-    (capture.reason, capture.debt) = (Some("StopTimedOut".into()), Some(debt.to_string()));
+    (capture.reason, capture.restart_record) = (Some("StopTimedOut".into()), Some(debt.to_string()));
     status
 }
 
@@ -287,7 +287,7 @@ fn an_abort_is_written_until_it_shows_but_not_twice_with_one_read() {
         let decision = decided(&plain(), &status, &read(machine, began), now);
         assert_eq!(told(&decision).0, step, "{what}");
         let capture = decision.status.capture.expect("a capture");
-        let debt: Record = capture.debt.expect("a debt").parse().expect("a record");
+        let debt: Record = capture.restart_record.expect("a debt").parse().expect("a record");
         assert!(debt.image_by <= at(now), "{what}");
     }
 }

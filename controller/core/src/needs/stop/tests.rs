@@ -136,7 +136,7 @@ fn hard() -> (SavedTemplateStatus, Record) {
     let forced = record().forced(at(610));
     let mut status = stopping();
     let capture = status.capture.as_mut().expect("a capture");
-    (capture.on_stop_timeout, capture.debt) = (OnStopTimeout::Force, Some(forced.to_string()));
+    (capture.on_stop_timeout, capture.restart_record) = (OnStopTimeout::Force, Some(forced.to_string()));
     (status, forced)
 }
 
@@ -191,7 +191,7 @@ fn a_machine_that_is_not_stopped_for_its_image_may_be_out_of_sight_while_the_ima
     let claim = Record { awaits: Awaits::Nothing, ..record() };
     let mut status = planned();
     let capture = status.capture.as_mut().expect("a capture");
-    (capture.mode, capture.debt) = (CaptureMode::NoReboot, Some(claim.to_string()));
+    (capture.mode, capture.restart_record) = (CaptureMode::NoReboot, Some(claim.to_string()));
     capture.image_requested_time = Some(Time(at(41)));
     let mut machine = running();
     machine.tags.insert(names::debt_key(OWNER.cluster), claim.to_string());
@@ -252,7 +252,7 @@ fn a_status_that_has_forgotten_the_hard_stop_takes_it_from_the_record_on_the_mac
     let forced = patient.forced(at(1230));
     let mut status = stopping();
     let capture = status.capture.as_mut().unwrap();
-    (capture.debt, capture.max_downtime_seconds) = (Some(patient.to_string()), 3600);
+    (capture.restart_record, capture.max_downtime_seconds) = (Some(patient.to_string()), 3600);
     capture.on_stop_timeout = OnStopTimeout::Force;
     status.announced = Some(sent(STOP, 10, None));
     let mut machine = stopped_at(Some(at(1245)));
@@ -260,5 +260,5 @@ fn a_status_that_has_forgotten_the_hard_stop_takes_it_from_the_record_on_the_mac
     assert!(!restart::stopped_by_somebody(&forced, &machine));
     let decision = decided(&status, &World { unsent: false, ..read(machine, 1250) }, 1251);
     assert_eq!(told(&decision).0, Some("CreateImage"), "{:?}", decision.status.capture);
-    assert_eq!(decision.status.capture.unwrap().debt, Some(forced.to_string()));
+    assert_eq!(decision.status.capture.unwrap().restart_record, Some(forced.to_string()));
 }

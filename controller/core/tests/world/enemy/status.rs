@@ -89,7 +89,7 @@ impl Lab {
                     id: capture,
                     revision,
                     attempts: 1,
-                    debt: Some(record.to_string()),
+                    restart_record: Some(record.to_string()),
                     start_time: Some(Time(planned)),
                     stop_requested_time: Some(Time(planned)),
                     ..CaptureStatus::default()
@@ -116,7 +116,7 @@ impl Lab {
                     (row.image_id, row.state) = (Some(image.clone()), RegionState::Available);
                 }
             }
-            Lie::NoDebt => status.capture.iter_mut().for_each(|capture| capture.debt = None),
+            Lie::NoDebt => status.capture.iter_mut().for_each(|capture| capture.restart_record = None),
             Lie::StopAsked => {
                 status.capture.iter_mut().for_each(|capture| capture.stop_requested_time = Some(Time(now)));
             }

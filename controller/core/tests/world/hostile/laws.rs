@@ -123,7 +123,7 @@ fn presentable(decision: &Decision, before: &SavedTemplateStatus) {
         find(conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == Reason::Suspended.name());
     assert!(ready != (moving || stalled || suspended) && !(moving && stalled), "{conditions:#?}");
     assert!(!(suspended && stalled), "what is wished is no failure: {conditions:#?}");
-    let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.debt.is_some());
+    let owed = decision.status.capture.as_ref().is_some_and(|capture| capture.restart_record.is_some());
     assert!(!(ready && owed), "Ready while a machine is owed: {:#?}", decision.status);
     assert_eq!(decision.status.observed_generation, Some(3));
     assert!(conditions.iter().all(|condition| condition.message.len() <= MAX_MESSAGE_BYTES));
@@ -152,10 +152,11 @@ fn allowed(step: &Step, object: &Object, status: &SavedTemplateStatus, world: &W
             let state = if *force { InstanceState::Stopping } else { InstanceState::Running };
             assert_eq!((tagged(machine), machine.state), (Some(record.to_string()), state));
             assert!(now <= record.stop_by);
-            assert_eq!(status.capture.as_ref().unwrap().debt, Some(record.to_string()));
+            assert_eq!(status.capture.as_ref().unwrap().restart_record, Some(record.to_string()));
         }
         Step::CreateImage(request) => {
-            let record: Record = status.capture.as_ref().unwrap().debt.as_ref().unwrap().parse().unwrap();
+            let record: Record =
+                status.capture.as_ref().unwrap().restart_record.as_ref().unwrap().parse().unwrap();
             assert_eq!(record.instance, request.instance);
             assert_eq!(tagged(machine(world, &record)), Some(record.to_string()));
         }

@@ -273,7 +273,7 @@ fn begun(dice: &mut Dice<'_>) -> CaptureStatus {
         exclude_device_names: dice.few(2, |dice| dice.text(32)),
         on_stop_timeout: dice.pick(&[OnStopTimeout::Abort, OnStopTimeout::Force]),
         expected_volumes: dice.few(3, volume_id),
-        debt: dice.maybe(debt),
+        restart_record: dice.maybe(debt),
         source_digest: dice.maybe(|dice| dice.pick(&["0123456789abcdef", "fedcba9876543210"]).to_owned()),
         consistency: consistency(dice),
         launch_time: dice.when(),
@@ -294,7 +294,7 @@ fn begun(dice: &mut Dice<'_>) -> CaptureStatus {
         let record = Record { capture: capture.id.clone(), ..record(dice) };
         capture.start_time = Some(Time(record.planned));
         capture.launch_time = Some(Time(record.planned - SignedDuration::from_secs(9000)));
-        capture.debt = Some(record.to_string());
+        capture.restart_record = Some(record.to_string());
     }
     capture
 }

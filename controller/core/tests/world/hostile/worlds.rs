@@ -143,7 +143,7 @@ fn instance(dice: &mut Dice<'_>, spec: &SavedTemplateSpec, status: &SavedTemplat
     ];
     let mut tags: Tags = dice.few(3, |dice| (dice.text(127), dice.text(255))).into_iter().collect();
     tags.insert("Name".into(), spec.source.instance_name.clone().unwrap_or_else(|| "quake".into()));
-    let held = status.capture.as_ref().and_then(|capture| capture.debt.clone());
+    let held = status.capture.as_ref().and_then(|capture| capture.restart_record.clone());
     match dice.below(4) {
         0 => {}
         1 => _ = tags.insert(names::debt_key(OWNER.cluster), debt(dice)),
