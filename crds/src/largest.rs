@@ -15,7 +15,8 @@ use crate::{
         status::{
             Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,
             MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionRole, RegionState, RegionStatus,
-            RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus, Storage,
+            RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus, StepOutcome, StepResult,
+            Storage,
         },
     },
 };
@@ -137,7 +138,11 @@ fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
             time: time(),
             request: "r".repeat(2048),
             region: Some(region(0)?),
-            settled: Some("e".repeat(512)),
+            outcome: Some(StepOutcome {
+                result: StepResult::FoundInState,
+                code: Some("c".repeat(128)),
+                message: Some("e".repeat(512)),
+            }),
         }),
         storage: Some(Storage {
             size_bytes: Some(i64::MAX),

@@ -9,7 +9,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    refusal::Refusal,
+    answer::refusal_of,
     scene::Scene,
     step::{REMOVE_RECEIPT, Step},
     world::{Instance, Tags},
@@ -41,8 +41,8 @@ pub(crate) fn is_newest(scene: &Scene<'_>, instance: &Instance) -> bool {
 
 /// Takes the receipts of this object off a machine. One that cannot be taken off holds up nothing.
 pub(crate) fn removal(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
-    let last = scene.announced(REMOVE_RECEIPT).and_then(|last| last.settled.as_deref()?.split_once(": "));
-    let refused = last.is_some_and(|(code, message)| !Refusal::new("DeleteTags", code, message).passes());
+    let last = scene.announced(REMOVE_RECEIPT).and_then(|last| refusal_of(last, "DeleteTags"));
+    let refused = last.is_some_and(|refusal| !refusal.passes());
     if instance.state.is_gone() || refused {
         return None;
     }

@@ -177,21 +177,6 @@ impl Refusal {
         Self { class, ..self }
     }
 
-    /// What EC2 answered, for [`Class::of`] to read back: a code that is not known must not come back as a refusal.
-    #[must_use]
-    pub fn answer(&self) -> String {
-        let Self { code, message, class, .. } = self;
-        if *class == Class::Late {
-            format!("RequestExpired: {message}")
-        } else if code.is_empty() {
-            format!("RequestTimeout: {message}")
-        } else if *class == Class::Unknown && Class::of(code, message) != Class::Unknown {
-            format!("RequestTimeout: {code}: {message}")
-        } else {
-            format!("{code}: {message}")
-        }
-    }
-
     /// What somebody must change, as a reason of `Validated`; none where asking again may help by itself.
     pub(crate) fn reason(&self) -> Option<Reason> {
         let code = plain(&self.code);
@@ -297,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_error_says_that_nothing_was_done_only_by_a_code_that_says_so_and_is_read_back_like_that() {
+    fn a_server_error_says_that_nothing_was_done_only_by_a_code_that_says_so() {
         for (status, code, class) in [
             (500, "InternalServerError", Class::Unknown),
             (502, "BadGateway", Class::Unknown),
@@ -311,17 +296,6 @@ mod tests {
         ] {
             let refusal = Refusal::new("StopInstances", code, "no").with_status(status);
             assert_eq!(refusal.class, class, "{status} {code}");
-            let answer = refusal.answer();
-            let (code, message) = answer.split_once(": ").unwrap();
-            assert_eq!(Class::of(code, message), class, "{answer}");
-        }
-        for (refusal, answer) in [
-            (Refusal::new("StopInstances", "", "reset"), "RequestTimeout: reset"),
-            (Refusal::new("StopInstances", "InternalError", "x"), "InternalError: x"),
-            (Refusal::new("StopInstances", "Odd", "x").with_status(502), "RequestTimeout: Odd: x"),
-            (Refusal { message: "held".into(), ..Refusal::late("StopInstances") }, "RequestExpired: held"),
-        ] {
-            assert_eq!(refusal.answer(), answer);
         }
     }
 

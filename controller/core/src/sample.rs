@@ -6,10 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     SavedTemplateSpec, SavedTemplateStatus,
     names::{self, Owner},
-    status::{CaptureStatus, RegionRole, RegionState, RegionStatus, SourceStatus},
+    status::{CaptureStatus, RegionRole, RegionState, RegionStatus, SourceStatus, StepOutcome, StepResult},
 };
 
 use crate::{
+    answer,
+    refusal::Refusal,
     restart::{Awaits, Record},
     subject::{Heritage, Subject},
     world::{
@@ -322,4 +324,16 @@ pub(crate) fn at_home(world: &mut World) -> &mut View {
 /// What is seen in the region of the copy.
 pub(crate) fn abroad(world: &mut World) -> &mut View {
     Arc::make_mut(world.abroad.get_mut(&"us-east-2".parse().unwrap()).unwrap().as_mut().unwrap())
+}
+
+/// An answer of EC2's by its code and message (`IncorrectState: no`), `accepted`, or `previousState: stopped`.
+pub(crate) fn outcome(text: &str) -> StepOutcome {
+    match text.split_once(": ") {
+        _ if text == "accepted" => answer::ACCEPTED,
+        Some(("previousState", state)) => {
+            StepOutcome { result: StepResult::FoundInState, code: Some(state.into()), message: None }
+        }
+        Some((code, message)) => answer::refused(&Refusal::new("", code, message)),
+        None => panic!("no answer: {text}"),
+    }
 }

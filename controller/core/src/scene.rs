@@ -227,7 +227,7 @@ impl<'a> Scene<'a> {
         let region = step.region().cloned();
         let time = self.time();
         self.status.announced =
-            Some(Announced { number, step: step.name().to_owned(), time, request, region, settled: None });
+            Some(Announced { number, step: step.name().to_owned(), time, request, region, outcome: None });
     }
 
     /// What is left of the pause after the last announcement of `step`: 5 s, doubling up to `longest`.

@@ -6,12 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason, SavedTemplateStatus,
     ids::{ImageId, Region},
-    status::{MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus},
-    text::cut,
+    status::{MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus, StepOutcome},
 };
 
 use crate::{
-    answer::{ACCEPTED, IN_USE, PREVIOUS_STATE},
+    answer::{self, ACCEPTED, IN_USE, found},
     refusal::{Class, Refusal},
     step::{Outcome, Step},
     time::{SLOWLY, later, pause},
@@ -39,10 +38,11 @@ pub fn settle(
             answer(&mut status, ACCEPTED);
         }
         Outcome::Stopped { previous } => {
-            answer(&mut status, &format!("{PREVIOUS_STATE}: {}", previous.as_str()));
+            answer(&mut status, found(*previous));
         }
         Outcome::Busy { value } => {
-            answer(&mut status, &format!("IncorrectState: the machine carries {value}"));
+            let busy = Refusal::new(step.name(), "IncorrectState", format!("the machine carries {value}"));
+            answer(&mut status, answer::refused(&busy));
         }
         Outcome::Image(id) => named(&mut status, step, id, now),
         Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),
@@ -50,9 +50,9 @@ pub fn settle(
     (status != *before).then_some(status)
 }
 
-fn answer(status: &mut SavedTemplateStatus, text: &str) {
+fn answer(status: &mut SavedTemplateStatus, outcome: StepOutcome) {
     if let Some(announced) = status.announced.as_mut() {
-        announced.settled = Some(cut(text.to_owned(), 512));
+        announced.outcome = Some(outcome);
     }
 }
 
@@ -88,7 +88,7 @@ const BUSY: Duration = Duration::from_mins(1);
 const TAKEN: Duration = Duration::from_mins(5);
 
 fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
-    answer(status, &refusal.answer());
+    answer(status, answer::refused(refusal));
     match step {
         Step::CopyImage { .. } => {}
         Step::TagImages { .. }
@@ -148,6 +148,8 @@ fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, no
 
 #[cfg(test)]
 mod tests {
+    use saved_template_api::status::StepResult;
+
     use saved_template_api::status::Announced;
 
     use super::*;
@@ -167,7 +169,7 @@ mod tests {
                 time: Time(at(0)),
                 request: String::new(),
                 region: None,
-                settled: None,
+                outcome: None,
             }),
             ..SavedTemplateStatus::default()
         }
@@ -206,7 +208,7 @@ mod tests {
         let stop = Step::Stop { record: record(), force: false };
         let refusal = Refusal::new("StopInstances", "GatewayTimeout", "no").with_status(504);
         let status = settle(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
-        assert_eq!(status.announced.unwrap().settled.unwrap(), "RequestTimeout: GatewayTimeout: no");
+        assert_eq!(status.announced.unwrap().outcome.unwrap().result, StepResult::Unknown);
     }
 
     #[test]
@@ -214,7 +216,7 @@ mod tests {
         let stop = Step::Stop { record: record(), force: false };
         let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
         let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
-        assert_eq!(status.announced.unwrap().settled.unwrap(), "previousState: stopped");
+        assert_eq!(status.announced.unwrap().outcome, Some(found(InstanceState::Stopped)));
     }
 
     #[test]

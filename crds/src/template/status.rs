@@ -6,12 +6,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod announced;
 mod capture;
 mod region;
 mod revision;
 
+pub use announced::{Announced, StepOutcome, StepResult};
 pub use capture::{
-    Announced, CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck, SourceStatus,
+    CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck, SourceStatus,
 };
 pub use region::{MAX_ROW_MESSAGE_BYTES, RegionImage, RegionRole, RegionState, RegionStatus, Shares};
 pub use revision::{Consistency, RevisionImage, RevisionState, RevisionStatus};

@@ -13,8 +13,8 @@ use crate::{
     refusal::Refusal,
     restart::{Awaits, Record},
     sample::{
-        OWNER, at, image, images, imaging, made, owned, plain, planned, record, running, saved, snapshot,
-        subject, world,
+        OWNER, at, image, images, imaging, made, outcome, owned, plain, planned, record, running, saved,
+        snapshot, subject, world,
     },
     step::{CREATE_IMAGE, Step},
     world::{ImageState, Instance, SnapshotState, World},
@@ -31,7 +31,7 @@ fn refused(number: i64, seconds: i64, settled: &str) -> Announced {
         time: Time(at(seconds)),
         request: OWNER.image_name(OWNER.name, 1, 1),
         region: None,
-        settled: Some(settled.into()),
+        outcome: Some(outcome(settled)),
     }
 }
 

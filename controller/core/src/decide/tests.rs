@@ -15,8 +15,8 @@ use super::*;
 use crate::{
     restart::{Awaits, Record},
     sample::{
-        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved,
-        snapshot, spec, stopped_at, stopping, subject, tagged, world,
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running,
+        saved, snapshot, spec, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, STOP, Step, TAG, UNTAG},
     world::{
@@ -35,7 +35,7 @@ fn announced(step: &str, seconds: i64, number: i64, settled: Option<&str>) -> An
         time: Time(at(seconds)),
         request: record().to_string(),
         region: None,
-        settled: settled.map(str::to_owned),
+        outcome: settled.map(outcome),
     }
 }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::{
     refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
     sample::{
-        at, copy, images, made, owned, plain, planned, replicated, running, saved, spec, stopped_at,
+        at, copy, images, made, outcome, owned, plain, planned, replicated, running, saved, spec, stopped_at,
         stopping, subject, tagged, world,
     },
     settle::settle,
@@ -38,7 +38,7 @@ fn answered(step: &str, answer: &str) -> Announced {
         time: Time(at(10)),
         request: String::new(),
         region: None,
-        settled: Some(answer.into()),
+        outcome: Some(outcome(answer)),
     }
 }
 

@@ -5,13 +5,14 @@ use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
     spec::CaptureMode,
-    status::{Announced, CaptureStatus, RegionState},
+    status::{CaptureStatus, RegionState},
 };
 
 use crate::{
+    answer::refusal_of,
     capture::{self, same_volumes},
     needs::{requests, upkeep},
-    refusal::{Class, NOT_TAKEN, Refusal},
+    refusal::{Class, NOT_TAKEN},
     restart::{IMAGE_MARGIN, Record},
     scene::Scene,
     step::{CREATE_IMAGE, Step},
@@ -121,31 +122,14 @@ fn expect_other_volumes(scene: &mut Scene<'_>, record: &Record, instance: &Insta
 
 /// What EC2's answer to the last try means, where it is not "try again".
 fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
-    let Announced { settled, .. } = scene.announced(CREATE_IMAGE)?.clone();
-    let (code, message) = settled.as_deref()?.split_once(": ")?;
-    match Class::of(code, message) {
-        Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => None,
-        Class::NameTaken => name_taken(scene, record),
-        Class::Capacity | Class::Denied | Class::Caller | Class::TokenUsed => {
-            let text = Refusal::new("CreateImage", code, message).told();
-            upkeep::give_up(scene, code_word(code), &text)
-        }
-    }
-}
-
-fn code_word(code: &str) -> &'static str {
-    match Class::of(code, "") {
-        Class::Denied => Reason::AccessDenied.name(),
-        Class::Throttle
-        | Class::Unknown
-        | Class::Wait
-        | Class::Capacity
-        | Class::NotFound
-        | Class::NameTaken
-        | Class::TokenUsed
-        | Class::Late
-        | Class::Caller => Reason::ImageFailed.name(),
-    }
+    let refusal = refusal_of(scene.announced(CREATE_IMAGE)?, "CreateImage")?;
+    let reason = match refusal.class {
+        Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => return None,
+        Class::NameTaken => return name_taken(scene, record),
+        Class::Denied => Reason::AccessDenied,
+        Class::Capacity | Class::Caller | Class::TokenUsed => Reason::ImageFailed,
+    };
+    upkeep::give_up(scene, reason.name(), &refusal.told())
 }
 
 /// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.

@@ -6,6 +6,7 @@ use saved_template_api::{
 };
 
 use crate::{
+    answer::refusal_of,
     decision::Question,
     needs::{image, plan, stop, support, tagged, upkeep},
     quote::quoted,
@@ -124,9 +125,8 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
 }
 
 fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unmet {
-    let refused = scene.announced(TAG).and_then(|announced| announced.settled.clone());
-    if let Some((code, message)) = refused.as_deref().and_then(|text| text.split_once(": ")) {
-        let refusal = Refusal::new("CreateTags", code, message);
+    let refused = scene.announced(TAG).and_then(|announced| refusal_of(announced, "CreateTags"));
+    if let Some(refusal) = refused {
         let reason = refusal.reason().filter(|_| refusal.is_definite());
         if let Some(unmet) = reason.and_then(|reason| end(scene, reason, &refusal.told())) {
             return unmet;

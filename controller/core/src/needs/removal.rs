@@ -85,7 +85,8 @@ pub(crate) fn next(scene: &Scene<'_>, region: &Region) -> Removal {
 fn snapshot(scene: &Scene<'_>, region: &Region, id: &SnapshotId) -> Removal {
     let region = region.clone();
     let in_use = scene.announced(DELETE_SNAPSHOT).is_some_and(|last| {
-        let used = last.settled.as_deref().is_some_and(|text| text.starts_with(IN_USE));
+        let code = last.outcome.as_ref().and_then(|outcome| outcome.code.as_deref());
+        let used = code == Some(IN_USE);
         used && last.request == id.to_string() && last.number > TRIES
     });
     if in_use {
@@ -145,7 +146,7 @@ pub(crate) fn held_up(scene: &Scene<'_>) -> Option<(Duration, String)> {
     }
     // What somebody has to do something about holds up its own region alone, and nothing holds up the others for ever.
     let own = scene.row(region).is_some_and(|row| blocked(scene, row).is_some());
-    let counts = last.settled.is_some() && last.number <= TRIES && !own;
+    let counts = last.outcome.is_some() && last.number <= TRIES && !own;
     let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
     let left = left(last.time.0, pause, scene.now).filter(|_| counts)?;
     Some((left, format!("{} in {region} is tried again", last.step)))

@@ -2,12 +2,16 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use saved_template_api::{Reason, spec::OnStopTimeout, status::CaptureStatus};
+use saved_template_api::{
+    Reason,
+    spec::OnStopTimeout,
+    status::{CaptureStatus, StepResult},
+};
 
 use crate::{
-    answer::{ACCEPTED, PREVIOUS_STATE, was_refused},
+    answer::{self, ACCEPTED, was_refused},
     needs::{tagged, upkeep},
-    refusal::{Class, Refusal},
+    refusal::Class,
     restart::{self, Awaits, Record},
     scene::Scene,
     step::{FORCE_STOP, STOP, Step},
@@ -75,7 +79,7 @@ fn force(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(record.instance.clone(), text)));
     let is_seen = sighting.is_some_and(|seen| seconds_between(seen.first, seen.last) >= tagged::SEEN_FOR);
-    let accepted = scene.announced(FORCE_STOP).is_some_and(|last| last.settled.as_deref() == Some(ACCEPTED));
+    let accepted = scene.announced(FORCE_STOP).is_some_and(|last| last.outcome.as_ref() == Some(&ACCEPTED));
     if accepted
         || !is_seen
         || !scene.is_fresh()
@@ -101,15 +105,16 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
 /// an answer proves nothing: that one may still arrive.
 fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Option<Unmet> {
     let announced = scene.announced(STOP).filter(|announced| announced.number == 1)?.clone();
-    let (code, message) = announced.settled.as_deref()?.split_once(": ")?;
-    if code == PREVIOUS_STATE {
+    let outcome = announced.outcome.as_ref()?;
+    if outcome.result == StepResult::FoundInState {
         let text = format!(
-            "{} was {message} already when the stop arrived: it stays as somebody wants it, and is saved as it is",
-            record.instance
+            "{} was {} already when the stop arrived: it stays as somebody wants it, and is saved as it is",
+            record.instance,
+            outcome.code.as_deref().unwrap_or_default()
         );
         return Some(upkeep::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &text));
     }
-    let refusal = Refusal::new("StopInstances", code, message);
+    let refusal = answer::refusal(outcome, "StopInstances")?;
     let too_late = scene.now > record.stop_by;
     let word = match refusal.reason() {
         Some(Reason::AccessDenied) if !too_late => return None,

@@ -4,8 +4,9 @@ use std::time::Duration;
 use saved_template_api::{Reason, spec::CaptureMode, text::cut};
 
 use crate::{
+    answer::refusal_of,
     capture::{self, fail_as},
-    refusal::{Class, Refusal},
+    refusal::Class,
     restart::Record,
     scene::Scene,
     step::{RETAG, Step, TAG, UNTAG},
@@ -26,8 +27,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(20);
 pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Option<Unmet> {
     let record = scene.record()?;
     let last = scene.announced(crate::step::CREATE_IMAGE);
-    let answer = last.and_then(|last| Some((last.number, last.settled.as_deref()?.split_once(": ")?)));
-    let answer = answer.map(|(number, (code, text))| (number, Refusal::new("CreateImage", code, text)));
+    let answer = last.and_then(|last| Some((last.number, refusal_of(last, "CreateImage")?)));
     let refused = answer.as_ref().is_some_and(|(_, refusal)| refusal.class != Class::Unknown);
     // While the outcome of an earlier try is unknown, a refusal of a later one proves nothing.
     let for_certain = answer.is_some_and(|(number, refusal)| number == 1 && refusal.is_definite());

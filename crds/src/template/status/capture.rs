@@ -184,36 +184,6 @@ pub struct CaptureStatus {
     pub message: Option<String>,
 }
 
-/// One change to AWS, written down before it is asked for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Announced {
-    /// Number of the try: how often this very request was announced in a row.
-    #[schemars(range(min = 0))]
-    pub number: i64,
-
-    /// Kind of the change: `StopInstances`, `CreateImage`.
-    #[schemars(length(max = 64))]
-    pub step: String,
-
-    /// When it was announced, by EC2's clock.
-    pub time: Time,
-
-    /// What tells the request from others: its name, token, ids or record; a digest of what is long.
-    #[serde(default)]
-    #[schemars(length(max = 2048))]
-    pub request: String,
-
-    /// Region that it goes to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<Region>,
-
-    /// What EC2 answered; absent while that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub settled: Option<String>,
-}
-
 /// One thing that was checked.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -11,8 +11,8 @@ use crate::{
     interest::everything,
     refusal::Refusal,
     sample::{
-        CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, plain, planned,
-        record, replicated, running, stopped_at, stopping, subject, tagged, world,
+        CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, outcome, plain,
+        planned, record, replicated, running, stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
     subject::Subject,
@@ -40,7 +40,7 @@ fn announced(step: &str, request: &str, seconds: i64, settled: Option<&str>) -> 
         time: Time(at(seconds)),
         request: request.into(),
         region: None,
-        settled: settled.map(str::to_owned),
+        outcome: settled.map(outcome),
     }
 }
 

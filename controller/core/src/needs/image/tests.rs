@@ -13,7 +13,7 @@ use crate::{
     refusal::Refusal,
     restart::Awaits,
     sample::{
-        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running,
         snapshot, stopped_at, stopping, subject, tagged, world,
     },
     world::{Absence, Attachment, ImageState, SnapshotState, World},
@@ -47,7 +47,7 @@ fn asked(seconds: i64, settled: Option<&str>) -> Announced {
         time: Time(at(seconds)),
         request: OWNER.image_name(OWNER.name, 1, 1),
         region: None,
-        settled: settled.map(str::to_owned),
+        outcome: settled.map(outcome),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     decide::decide,
     decision::Decision,
     sample::{
-        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running,
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running,
         stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, RETAG, STOP, UNTAG},
@@ -36,7 +36,7 @@ fn announced(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
         time: Time(at(seconds)),
         request: record().to_string(),
         region: None,
-        settled: answer.map(str::to_owned),
+        outcome: answer.map(outcome),
     }
 }
 

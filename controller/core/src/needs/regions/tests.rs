@@ -183,7 +183,7 @@ fn nothing_is_marked_twice_before_the_first_mark_can_show() {
             time: Time(at(last)),
             request: copy().id.to_string(),
             region: Some("us-east-2".parse().unwrap()),
-            settled: None,
+            outcome: None,
         });
         let mut world = holding(900, vec![copy()], vec![]);
         abroad(&mut world).began = at(began);

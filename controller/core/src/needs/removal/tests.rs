@@ -14,8 +14,8 @@ use crate::{
     decision::{Decision, Finalizer},
     refusal::Refusal,
     sample::{
-        CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain, replicated,
-        saved, snapshot, subject,
+        CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, outcome, plain,
+        replicated, saved, snapshot, subject,
     },
     step::COPY_IMAGE,
     subject::Subject,
@@ -43,7 +43,7 @@ fn announced(step: &str, region: &str, request: &str, seconds: i64, settled: Opt
         time: Time(at(seconds)),
         request: request.into(),
         region: Some(region.parse().unwrap()),
-        settled: settled.map(str::to_owned),
+        outcome: settled.map(outcome),
     }
 }
 

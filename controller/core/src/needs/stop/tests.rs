@@ -12,8 +12,8 @@ use crate::{
     decision::Decision,
     restart::Awaits,
     sample::{
-        CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, stopped_at, stopping,
-        subject, tagged, world,
+        CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running, stopped_at,
+        stopping, subject, tagged, world,
     },
     step::{RETAG, UNTAG},
     world::{ImageState, Sighting, World},
@@ -36,7 +36,7 @@ fn sent(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
         time: Time(at(seconds)),
         request: record().to_string(),
         region: None,
-        settled: answer.map(str::to_owned),
+        outcome: answer.map(outcome),
     }
 }
 
@@ -175,7 +175,7 @@ fn one_hard_stop_that_ec2_took_is_enough_and_another_one_is_repeated_after_a_lat
     for (what, answer, began, now, step) in [
         ("no answer", None, 630, 632, repeated),
         ("the reply was lost", Some("RequestTimeout: lost"), 630, 632, repeated),
-        ("taken", Some(ACCEPTED), 630, 632, None),
+        ("taken", Some("accepted"), 630, 632, None),
         ("not read since", None, 620, 632, None),
         ("just sent", None, 622, 623, None),
     ] {

@@ -232,7 +232,7 @@ fn announced(step: &str, region: &str, request: &str, seconds: i64) -> Announced
         time: Time(at(seconds)),
         request: request.into(),
         region: Some(region.parse().unwrap()),
-        settled: None,
+        outcome: None,
     }
 }
 

@@ -9,13 +9,27 @@ use saved_template_api::{
     status::{
         Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
         RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
-        SourceStatus, Storage,
+        SourceStatus, StepOutcome, StepResult, Storage,
     },
 };
 use saved_template_core::restart::{Awaits, Record};
 use serde_json::{Value, json};
 
 use super::dice::Dice;
+
+const RESULTS: [StepResult; 11] = [
+    StepResult::Accepted,
+    StepResult::FoundInState,
+    StepResult::Throttled,
+    StepResult::Waiting,
+    StepResult::NoCapacity,
+    StepResult::Denied,
+    StepResult::NameTaken,
+    StepResult::TokenUsed,
+    StepResult::NotFound,
+    StepResult::Refused,
+    StepResult::Unknown,
+];
 
 /// Home is the first.
 pub(crate) const REGIONS: [&str; 4] = ["us-west-2", "us-east-2", "us-west-1", "eu-west-1"];
@@ -322,14 +336,14 @@ fn announced(dice: &mut Dice<'_>) -> Announced {
         time: Time(dice.time()),
         request: if dice.flip() { debt(dice) } else { dice.text(2048) },
         region: dice.maybe(region),
-        settled: dice.maybe(|dice| {
-            let texts = [
-                "UnauthorizedOperation: no",
-                "previousState: stopped",
-                "accepted",
-                "InvalidAMIName.Duplicate: taken",
-            ];
-            if dice.flip() { dice.pick(&texts).to_owned() } else { dice.text(512) }
+        outcome: dice.maybe(|dice| {
+            let codes = ["UnauthorizedOperation", "stopped", "InvalidAMIName.Duplicate", "IncorrectState"];
+            let code = if dice.flip() { dice.pick(&codes).to_owned() } else { dice.text(128) };
+            StepOutcome {
+                result: dice.pick(&RESULTS),
+                code: dice.maybe(|_| code),
+                message: dice.maybe(|dice| dice.text(512)),
+            }
         }),
     }
 }
