@@ -13,10 +13,10 @@ use crate::{
             Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
-            Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS,
-            MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionRole, RegionState, RegionStatus,
-            RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus, StepOutcome, StepResult,
-            Storage,
+            Announced, CaptureReason, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES,
+            MAX_CHECKS, MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionReason, RegionRole,
+            RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
+            StepOutcome, StepResult, Storage,
         },
     },
 };
@@ -190,7 +190,7 @@ fn region_status(n: u32) -> Result<RegionStatus, Malformed> {
         kms_key_id: Some("k".repeat(128)),
         shares: Some(Shares { count: NUMBER, in_sync: false }),
         attempts: NUMBER,
-        reason: Some("r".repeat(64)),
+        reason: Some(RegionReason::DeregistrationProtected),
         message: Some("m".repeat(MAX_ROW_MESSAGE_BYTES)),
         next_attempt_time: Some(time()),
         announced_time: Some(time()),
@@ -240,7 +240,7 @@ fn capture_status() -> Result<CaptureStatus, Malformed> {
         source_restored_time: Some(time()),
         completion_time: Some(time()),
         downtime_seconds: Some(i64::MAX),
-        reason: Some("r".repeat(64)),
+        reason: Some(CaptureReason::InstanceNotSupported),
         message: Some("m".repeat(512)),
         created_by: Some("v".repeat(128)),
     })

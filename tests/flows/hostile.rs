@@ -19,7 +19,7 @@ fn nonsense(id: &str) -> Value {
         "capture": {
             "id": "0123456789abcdef", "revision": 1, "attempts": 2_147_483_647, "disruptions": 2_147_483_647,
             "restartRecord": "v1 i=nobody c=\nERROR forged", "stopRequestedTime": far, "imageRequestedTime": far,
-            "message": "\u{1b}[2J\u{202e}gpj.exe", "reason": "Nonsense",
+            "message": "\u{1b}[2J\u{202e}gpj.exe", "reason": "StopTimedOut",
         },
         "announced": {"number": 9_223_372_036_854_775_807_i64, "step": "FormatDisk", "time": far, "outcome": {"result": "Denied", "code": ":"}},
         "regions": [{

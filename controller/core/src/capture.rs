@@ -1,8 +1,7 @@
 //! A capture and its machine: which volumes it is of, whether its image may be served, and how long a stop may take.
 use saved_template_api::{
-    Reason,
     spec::{CaptureSpec, StopSpec},
-    status::CaptureStatus,
+    status::{CaptureReason, CaptureStatus},
     text::cut,
 };
 
@@ -30,13 +29,8 @@ pub(crate) fn same_volumes(capture: &CaptureStatus, instance: &Instance) -> bool
 }
 
 /// The attempt has no image that could be served. What EC2 made of it stays.
-pub(crate) fn fail(capture: &mut CaptureStatus, reason: Reason, message: &str) {
-    fail_as(capture, reason.name(), message);
-}
-
-/// The same, by a word that is no reason of a condition.
-pub(crate) fn fail_as(capture: &mut CaptureStatus, word: &str, message: &str) {
-    capture.reason = Some(word.to_owned());
+pub(crate) fn fail(capture: &mut CaptureStatus, reason: CaptureReason, message: &str) {
+    capture.reason = Some(reason);
     capture.message = Some(cut(message.to_owned(), 512));
 }
 

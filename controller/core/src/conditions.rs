@@ -2,7 +2,7 @@
 use saved_template_api::{
     ConditionStatus, ConditionType, Reason, condition,
     spec::DeletionPolicy,
-    status::{Consistency, RegionRole, RegionState, RegionStatus},
+    status::{Consistency, RegionReason, RegionRole, RegionState, RegionStatus},
 };
 
 use crate::{
@@ -168,10 +168,12 @@ fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
         let message = capture.message.clone().unwrap_or_default();
         let spent = capture.completion_time.is_some()
             && capture.disruptions >= scene.subject.spec.capture.max_disruptions;
-        let reason = match capture.reason.as_deref() {
-            _ if spent => Reason::DisruptionLimitReached,
-            _ if capture.stop_requested_time.is_none() => Reason::NotRequested,
-            _ => Reason::ImageFailed,
+        let reason = if spent {
+            Reason::DisruptionLimitReached
+        } else if capture.stop_requested_time.is_none() {
+            Reason::NotRequested
+        } else {
+            Reason::ImageFailed
         };
         return (False, reason, message);
     }
@@ -183,7 +185,7 @@ fn image(scene: &Scene<'_>, unmet: Option<&Unmet>) -> Row {
             (True, reason, format!("{id} is available"))
         }
         (Some(RegionState::Missing), Some(id)) => {
-            let disabled = row.and_then(|row| row.reason.as_deref()) == Some(Reason::ImageDisabled.name());
+            let disabled = row.and_then(|row| row.reason) == Some(RegionReason::ImageDisabled);
             let message = row.and_then(|row| row.message.clone()).unwrap_or_else(|| format!("{id} is gone"));
             (False, if disabled { Reason::ImageDisabled } else { Reason::ImageMissing }, message)
         }
@@ -211,7 +213,7 @@ fn replicated(scene: &Scene<'_>) -> Row {
     };
     let rows = scene.status.regions.iter().filter(|row| row.role == RegionRole::Copy);
     let done = rows.clone().any(|row| row.state == RegionState::Available);
-    let throttled = rows.clone().any(|row| row.reason.as_deref() == Some("Throttled"));
+    let throttled = rows.clone().any(|row| row.reason == Some(RegionReason::Throttled));
     let none_asked = rows.clone().all(|row| row.attempts == 0);
     let reason = if ready != Reason::PartiallyReplicated || (none_asked && !done && !throttled) {
         Reason::Copying

@@ -8,19 +8,18 @@ mod warned;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    Reason,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
-    status::{CaptureStatus, Consistency, MAX_CHECKS, RegionState, RegionStatus, SourceStatus},
+    status::{
+        CaptureReason, CaptureStatus, Consistency, MAX_CHECKS, RegionState, RegionStatus, SourceStatus,
+    },
     text::cut,
 };
 
-pub(crate) use failure::KEY_DENIED;
-pub(crate) use images::{MOST_ROWS, NOT_SHOWN, UNSHOWN_FOR, architecture};
+pub(crate) use images::{MOST_ROWS, UNSHOWN_FOR, architecture};
 pub(crate) use warned::{MULTI_ATTACH, is_patient, patience};
 
 use crate::{
-    capture::{fail, fail_as, same_volumes},
-    refusal::NOT_TAKEN,
+    capture::{fail, same_volumes},
     restart::{Awaits, Record, Volumes},
     scene::Scene,
     time::seconds_between,
@@ -262,10 +261,10 @@ fn close(scene: &mut Scene<'_>) {
         // It has failed already.
     } else if home == Some(RegionState::Failed) {
         let why = row.as_ref().map(failure).unwrap_or_default();
-        fail(capture, Reason::ImageFailed, &why);
+        fail(capture, CaptureReason::ImageFailed, &why);
     } else if capture.restart_record.is_none() && capture.image_requested_time.is_none() {
-        let (word, message) = ended(capture, gone, state, claims);
-        fail_as(capture, word, message);
+        let (reason, message) = ended(capture, gone, state, claims);
+        fail(capture, reason, message);
     } else if row.as_ref().is_some_and(|row| row.image_id.is_some())
         && capture.snapshots_started_time.is_none()
         && over
@@ -273,11 +272,11 @@ fn close(scene: &mut Scene<'_>) {
         && shots_are_read
     {
         let (reason, text) = if claims {
-            (Reason::ImageFailed, "its volumes changed while they were read: the image is not served")
+            (CaptureReason::ImageFailed, "its volumes changed while they were read: the image is not served")
         } else {
             let text =
                 "the machine was given back before every volume had its snapshot: the image is not served";
-            (Reason::DowntimeExceeded, text)
+            (CaptureReason::DowntimeExceeded, text)
         };
         fail(capture, reason, text);
     }
@@ -308,7 +307,7 @@ fn learn(scene: &mut Scene<'_>) {
     let too_early = |capture: &CaptureStatus| {
         let touched = capture.message.as_ref().is_some_and(|why| why.contains("Client.InstanceTerminated"));
         touched
-            && capture.reason.as_deref() == Some(Reason::ImageFailed.name())
+            && capture.reason == Some(CaptureReason::ImageFailed)
             && capture.restart_when == RestartWhen::SnapshotsStarted
             && capture.source_restored_time.is_some()
     };
@@ -330,20 +329,20 @@ fn ended(
     gone: bool,
     state: Option<InstanceState>,
     claims: bool,
-) -> (&'static str, &'static str) {
+) -> (CaptureReason, &'static str) {
     if claims && !gone {
-        (Reason::InstanceBusy.name(), "the record on the machine was gone before the image was asked for")
+        (CaptureReason::InstanceBusy, "the record on the machine was gone before the image was asked for")
     } else if gone {
-        (Reason::InstanceTerminated.name(), "the machine was terminated before its image was asked for")
+        (CaptureReason::InstanceTerminated, "the machine was terminated before its image was asked for")
     } else if capture.source_restored_time.is_some() {
-        (Reason::Failed.name(), "the machine was given back before its image was asked for")
+        (CaptureReason::Failed, "the machine was given back before its image was asked for")
     } else if state == Some(InstanceState::Running) {
         // No Stop reached it, and none can any more: nothing was disrupted.
         capture.stop_requested_time = None;
         capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
-        (NOT_TAKEN, "no stop reached the machine")
+        (CaptureReason::NotTaken, "no stop reached the machine")
     } else {
-        (Reason::InstanceBusy.name(), "the machine was stopped by somebody else, and stays stopped")
+        (CaptureReason::InstanceBusy, "the machine was stopped by somebody else, and stays stopped")
     }
 }
 

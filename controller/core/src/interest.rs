@@ -8,13 +8,12 @@ use jiff::Timestamp;
 use saved_template_api::{
     ids::{ImageId, InstanceId, Region, VolumeId},
     spec::{DeletionPolicy, RestartWhen},
-    status::{RegionState, RegionStatus},
+    status::{RegionReason, RegionState, RegionStatus},
 };
 
 use crate::{
     capture::is_good,
     cloud::FRESH,
-    fold::NOT_SHOWN,
     ownership::Estate,
     restart::UNTAGGED_AFTER,
     scene::Scene,
@@ -110,7 +109,7 @@ fn abroad(scene: &Scene<'_>, region: &Region, has_image: bool, now: Option<Times
 
 /// An image that was not shown is looked for again soon: one empty reply proves nothing.
 fn doubted(row: Option<&RegionStatus>) -> Option<Duration> {
-    row.filter(|row| row.reason.as_deref() == Some(NOT_SHOWN)).map(|_| LATER)
+    row.filter(|row| row.reason == Some(RegionReason::NotShown)).map(|_| LATER)
 }
 
 /// What was just changed in a region is looked at soon.
@@ -184,6 +183,7 @@ const _: () = assert!(FRESH.as_secs() < ALONE.as_secs());
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use saved_template_api::status::CaptureReason;
     use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus};
 
     use super::*;
@@ -248,11 +248,11 @@ mod tests {
         let mut status = finished();
         status.regions[0].state = RegionState::Waiting;
         status.regions[0].image_id = None;
-        status.capture.as_mut().unwrap().reason = Some("InstanceBusy".into());
+        status.capture.as_mut().unwrap().reason = Some(CaptureReason::InstanceBusy);
         assert_eq!(home(&status, 900).names, ["earthquake-analysis"]);
         // Also where EC2 made its image: the machine ran again before every snapshot had begun.
         let mut spoilt = finished();
-        spoilt.capture.as_mut().unwrap().reason = Some("DowntimeExceeded".into());
+        spoilt.capture.as_mut().unwrap().reason = Some(CaptureReason::DowntimeExceeded);
         assert_eq!(home(&spoilt, 900).names, ["earthquake-analysis"]);
     }
 

@@ -3,7 +3,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionType, Reason, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, find},
-    status::{CaptureStatus, RegionRole, RegionState},
+    status::{CaptureReason, CaptureStatus, RegionRole, RegionState},
     text::cut,
 };
 
@@ -114,7 +114,7 @@ fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Not
     if old.reason.is_none()
         && let Some(reason) = &new.reason
     {
-        let word = if reason == "StopTimedOut" { "StopTimedOut" } else { "CaptureFailed" };
+        let word = if *reason == CaptureReason::StopTimedOut { "StopTimedOut" } else { "CaptureFailed" };
         let cause = format!("{its}, {reason}");
         notes.push(warning(word, (new.revision, &cause), new.message.clone().unwrap_or_default()));
     }
@@ -155,7 +155,7 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32
         let id = row.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
         let region = &row.region;
         let attempt = format!("{region}, attempt {}", row.attempts);
-        let cause = format!("{region}, {id} {}", row.reason.as_deref().unwrap_or_default());
+        let cause = format!("{region}, {id} {}", row.reason.map(<&str>::from).unwrap_or_default());
         let cause = cause.trim_end();
         let (its, revision) = ((row.revision.unwrap_or(revision), cause), row.revision.unwrap_or(revision));
         let message = || row.message.clone().unwrap_or_default();

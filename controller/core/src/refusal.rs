@@ -3,7 +3,7 @@ mod told;
 
 use std::fmt;
 
-use saved_template_api::{Reason, text::cut};
+use saved_template_api::{Reason, status::CaptureReason, text::cut};
 
 /// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,9 +42,6 @@ pub struct Refusal {
     /// What it means.
     pub class: Class,
 }
-
-/// Why an attempt ended whose request EC2 did not take, or did not answer.
-pub(crate) const NOT_TAKEN: &str = "NotTaken";
 
 /// Our own code for a region that the account has not enabled: nothing was sent.
 pub const NOT_ENABLED: &str = "RegionNotEnabled";
@@ -197,10 +194,10 @@ impl Refusal {
     }
 
     /// The word of an attempt that ended by what passes.
-    pub(crate) fn passing(&self) -> &'static str {
+    pub(crate) fn passing(&self) -> CaptureReason {
         match self.class {
-            Class::Throttle => Reason::Throttled.name(),
-            Class::Wait if BETWEEN_STATES.contains(&plain(&self.code)) => Reason::InstanceBusy.name(),
+            Class::Throttle => CaptureReason::Throttled,
+            Class::Wait if BETWEEN_STATES.contains(&plain(&self.code)) => CaptureReason::InstanceBusy,
             Class::Unknown
             | Class::Wait
             | Class::Capacity
@@ -209,7 +206,7 @@ impl Refusal {
             | Class::NameTaken
             | Class::TokenUsed
             | Class::Caller
-            | Class::Late => NOT_TAKEN,
+            | Class::Late => CaptureReason::NotTaken,
         }
     }
 

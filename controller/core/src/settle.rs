@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason, SavedTemplateStatus,
     ids::{ImageId, Region},
-    status::{MAX_ROW_MESSAGE_BYTES, RegionRole, RegionState, RegionStatus, StepOutcome},
+    status::{MAX_ROW_MESSAGE_BYTES, RegionReason, RegionRole, RegionState, RegionStatus, StepOutcome},
 };
 
 use crate::{
@@ -105,17 +105,19 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     let Some(row) = row_of(status, step) else { return };
     let definite = refusal.is_definite();
     let growing = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
-    let (word, wait) = match refusal.class {
-        Class::Throttle | Class::Wait => ("Throttled", BUSY),
+    let (reason, wait) = match refusal.class {
+        Class::Throttle | Class::Wait => (RegionReason::Throttled, BUSY),
         // Somebody has to allow it first.
-        Class::Denied => ("AccessDenied", pause(i64::from(row.attempts), SLOWLY, Duration::from_mins(15))),
-        Class::NameTaken => ("NameConflict", TAKEN),
+        Class::Denied => {
+            (RegionReason::AccessDenied, pause(i64::from(row.attempts), SLOWLY, Duration::from_mins(15)))
+        }
+        Class::NameTaken => (RegionReason::NameConflict, TAKEN),
         Class::Unknown | Class::Late | Class::TokenUsed => return,
-        Class::Capacity | Class::NotFound => ("CopyFailed", BUSY),
-        Class::Caller => ("CopyFailed", growing),
+        Class::Capacity | Class::NotFound => (RegionReason::CopyFailed, BUSY),
+        Class::Caller => (RegionReason::CopyFailed, growing),
     };
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
-    row.reason = Some(word.to_owned());
+    row.reason = Some(reason);
     row.message = Some(refusal.told_within(MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, wait)));
     if definite {
@@ -130,18 +132,21 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
 /// A change of what is there, or its removal, was refused: the row says why. What passes says nothing.
 fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
     let reason = match (step, refusal.class) {
-        (_, Class::Denied) => Reason::AccessDenied,
+        (_, Class::Denied) => RegionReason::AccessDenied,
         (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.code == IN_USE => return,
         (Step::Deregister { .. }, Class::Caller) if refusal.speaks_of("protect") => {
-            Reason::DeregistrationProtected
+            RegionReason::DeregistrationProtected
         }
-        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.speaks_of("lock") => Reason::SnapshotLocked,
-        (_, Class::Caller) => refusal.reason().unwrap_or(Reason::RequestRefused),
+        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.speaks_of("lock") => {
+            RegionReason::SnapshotLocked
+        }
+        (_, Class::Caller) if refusal.reason() == Some(Reason::TooManyTags) => RegionReason::TooManyTags,
+        (_, Class::Caller) => RegionReason::RequestRefused,
         _ => return,
     };
     let Some(region) = step.region() else { return };
     let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
-    row.reason = Some(reason.name().to_owned());
+    row.reason = Some(reason);
     row.message = Some(refusal.told_within(MAX_ROW_MESSAGE_BYTES));
     row.next_attempt_time = Some(Time(later(now, SignedDuration::from_mins(1))));
 }
@@ -228,7 +233,7 @@ mod tests {
             ("InvalidRequest", "CopyFailed", 1),
         ] {
             let row = refused(code);
-            assert_eq!(row.reason.as_deref(), Some(reason), "{code}");
+            assert_eq!(row.reason.map(<&str>::from), Some(reason), "{code}");
             assert_eq!(row.attempts, attempts, "{code}");
             assert!(row.next_attempt_time.is_some() && row.announced_time.is_none(), "{code}");
         }

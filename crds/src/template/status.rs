@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod announced;
 mod capture;
+mod reason;
 mod region;
 mod revision;
 
@@ -15,6 +16,7 @@ pub use announced::{Announced, StepOutcome, StepResult};
 pub use capture::{
     CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck, SourceStatus,
 };
+pub use reason::{CaptureReason, RegionReason};
 pub use region::{MAX_ROW_MESSAGE_BYTES, RegionImage, RegionRole, RegionState, RegionStatus, Shares};
 pub use revision::{Consistency, RevisionImage, RevisionState, RevisionStatus};
 

@@ -113,7 +113,7 @@ fn a_status_restored_from_a_backup_does_not_reuse_the_number_of_an_attempt() {
     let mut status = planned();
     let capture = status.capture.as_mut().unwrap();
     (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
-    capture.reason = Some("Suspended".into());
+    capture.reason = Some("Suspended".parse().unwrap());
     let mut shot = snapshot(1, "aaaaaaaaaaaaaaaa", at(-500), SnapshotState::Completed);
     shot.tags = owned(image("aaaaaaaaaaaaaaaa", ImageState::Available)).tags;
     shot.tags.insert(names::tag::ATTEMPT.into(), "1".into());

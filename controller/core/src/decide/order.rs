@@ -75,7 +75,7 @@ fn an_image_that_is_not_served_is_not_copied() {
     {
         let capture = status.capture.as_mut().unwrap();
         (capture.reason, capture.snapshots_started_time) =
-            (reason.map(str::to_owned), begun.map(at).map(Time));
+            (reason.map(|word: &str| word.parse().unwrap()), begun.map(at).map(Time));
         let seen = world(at(400), vec![running()], vec![made.clone()], vec![]);
         let decision = decide(subject(&plain(), &status), &seen, at(400)).into_decision().unwrap();
         let is_copied = matches!(decision.step, Some(Step::CopyImage { .. }));

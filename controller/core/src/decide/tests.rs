@@ -222,7 +222,7 @@ fn statuses() -> impl Strategy<Value = SavedTemplateStatus> {
         .prop_map(|(mut status, announced, reason, [started, back, over, unowed, known])| {
             status.announced = announced;
             if let Some(capture) = status.capture.as_mut() {
-                capture.reason = reason.map(str::to_owned);
+                capture.reason = reason.map(|word: &str| word.parse().unwrap());
                 let imaging = capture.image_requested_time.is_some();
                 capture.snapshots_started_time = (started && imaging).then(|| Time(at(50)));
                 capture.source_restored_time = (back && imaging).then(|| Time(at(90)));
@@ -315,7 +315,7 @@ fn a_first_stop_that_found_the_machine_stopped_is_taken_back_and_a_repeated_one_
     let first = after(1);
     assert!(matches!(first.step, Some(Step::Untag { .. })), "{:?}", first.step);
     let capture = first.status.capture.unwrap();
-    assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some("InstanceBusy"), 0));
+    assert_eq!((capture.reason.map(<&str>::from), capture.disruptions), (Some("InstanceBusy"), 0));
     assert!(matches!(after(2).step, Some(Step::CreateImage(_))), "an earlier try of ours stopped it");
 }
 
@@ -501,7 +501,7 @@ fn a_hard_stop_leaves_three_minutes_before_the_limit_at_the_latest() {
         let seen = world(at(seconds), vec![machine.clone()], vec![], vec![]);
         let decision = decided(&plain(), &status, &seen, seconds);
         let capture = decision.status.capture.unwrap();
-        assert_eq!(capture.reason.as_deref(), why, "{seconds}");
+        assert_eq!(capture.reason.map(<&str>::from), why, "{seconds}");
         let record: Record = capture.restart_record.unwrap().parse().unwrap();
         assert_eq!(record.is_forced(), seconds > 609 && why.is_none(), "{seconds}");
     }

@@ -1,13 +1,14 @@
 //! Why EC2 made nothing of an image, and what helps.
-use saved_template_api::{ids::Region, status::MAX_ROW_MESSAGE_BYTES, text::cut};
+use saved_template_api::{
+    ids::Region,
+    status::{MAX_ROW_MESSAGE_BYTES, RegionReason},
+    text::cut,
+};
 
 use crate::refusal::{speaks_of_keys, without_keys};
 
-/// The reason of a row whose copy waits for somebody to let us use a key.
-pub(crate) const KEY_DENIED: &str = "KeyNotUsable";
-
 /// The word and the message of a row whose image has failed; none where EC2's own reason is all that is known.
-pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>, String) {
+pub(super) fn explained(reason: &str, region: &Region) -> (Option<RegionReason>, String) {
     let text = without_keys(reason);
     let lower = reason.to_ascii_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -16,7 +17,7 @@ pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>,
             "EC2 could not use the key of {region} for it: allow kms:DescribeKey, kms:CreateGrant, kms:Decrypt, \
              kms:ReEncrypt* and kms:GenerateDataKeyWithoutPlaintext on the key ({text})"
         );
-        (Some(KEY_DENIED), message)
+        (Some(RegionReason::KeyNotUsable), message)
     } else if names(&["snapshot"]) && names(&["limit", "quota", "maximum"]) {
         let message = format!(
             "the quota of EBS snapshots in {region} is used up; it is shown by aws service-quotas get-service-quota \
@@ -33,7 +34,7 @@ pub(super) fn explained(reason: &str, region: &Region) -> (Option<&'static str>,
 mod tests {
     use super::*;
 
-    fn told(reason: &str) -> (Option<&'static str>, String) {
+    fn told(reason: &str) -> (Option<RegionReason>, String) {
         explained(reason, &"us-east-2".parse().unwrap())
     }
 
@@ -55,7 +56,7 @@ mod tests {
     fn a_key_that_may_not_be_used_is_told_with_the_permission_and_not_by_its_arn() {
         let reason = "Client.InternalError: Given key arn:aws:kms:us-east-2:123456789012:key/1234abcd is not accessible by KMS";
         let (word, text) = told(reason);
-        assert_eq!(word, Some(KEY_DENIED));
+        assert_eq!(word, Some(RegionReason::KeyNotUsable));
         assert!(text.contains("kms:DescribeKey") && text.contains("kms:CreateGrant"), "{text}");
         assert!(text.contains("the key of us-east-2"), "{text}");
         assert!(!text.contains("arn:") && !text.contains("1234abcd"), "{text}");

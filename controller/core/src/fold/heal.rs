@@ -5,9 +5,8 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use saved_template_api::{
-    Reason,
     ids::{ImageId, Region},
-    status::RegionStatus,
+    status::{CaptureReason, RegionStatus},
 };
 
 use crate::{capture::fail, restart::Record, scene::Scene, time::later};
@@ -80,7 +79,7 @@ pub(super) fn heal(scene: &mut Scene<'_>) {
     if capture.restart_record.take_if(|debt| debt.parse::<Record>().is_err()).is_some() {
         let why = "the restart record in the status cannot be read: the one on the machine counts";
         if capture.reason.is_none() {
-            fail(capture, Reason::Failed, why);
+            fail(capture, CaptureReason::Failed, why);
         }
         capture.completion_time = Some(now.clone());
     }

@@ -4,23 +4,19 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    Reason,
     ids::{ImageId, Region},
-    status::{Consistency, RegionRole, RegionState, RegionStatus},
+    status::{Consistency, RegionReason, RegionRole, RegionState, RegionStatus},
     text::cut,
 };
 
 use crate::{
-    fold::failure::{KEY_DENIED, explained},
+    fold::failure::explained,
     refusal::NOT_ENABLED,
     restart::Volumes,
     scene::Scene,
     time::{later, passed, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
 };
-
-/// The reason of a row whose image the last reads did not show.
-pub(crate) const NOT_SHOWN: &str = "NotShown";
 
 /// An architecture that EC2 names, as far as the status has room for it.
 pub(crate) fn architecture(named: Option<&String>) -> String {
@@ -186,7 +182,7 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
         // Somebody has to do something about a key first.
-        let shortest = if row.reason.as_deref() == Some(KEY_DENIED) { 10 * 60 } else { 30 };
+        let shortest = if row.reason == Some(RegionReason::KeyNotUsable) { 10 * 60 } else { 30 };
         let wait = pause(i64::from(row.attempts), Duration::from_secs(shortest), Duration::from_mins(30));
         let wait = SignedDuration::try_from(wait).unwrap_or_default();
         row.next_attempt_time = Some(Time(later(now, wait)));
@@ -230,17 +226,17 @@ fn lost(scene: &mut Scene<'_>, region: &Region) {
                 format!("{id} is gone: EC2 does not show it any more")
             };
             row.state = RegionState::Missing;
-            row.reason = Some(Reason::ImageMissing.name().to_owned());
+            row.reason = Some(RegionReason::ImageMissing);
             row.message = Some(message);
             row.next_attempt_time = None;
         }
         RegionState::Available => {
-            row.reason = Some(NOT_SHOWN.to_owned());
+            row.reason = Some(RegionReason::NotShown);
             row.message = Some(format!("EC2 did not show {id} when it was last read"));
         }
         // A disabled image that is gone now.
-        RegionState::Missing if gone && row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {
-            row.reason = Some(Reason::ImageMissing.name().to_owned());
+        RegionState::Missing if gone && row.reason == Some(RegionReason::ImageDisabled) => {
+            row.reason = Some(RegionReason::ImageMissing);
             row.message = Some(format!("{id} is gone: EC2 does not show it any more"));
         }
         RegionState::Pending
@@ -262,17 +258,18 @@ fn show(row: &mut RegionStatus, image: &Image, progress: Option<i32>) {
         RegionState::Failed => {
             let told = image.state_reason.as_ref().map(|reason| explained(reason, &row.region));
             let word = told.as_ref().and_then(|(word, _)| *word).filter(|_| row.role == RegionRole::Copy);
-            let plain = if row.role == RegionRole::Home { "ImageFailed" } else { "CopyFailed" };
-            row.reason = Some(word.unwrap_or(plain).to_owned());
+            let is_home = row.role == RegionRole::Home;
+            let plain = if is_home { RegionReason::ImageFailed } else { RegionReason::CopyFailed };
+            row.reason = Some(word.unwrap_or(plain));
             row.message = told.map(|(_, message)| message);
         }
         // What a refused change of tags says of an available image stays.
-        RegionState::Available if !was_open && row.reason.as_deref() != Some(NOT_SHOWN) => {}
+        RegionState::Available if !was_open && row.reason != Some(RegionReason::NotShown) => {}
         RegionState::Pending | RegionState::Available => {
             (row.reason, row.message, row.next_attempt_time) = (None, None, None);
         }
         RegionState::Missing => {
-            row.reason = Some(Reason::ImageDisabled.name().to_owned());
+            row.reason = Some(RegionReason::ImageDisabled);
             let region = &row.region;
             row.message = Some(format!(
                 "{0} is disabled: aws ec2 enable-image --region {region} --image-id {0}",

@@ -1,7 +1,7 @@
 //! What a process knows, event by event.
 use std::time::Duration;
 
-use saved_template_api::{Reason, status::SourceStatus};
+use saved_template_api::status::{CaptureReason, SourceStatus};
 
 use super::*;
 use crate::{
@@ -56,7 +56,7 @@ fn a_process_is_alone_with_its_stop_until_kubernetes_answers_or_the_image_is_ask
             |memory, born| {
                 let mut status = stopping();
                 let capture = status.capture.as_mut().unwrap();
-                capture.reason = Some(Reason::Failed.name().into());
+                capture.reason = Some(CaptureReason::Failed);
                 memory.contact(&status, born);
             },
             9000,
@@ -121,7 +121,7 @@ fn a_process_knows_whether_it_sent_a_stop_until_the_capture_is_over_also_once_an
 fn what_a_status_owes_is_remembered_if_anything_else_says_so_and_what_it_owes_no_more_is_forgotten() {
     let stopped = stopping().capture.unwrap();
     let unstopped = in_plan().capture.unwrap();
-    let failed = CaptureStatus { reason: Some("Failed".into()), ..in_plan().capture.unwrap() };
+    let failed = CaptureStatus { reason: Some("Failed".parse().unwrap()), ..in_plan().capture.unwrap() };
     let paid = CaptureStatus { restart_record: None, ..stopped.clone() };
     for (what, capture, supported, before, after) in [
         ("a Stop is announced", &stopped, true, false, true),

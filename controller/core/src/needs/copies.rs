@@ -7,12 +7,11 @@ use saved_template_api::{
     Reason,
     ids::{ImageId, Region},
     names,
-    status::{CaptureStatus, RegionState, RegionStatus},
+    status::{CaptureStatus, RegionReason, RegionState, RegionStatus},
 };
 
 use crate::{
     capture,
-    fold::KEY_DENIED,
     refusal::{Class, NOT_ENABLED, Refusal},
     scene::{Scene, copy_name},
     step::{CopyRequest, Step},
@@ -41,7 +40,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         match row.state {
             RegionState::Available | RegionState::Pending | RegionState::Retained => {}
             // Somebody disabled it, and may enable it again: no second one is made.
-            RegionState::Missing if row.reason.as_deref() == Some(Reason::ImageDisabled.name()) => {}
+            RegionState::Missing if row.reason == Some(RegionReason::ImageDisabled) => {}
             RegionState::Waiting | RegionState::Failed | RegionState::Missing => match next(scene, &row) {
                 Next::Ask => return Some(ask(scene, &row, &source)),
                 Next::Wait(wait) => soonest = soonest.min(wait),
@@ -60,14 +59,14 @@ fn wait_for_somebody(scene: &Scene<'_>, wanted: &[Region]) -> bool {
         let is_closed =
             unread(scene, region).is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
         row.state == RegionState::Available
-            || row.reason.as_deref() == Some(KEY_DENIED)
+            || row.reason == Some(RegionReason::KeyNotUsable)
             || is_denied(row)
             || is_closed
     })
 }
 
 fn is_denied(row: &RegionStatus) -> bool {
-    row.reason.as_deref() == Some(Reason::AccessDenied.name())
+    row.reason == Some(RegionReason::AccessDenied)
 }
 
 enum Next {

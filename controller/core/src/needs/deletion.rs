@@ -5,7 +5,7 @@ use saved_template_api::{
     Reason,
     ids::{ImageId, Region},
     spec::DeletionPolicy,
-    status::{RegionRole, RegionStatus},
+    status::{CaptureReason, RegionRole, RegionStatus},
 };
 
 use crate::{
@@ -58,7 +58,11 @@ fn pay_first(scene: &mut Scene<'_>) -> Unmet {
     if let Some(unmet) = record::unsupported(scene) {
         return Unmet { ready: Reason::Deleting, invalid: None, ..unmet };
     }
-    let unmet = upkeep::give_up(scene, "Deleted", "the object was deleted before the image was asked for");
+    let unmet = upkeep::give_up(
+        scene,
+        CaptureReason::Deleted,
+        "the object was deleted before the image was asked for",
+    );
     let step = unmet.and_then(|unmet| unmet.step);
     let message = "the machine is given back before the object goes";
     Unmet { step, ..Unmet::waiting(Reason::Deleting, message, SOON) }

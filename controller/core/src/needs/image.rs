@@ -5,14 +5,14 @@ use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
     spec::CaptureMode,
-    status::{CaptureStatus, RegionState},
+    status::{CaptureReason, CaptureStatus, RegionState},
 };
 
 use crate::{
     answer::refusal_of,
     capture::{self, same_volumes},
     needs::{requests, upkeep},
-    refusal::{Class, NOT_TAKEN},
+    refusal::Class,
     restart::{IMAGE_MARGIN, Record},
     scene::Scene,
     step::{CREATE_IMAGE, Step},
@@ -55,7 +55,7 @@ pub(crate) fn claim(
     let wait = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if later(scene.now, IMAGE_MARGIN) > record.image_by {
         let message = "EC2 did not take the request for the image in time";
-        return upkeep::give_up(scene, NOT_TAKEN, message).unwrap_or_else(|| wait(message));
+        return upkeep::give_up(scene, CaptureReason::NotTaken, message).unwrap_or_else(|| wait(message));
     }
     let asked = capture.image_requested_time.is_some();
     let unmet = ask(scene, capture, record, instance);
@@ -126,10 +126,10 @@ fn settled(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     let reason = match refusal.class {
         Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => return None,
         Class::NameTaken => return name_taken(scene, record),
-        Class::Denied => Reason::AccessDenied,
-        Class::Capacity | Class::Caller | Class::TokenUsed => Reason::ImageFailed,
+        Class::Denied => CaptureReason::AccessDenied,
+        Class::Capacity | Class::Caller | Class::TokenUsed => CaptureReason::ImageFailed,
     };
-    upkeep::give_up(scene, reason.name(), &refusal.told())
+    upkeep::give_up(scene, reason, &refusal.told())
 }
 
 /// §8: whose image has the name. Ours was found already; a foreign one ends the attempt, and so does nobody's.
@@ -140,13 +140,13 @@ fn name_taken(scene: &mut Scene<'_>, record: &Record) -> Option<Unmet> {
     if let Some(id) = foreign.map(|image| image.id.clone()) {
         let text =
             format!("the name {name} is taken by {id}: choose another spec.templateName, or deregister {id}");
-        return upkeep::give_up(scene, Reason::NameConflict.name(), &text);
+        return upkeep::give_up(scene, CaptureReason::NameConflict, &text);
     }
     let absence = scene.view()?.absences.get(&name)?;
     let nobody = scene.now.duration_since(scene.absent_since(*absence, scene.home())) >= TAKEN_BY_NOBODY;
     if nobody {
         let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
-        return upkeep::give_up(scene, Reason::NameConflict.name(), &text);
+        return upkeep::give_up(scene, CaptureReason::NameConflict, &text);
     }
     Some(Unmet::waiting(Reason::Capturing, format!("looking for the image that has the name {name}"), SOON))
 }
@@ -161,7 +161,7 @@ fn without_image(scene: &mut Scene<'_>, record: &Record) -> Unmet {
     if scene.now < later(record.image_by, IMAGE_MARGIN) || scene.images().is_none() {
         return Unmet::waiting(Reason::Capturing, "the machine is back; looking for its image", SOON);
     }
-    upkeep::fail(scene, Reason::ImageFailed, "EC2 never showed the image that was asked for")
+    upkeep::fail(scene, CaptureReason::ImageFailed, "EC2 never showed the image that was asked for")
 }
 
 /// The image is available. A pending image is waited for without a limit: EC2 may take 24 hours.

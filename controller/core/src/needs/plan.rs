@@ -5,16 +5,15 @@ use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
     spec::{CaptureMode, RestartWhen},
-    status::{CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
+    status::{CaptureReason, CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
 };
 
 use crate::{
     capture::{self, stop_timeout_of},
     fold,
-    needs::{adopt, preflight, upkeep},
+    needs::{adopt, preflight},
     quote::claimant,
     receipt,
-    refusal::NOT_TAKEN,
     restart::{Awaits, Record},
     scene::Scene,
     step::Step,
@@ -86,17 +85,20 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Unmet {
         return Unmet::stalled(Reason::Failed, text);
     }
     let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
-    let word = capture.reason.as_deref().unwrap_or_default();
-    let pause = match word {
-        _ if word == Reason::Suspended.name() => Duration::ZERO,
-        _ if word == Reason::InstanceBusy.name() || word == Reason::Throttled.name() => BUSY,
-        NOT_TAKEN | upkeep::REPLANNED => BUSY,
+    let pause = match capture.reason {
+        Some(CaptureReason::Suspended) => Duration::ZERO,
+        Some(
+            CaptureReason::InstanceBusy
+            | CaptureReason::Throttled
+            | CaptureReason::NotTaken
+            | CaptureReason::Replanned,
+        ) => BUSY,
         _ => SLOWLY.saturating_mul(u32::try_from(capture.attempts).unwrap_or(1).clamp(1, 12)),
     };
     if let Some(left) = left(ended, pause, scene.now) {
         let again = later(ended, SignedDuration::try_from(pause).unwrap_or_default());
         let told = |reason: &Reason| ConditionType::Validated.reasons_otherwise().contains(reason);
-        let known = word.parse().ok().filter(told);
+        let known = capture.reason.and_then(CaptureReason::reason).filter(told);
         let unmet = match known {
             None => Unmet::waiting(Reason::Failed, format!("{message}; tried again at {again}"), left),
             // Somebody else is done with the machine some time.

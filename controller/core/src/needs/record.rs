@@ -2,7 +2,7 @@
 
 use saved_template_api::{
     Reason,
-    status::{CaptureStatus, RegionState},
+    status::{CaptureReason, CaptureStatus, RegionState},
 };
 
 use crate::{
@@ -57,11 +57,11 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
     let text = record.to_string();
     let waiting = |message: &str| Unmet::waiting(Reason::Capturing, message, SOON);
     if let Some(message) = support::refusal(scene) {
-        return end(scene, Reason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message));
+        return end(scene, CaptureReason::NotYetSupported, &message).unwrap_or_else(|| waiting(&message));
     }
     if scene.subject.spec.suspend {
         let unmet = plan::suspended(scene);
-        return end(scene, Reason::Suspended, &unmet.message).unwrap_or(unmet);
+        return end(scene, CaptureReason::Suspended, &unmet.message).unwrap_or(unmet);
     }
     let Some(instance) = scene.instance() else {
         return waiting("EC2 does not show the machine");
@@ -69,7 +69,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
     let as_planned = instance.launch_time == capture.launch_time.as_ref().map(|at| at.0);
     if scene.tagged_value().is_some_and(|value| value != text && !tagged::is_stale(scene, instance, value)) {
         let message = "another restart record of this installation is on the machine: it is paid first";
-        return end(scene, Reason::InstanceBusy, message).unwrap_or_else(|| waiting(message));
+        return end(scene, CaptureReason::InstanceBusy, message).unwrap_or_else(|| waiting(message));
     }
     if scene.now > record.stop_by && as_planned {
         if !scene.is_known_unstopped(record) {
@@ -78,7 +78,8 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
         if plan::is_of_another_spec(scene, capture) {
             let message =
                 "the spec was changed before anything was asked for under the plan: it is planned anew";
-            return upkeep::give_up(scene, upkeep::REPLANNED, message).unwrap_or_else(|| waiting(message));
+            return upkeep::give_up(scene, CaptureReason::Replanned, message)
+                .unwrap_or_else(|| waiting(message));
         }
         return plan::again(scene, capture, instance);
     }
@@ -93,7 +94,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
     if let Some(key) = tagged::foreign_record(scene, instance) {
         let message =
             format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(&key));
-        return end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
+        return end(scene, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
     let original = scene.status.source.as_ref().and_then(|source| source.original_state.clone());
@@ -103,7 +104,7 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
             instance.id,
             instance.state.as_str()
         );
-        return end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
+        return end(scene, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     if sighting.is_none_or(|seen| seconds_between(seen.first, seen.last) < tagged::SEEN_FOR) {
         if let Some(step) = receipt::fold(scene, instance) {
@@ -128,7 +129,8 @@ fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unme
     let refused = scene.announced(TAG).and_then(|announced| refusal_of(announced, "CreateTags"));
     if let Some(refusal) = refused {
         let reason = refusal.reason().filter(|_| refusal.is_definite());
-        if let Some(unmet) = reason.and_then(|reason| end(scene, reason, &refusal.told())) {
+        if let Some(unmet) = reason.and_then(|reason| end(scene, CaptureReason::of(reason), &refusal.told()))
+        {
             return unmet;
         }
     }
@@ -144,8 +146,8 @@ fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unme
 }
 
 /// Ends a capture with a reason: withdrawn where nothing was stopped, else aborted.
-fn end(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Option<Unmet> {
-    upkeep::give_up(scene, reason.name(), message)
+fn end(scene: &mut Scene<'_>, reason: CaptureReason, message: &str) -> Option<Unmet> {
+    upkeep::give_up(scene, reason, message)
 }
 
 fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> Unmet {
@@ -154,7 +156,7 @@ fn not_permitted(scene: &mut Scene<'_>, record: &Record, refusal: &Refusal) -> U
     if refusal.passes() || (refusal.class == Class::Denied && lag) {
         return wait;
     }
-    let ended = refusal.reason().and_then(|reason| end(scene, reason, &refusal.told()));
+    let ended = refusal.reason().and_then(|reason| end(scene, CaptureReason::of(reason), &refusal.told()));
     ended.unwrap_or(wait)
 }
 

@@ -182,7 +182,7 @@ fn unreadable(scene: &Scene<'_>, region: &Region) -> String {
 
 /// Why a removal was refused, in the words of `DeletionBlocked`.
 pub(crate) fn why_blocked(row: &RegionStatus) -> Option<Reason> {
-    let reason: Reason = row.reason.as_deref()?.parse().ok()?;
+    let reason = row.reason?.reason()?;
     let blocks = [
         Reason::DeregistrationProtected,
         Reason::SnapshotLocked,

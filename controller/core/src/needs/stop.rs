@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
     spec::OnStopTimeout,
-    status::{CaptureStatus, StepResult},
+    status::{CaptureReason, CaptureStatus, StepResult},
 };
 
 use crate::{
@@ -33,7 +33,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     }
     if scene.is_gone() && capture.image_requested_time.is_none() {
         let message = format!("{} was terminated before its image was asked for", record.instance);
-        return Some(upkeep::fail(scene, Reason::InstanceTerminated, &message));
+        return Some(upkeep::fail(scene, CaptureReason::InstanceTerminated, &message));
     }
     let Some(instance) = scene.instance() else {
         let message = format!("EC2 does not show {}", record.instance);
@@ -51,7 +51,7 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
     match instance.state {
         InstanceState::Stopping | InstanceState::Stopped if refused => {
             let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
-            Some(upkeep::withdraw_stop(scene, &record, Reason::InstanceBusy.name(), &message))
+            Some(upkeep::withdraw_stop(scene, &record, CaptureReason::InstanceBusy, &message))
         }
         InstanceState::Running => Some(still_running(scene, &capture, &record, instance)),
         InstanceState::Stopping => stopping(scene, &capture, &record),
@@ -96,9 +96,9 @@ fn somebodys(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record, in
     let message = format!("{} was stopped by somebody else: it stays stopped", instance.id);
     let launched_again = instance.launch_time.is_some_and(|launch| launch > record.planned);
     if capture.source_stopped_time.is_some() || launched_again {
-        return upkeep::fail(scene, Reason::Failed, &message);
+        return upkeep::fail(scene, CaptureReason::Failed, &message);
     }
-    upkeep::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &message)
+    upkeep::withdraw_stop(scene, record, CaptureReason::InstanceBusy, &message)
 }
 
 /// What EC2's answer to the Stop means, where it is not "in progress". While the outcome of an earlier try is unknown,
@@ -112,13 +112,13 @@ fn answered(scene: &mut Scene<'_>, record: &Record, instance: &Instance) -> Opti
             record.instance,
             outcome.code.as_deref().unwrap_or_default()
         );
-        return Some(upkeep::withdraw_stop(scene, record, Reason::InstanceBusy.name(), &text));
+        return Some(upkeep::withdraw_stop(scene, record, CaptureReason::InstanceBusy, &text));
     }
     let refusal = answer::refusal(outcome, "StopInstances")?;
     let too_late = scene.now > record.stop_by;
     let word = match refusal.reason() {
         Some(Reason::AccessDenied) if !too_late => return None,
-        Some(reason) => reason.name(),
+        Some(reason) => CaptureReason::of(reason),
         None if refusal.class == Class::Unknown || !too_late => return None,
         None => refusal.passing(),
     };
@@ -152,7 +152,7 @@ fn still_running(
 ) -> Unmet {
     if instance.launch_time.is_some_and(|launch| launch > record.planned) {
         let message = format!("{} was started before its image was asked for", instance.id);
-        return upkeep::fail(scene, Reason::Failed, &message);
+        return upkeep::fail(scene, CaptureReason::Failed, &message);
     }
     let waiting = Unmet::waiting(Reason::Capturing, format!("waiting for {} to stop", instance.id), SOON);
     if !scene.is_fresh() || scene.pause_left(STOP, Duration::from_secs(20)).is_some() {
@@ -184,7 +184,7 @@ fn stopping(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> 
             "{} has not stopped in {timeout} s and is still stopping: the save is given up, and the machine is started once it has stopped",
             record.instance
         );
-        return upkeep::give_up(scene, "StopTimedOut", &message);
+        return upkeep::give_up(scene, CaptureReason::StopTimedOut, &message);
     }
     let message = format!("{} is stopping", record.instance);
     Some(Unmet::waiting(Reason::Capturing, message, SOON))

@@ -73,11 +73,7 @@ fn things<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
 /// The image of a failed attempt says so itself: the status can be lost, and nobody may serve it then.
 fn failed(scene: &Scene<'_>, region: &Region) -> Option<Step> {
     let capture = scene.status.capture.as_ref()?;
-    // Somebody may have written anything into the status.
-    let is_word =
-        |reason: &&String| reason.len() <= 64 && reason.chars().all(|letter| letter.is_ascii_alphanumeric());
-    let reason = Some(capture.reason.as_ref()?).filter(is_word);
-    let reason = reason.map_or_else(|| Reason::Failed.name().to_owned(), Clone::clone);
+    let reason = capture.reason?;
     let its = |image: &&Image| {
         image.tags.get(tag::CAPTURE) == Some(&capture.id)
             && !is_of_failed_attempt(&image.tags)
@@ -85,7 +81,7 @@ fn failed(scene: &Scene<'_>, region: &Region) -> Option<Step> {
             && scene.holds(&image.tags)
     };
     let image = scene.our_images(region)?.into_iter().find(its)?;
-    let tags = [(tag::FAILED.to_owned(), reason)].into();
+    let tags = [(tag::FAILED.to_owned(), reason.to_string())].into();
     Some(Step::TagImages { region: region.clone(), resources: vec![image.id.to_string()], tags })
 }
 

@@ -1,11 +1,11 @@
 //! The restart record of an open capture on its way back: withdrawn, given up, rewritten.
 use std::time::Duration;
 
-use saved_template_api::{Reason, spec::CaptureMode, text::cut};
+use saved_template_api::{Reason, spec::CaptureMode, status::CaptureReason, text::cut};
 
 use crate::{
     answer::refusal_of,
-    capture::{self, fail_as},
+    capture,
     refusal::Class,
     restart::Record,
     scene::Scene,
@@ -14,8 +14,6 @@ use crate::{
     unmet::Unmet,
 };
 
-/// Why an attempt ended whose spec was changed before anything was asked for under it.
-pub(crate) const REPLANNED: &str = "Replanned";
 /// Why nothing is withdrawn yet.
 pub(super) const UNKNOWN: &str = "making sure that no stop is on its way to the machine";
 
@@ -24,7 +22,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(20);
 
 /// R6: gives the capture up. Nothing stopped: the record is withdrawn; else it is rewritten with `m := now`.
 /// None where CreateImage is out and only its end can be waited for.
-pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Option<Unmet> {
+pub(crate) fn give_up(scene: &mut Scene<'_>, reason: CaptureReason, message: &str) -> Option<Unmet> {
     let record = scene.record()?;
     let last = scene.announced(crate::step::CREATE_IMAGE);
     let answer = last.and_then(|last| Some((last.number, refusal_of(last, "CreateImage")?)));
@@ -42,7 +40,7 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
         return Some(Unmet::waiting(Reason::Capturing, format!("{message}; {UNKNOWN}"), SOON));
     }
     if capture.reason.is_none() {
-        capture.reason = Some(reason.to_owned());
+        capture.reason = Some(reason);
         capture.message = Some(cut(message.to_owned(), 512));
     }
     if for_certain
@@ -58,12 +56,17 @@ pub(crate) fn give_up(scene: &mut Scene<'_>, reason: &str, message: &str) -> Opt
 }
 
 /// Takes the Stop back that EC2 refused, or that came after somebody else's: it disrupted nothing.
-pub(crate) fn withdraw_stop(scene: &mut Scene<'_>, record: &Record, word: &str, message: &str) -> Unmet {
+pub(crate) fn withdraw_stop(
+    scene: &mut Scene<'_>,
+    record: &Record,
+    reason: CaptureReason,
+    message: &str,
+) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
         capture.stop_requested_time = None;
         capture.source_stopped_time = None;
         capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
-        fail_as(capture, word, message);
+        capture::fail(capture, reason, message);
     }
     withdraw(scene, record)
 }
@@ -111,7 +114,7 @@ pub(crate) fn rewrite(scene: &mut Scene<'_>, record: Record, ready: Reason, mess
 }
 
 /// The attempt has no image that could be served. Its image and snapshots stay.
-pub(crate) fn fail(scene: &mut Scene<'_>, reason: Reason, message: &str) -> Unmet {
+pub(crate) fn fail(scene: &mut Scene<'_>, reason: CaptureReason, message: &str) -> Unmet {
     if let Some(capture) = scene.status.capture.as_mut() {
         capture::fail(capture, reason, message);
     }

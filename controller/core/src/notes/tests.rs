@@ -1,5 +1,6 @@
 //! Which events are counted as one, and which are not: tables.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use saved_template_api::status::RegionReason;
 
 use super::*;
 use crate::{
@@ -40,7 +41,7 @@ fn turned(kind: ConditionType, status: &str, reason: Reason) -> SavedTemplateSta
 fn what_happens_to_two_revisions_gives_two_events_and_the_same_again_gives_one() {
     let (none, kept) = (SavedTemplateStatus::default(), planned());
     let mut failed = saved();
-    failed.capture.as_mut().unwrap().reason = Some("ImageFailed".into());
+    failed.capture.as_mut().unwrap().reason = Some("ImageFailed".parse().unwrap());
     let mut gone = replicated();
     gone.regions.iter_mut().for_each(|row| row.state = RegionState::Missing);
     let served = of(&replicated(), 1);
@@ -75,7 +76,7 @@ fn what_happens_to_two_revisions_gives_two_events_and_the_same_again_gives_one()
 fn the_action_of_an_event_is_as_long_as_kubernetes_takes_and_holds_no_time() {
     let mut long = replicated();
     let before = SavedTemplateStatus { capture: None, ..long.clone() };
-    long.regions[1].reason = Some("x".repeat(500));
+    long.regions[1].reason = Some(RegionReason::DeregistrationProtected);
     long.regions[1].state = RegionState::Failed;
     let notes = between(&before, &of(&long, 1_000_000), 1_000_000);
     assert!(notes.iter().any(|note| note.reason == "CopyFailed"), "{notes:?}");

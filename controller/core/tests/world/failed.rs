@@ -1,6 +1,6 @@
 //! What a failed attempt leaves in EC2: an image that is available, of a machine that ran before its snapshots began.
 use ec2sim::{ACCOUNT, Effect, Fault};
-use saved_template_api::SavedTemplateStatus;
+use saved_template_api::{SavedTemplateStatus, status::CaptureReason};
 use serde_json::json;
 
 use crate::{
@@ -18,8 +18,8 @@ fn failed(more: &serde_json::Value) -> (Lab, String) {
     lab.until(100, "asked for", |lab| lab.count("CreateImage") == 1);
     lab.sim.config_mut().snapshot_lag = lag;
     lab.until(4000, "failed", |lab| {
-        let reason = status(lab).capture.as_ref().and_then(|capture| capture.reason.clone());
-        reason.as_deref() == Some("DowntimeExceeded") && !available(lab, HOME).is_empty()
+        let reason = status(lab).capture.as_ref().and_then(|capture| capture.reason);
+        reason == Some(CaptureReason::DowntimeExceeded) && !available(lab, HOME).is_empty()
     });
     let id = available(&lab, HOME)[0].0.clone();
     (lab, id)

@@ -1,6 +1,6 @@
 //! Images that EC2's reply has named, and that its reads show minutes later.
 use ec2sim::{ACCOUNT, Effect, Fault, ImageState, Request};
-use saved_template_api::names::tag;
+use saved_template_api::{names::tag, status::CaptureReason};
 use serde_json::json;
 
 use crate::{
@@ -215,7 +215,7 @@ fn a_save_that_the_snapshot_quota_ends_without_a_stop_counts_no_disruption_and_n
     lab.sim.add_fault(Fault::new("CreateImage", Effect::FailImage { code, message, after_ms: None }).nth(1));
     lab.run(300);
     let capture = status(&lab).capture.clone().unwrap();
-    assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some("ImageFailed"), 0));
+    assert_eq!((capture.reason, capture.disruptions), (Some(CaptureReason::ImageFailed), 0));
     let message = capture.message.unwrap();
     assert!(message.contains("aws service-quotas") && message.contains("us-west-2"), "{message}");
     assert_eq!(lab.count("StopInstances"), 0);

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::revision::Consistency;
+use super::{reason::CaptureReason, revision::Consistency};
 
 /// Most bytes of the message in a row of `preflight`.
 pub const MAX_CHECK_MESSAGE_BYTES: usize = 256;
@@ -175,8 +175,7 @@ pub struct CaptureStatus {
 
     /// Why the capture ended without an image, as one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub reason: Option<String>,
+    pub reason: Option<CaptureReason>,
 
     /// Why the capture ended without an image, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
+use super::reason::RegionReason;
+
 /// Most bytes of the message in a row of `regions`.
 pub const MAX_ROW_MESSAGE_BYTES: usize = 320;
 
@@ -83,8 +85,7 @@ pub struct RegionStatus {
 
     /// Why the state is not `Available`, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub reason: Option<String>,
+    pub reason: Option<RegionReason>,
 
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -104,7 +104,7 @@ fn a_region_waits_until_its_next_try_and_is_looked_at_then() {
         let mut status = saved();
         let row = &mut status.regions[1];
         (row.attempts, row.next_attempt_time) = (1, Some(Time(at(400))));
-        (row.reason, row.message) = (Some("AccessDenied".into()), Some("no".into()));
+        (row.reason, row.message) = (Some("AccessDenied".parse().unwrap()), Some("no".parse().unwrap()));
         let decision = decided(&plain(), &status, &only_home(now), now);
         assert_eq!(decision.step.is_some(), asks, "{now}");
         assert_eq!(decision.look_again, Duration::from_secs(look), "{now}");
@@ -245,7 +245,8 @@ fn the_conditions_tell_copies_that_move_from_copies_that_wait_for_somebody() {
         let row = RegionStatus::waiting("eu-west-1".parse().unwrap(), "x86_64".into(), RegionRole::Copy);
         status.regions.push(row);
         for (row, (state, reason)) in status.regions[1..].iter_mut().zip([first, second]) {
-            (row.state, row.reason, row.attempts) = (state, reason.map(str::to_owned), 1);
+            (row.state, row.reason, row.attempts) =
+                (state, reason.map(|word: &str| word.parse().unwrap()), 1);
             (row.next_attempt_time, row.announced_time) = (Some(Time(at(500))), None);
             row.image_id = row.image_id.take().filter(|_| state == S::Available);
         }

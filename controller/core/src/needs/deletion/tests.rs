@@ -145,7 +145,8 @@ fn an_image_is_not_taken_from_under_copies_that_cannot_be_seen() {
 fn what_hinders_one_region_is_told_with_the_way_out_and_keeps_no_other_from_being_emptied() {
     let mut status = replicated();
     for (row, message) in status.regions.iter_mut().zip(["home is protected", "the copy is protected"]) {
-        (row.reason, row.next_attempt_time) = (Some("DeregistrationProtected".into()), Some(Time(at(930))));
+        (row.reason, row.next_attempt_time) =
+            (Some("DeregistrationProtected".parse().unwrap()), Some(Time(at(930))));
         row.message = Some(message.into());
     }
     let both = images(at(900), vec![made()], vec![copy()]);

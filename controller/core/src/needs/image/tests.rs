@@ -28,7 +28,7 @@ fn asks(decision: &Decision) -> bool {
 }
 
 fn why(decision: &Decision) -> Option<&str> {
-    decision.status.capture.as_ref().and_then(|capture| capture.reason.as_deref())
+    decision.status.capture.as_ref().and_then(|capture| capture.reason.map(<&str>::from))
 }
 
 fn ready(decision: &Decision) -> &str {

@@ -52,7 +52,7 @@ fn failed_with(reason: &str, change: impl FnOnce(&mut CaptureStatus)) -> SavedTe
     let mut status = planned();
     let capture = status.capture.as_mut().unwrap();
     (capture.restart_record, capture.completion_time) = (None, Some(Time(at(200))));
-    (capture.reason, capture.message) = (Some(reason.into()), Some("no luck".into()));
+    (capture.reason, capture.message) = (Some(reason.parse().unwrap()), Some("no luck".into()));
     change(capture);
     status
 }
@@ -296,7 +296,7 @@ fn a_failed_capture_is_tried_again_at_once_if_it_was_suspended_soon_if_the_machi
         ("ImageFailed", 12, 3600),
         ("ImageFailed", 40, 3600),
         ("NameConflict", 1, 300),
-        ("a word of another version", 2, 600),
+        ("DowntimeExceeded", 2, 600),
     ] {
         let status = failed_with(reason, |capture| capture.attempts = attempts);
         let (soonest, what) = (200 + pause, format!("{reason} {attempts}"));
@@ -327,13 +327,13 @@ fn a_failed_capture_is_tried_again_at_once_if_it_was_suspended_soon_if_the_machi
 
 #[test]
 fn a_capture_that_is_good_or_not_over_is_not_followed_by_another() {
-    let mut good = failed_with("", |capture| capture.reason = None);
+    let mut good = failed_with("Failed", |capture| capture.reason = None);
     let capture = good.capture.as_mut().unwrap();
     (capture.image_requested_time, capture.snapshots_started_time) = (Some(Time(at(41))), Some(Time(at(45))));
     let home = good.regions.first_mut().unwrap();
     (home.image_id, home.state) = ("ami-0123456789abcdef0".parse().ok(), RegionState::Available);
     let mut owed = imaging();
-    owed.capture.as_mut().unwrap().reason = Some("ImageFailed".into());
+    owed.capture.as_mut().unwrap().reason = Some("ImageFailed".parse().unwrap());
     let mut by_hand = owed.clone();
     by_hand.capture.as_mut().unwrap().completion_time = Some(Time(at(100)));
     let capture = saved_template_api::spec::CaptureSpec { max_disruptions: 9, ..Default::default() };

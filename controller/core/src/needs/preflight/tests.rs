@@ -488,7 +488,7 @@ fn a_receipt_counts_only_for_the_wanted_revision_and_where_the_status_does_not_k
     let two = capturing(r#"{"maxDisruptions": 2}"#);
     let mut failed = planned();
     let capture = failed.capture.as_mut().unwrap();
-    (capture.restart_record, capture.reason) = (None, Some("ImageFailed".into()));
+    (capture.restart_record, capture.reason) = (None, Some("ImageFailed".parse().unwrap()));
     (capture.completion_time, capture.disruptions) = (Some(Time(at(200))), 1);
     let seen = world(at(4000), vec![with_receipt(1)], vec![], vec![]);
     let decision = decide(subject(&two, &failed), &seen, at(4000)).into_decision().unwrap();

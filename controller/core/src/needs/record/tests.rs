@@ -43,7 +43,7 @@ fn announced(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
 /// The step, and why the capture was given up.
 fn told(decision: &Decision) -> (Option<&'static str>, Option<&str>) {
     let capture = decision.status.capture.as_ref().expect("a capture");
-    (decision.step.as_ref().map(Step::name), capture.reason.as_deref())
+    (decision.step.as_ref().map(Step::name), capture.reason.map(<&str>::from))
 }
 
 /// The plan of a machine that ran.
@@ -194,7 +194,11 @@ fn only_a_reboot_that_was_refused_is_no_disruption() {
         let is_asked = status.capture.as_ref().is_some_and(|capture| capture.image_requested_time.is_some());
         status.announced = is_asked.then(|| announced(CREATE_IMAGE, 41, Some("InvalidParameter: no")));
         let capture = decided(&spec, &status, &read(machine, 55), 55).status.capture.expect("a capture");
-        assert_eq!((capture.reason.as_deref(), capture.disruptions), (Some(why), disruptions), "{what}");
+        assert_eq!(
+            (capture.reason.map(<&str>::from), capture.disruptions),
+            (Some(why), disruptions),
+            "{what}"
+        );
     }
 }
 
@@ -239,7 +243,7 @@ fn a_record_is_withdrawn_by_its_exact_value_and_only_if_it_is_this_captures() {
     ] {
         let status = SavedTemplateStatus { announced, ..plan() };
         let decision = decided(&suspended, &status, &read(machine, 20), 20);
-        assert_eq!(decision.status.capture.expect("a capture").reason.as_deref(), Some("Suspended"));
+        assert_eq!(decision.status.capture.expect("a capture").reason.map(<&str>::from), Some("Suspended"));
         let expected = withdrawn.map(|record| Step::Untag { record });
         assert_eq!(decision.step, expected, "{what}");
     }
@@ -249,7 +253,8 @@ fn a_record_is_withdrawn_by_its_exact_value_and_only_if_it_is_this_captures() {
 fn aborted(debt: &Record) -> SavedTemplateStatus {
     let mut status = stopping();
     let capture = status.capture.as_mut().expect("a capture");
-    (capture.reason, capture.restart_record) = (Some("StopTimedOut".into()), Some(debt.to_string()));
+    (capture.reason, capture.restart_record) =
+        (Some("StopTimedOut".parse().unwrap()), Some(debt.to_string()));
     status
 }
 

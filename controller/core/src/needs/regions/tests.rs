@@ -108,7 +108,7 @@ fn what_is_kept_is_marked_whole_before_its_region_is_left_alone() {
 fn a_region_that_was_left_alone_shows_its_image_and_no_trouble_and_stays_so() {
     let mut status = replicated();
     let before = &mut status.regions[1];
-    (before.reason, before.message) = (Some("CopyFailed".into()), Some("no".into()));
+    (before.reason, before.message) = (Some("CopyFailed".parse().unwrap()), Some("no".parse().unwrap()));
     before.next_attempt_time = Some(Time(at(100)));
     let world = holding(900, vec![marked(copy())], vec![marked_shot()]);
     let decision = kept(&status, &world, 900);
@@ -202,7 +202,7 @@ fn of_several_regions_the_one_that_is_due_first_is_looked_at_first_and_none_hold
         row.role = RegionRole::Copy;
         status.regions.push(row);
         for (row, until) in status.regions[1..].iter_mut().zip([first, second]) {
-            row.reason = Some("DeregistrationProtected".into());
+            row.reason = Some("DeregistrationProtected".parse().unwrap());
             (row.message, row.next_attempt_time) =
                 (Some(format!("{} is protected", row.region)), until.map(at).map(Time));
         }

@@ -194,7 +194,8 @@ fn a_change_that_ec2_refused_is_tried_again_before_anything_else_is_begun_but_no
         status.announced = Some(Announced { number, ..tried });
         if protected {
             let row = &mut status.regions[1];
-            (row.reason, row.next_attempt_time) = (Some("AccessDenied".into()), Some(Time(at(960))));
+            (row.reason, row.next_attempt_time) =
+                (Some("AccessDenied".parse().unwrap()), Some(Time(at(960))));
         }
         let decision = deleted(&plain(), &status, &images(at(900), vec![made()], vec![copy()]), 900);
         let at_home = touched(&decision) == [made().id.to_string()];
@@ -213,7 +214,8 @@ fn a_refusal_that_somebody_has_to_act_on_pauses_its_region_until_the_instant_tha
     ] {
         let mut status = saved();
         let row = &mut status.regions[0];
-        (row.reason, row.next_attempt_time) = (reason.map(str::to_owned), until.map(at).map(Time));
+        (row.reason, row.next_attempt_time) =
+            (reason.map(|word: &str| word.parse().unwrap()), until.map(at).map(Time));
         let decision = home_deleted(&status, &images(at(900), vec![made()], vec![]), 900);
         assert_eq!(decision.step.is_some(), acts, "{reason:?} {until:?}");
         let blocked = find(&decision.status.conditions, ConditionType::DeletionBlocked);

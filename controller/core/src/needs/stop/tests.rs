@@ -43,7 +43,7 @@ fn sent(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
 /// The step, why the capture was given up, and how often the machine was disrupted.
 fn told(decision: &Decision) -> (Option<&'static str>, Option<&str>, i32) {
     let capture = decision.status.capture.as_ref().expect("a capture");
-    (decision.step.as_ref().map(Step::name), capture.reason.as_deref(), capture.disruptions)
+    (decision.step.as_ref().map(Step::name), capture.reason.map(<&str>::from), capture.disruptions)
 }
 
 #[test]

@@ -2,34 +2,21 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use saved_template_api::{
-    ImageId, InstanceId, Reason, Region, SavedTemplateSpec, SavedTemplateStatus, VolumeId,
+    ImageId, InstanceId, Region, SavedTemplateSpec, SavedTemplateStatus, VolumeId,
     ids::AccountId,
     revision::LARGEST_REVISION,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
         Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
         RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
-        SourceStatus, StepOutcome, StepResult, Storage,
+        SourceStatus, StepOutcome, Storage,
     },
 };
 use saved_template_core::restart::{Awaits, Record};
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
 use super::dice::Dice;
-
-const RESULTS: [StepResult; 11] = [
-    StepResult::Accepted,
-    StepResult::FoundInState,
-    StepResult::Throttled,
-    StepResult::Waiting,
-    StepResult::NoCapacity,
-    StepResult::Denied,
-    StepResult::NameTaken,
-    StepResult::TokenUsed,
-    StepResult::NotFound,
-    StepResult::Refused,
-    StepResult::Unknown,
-];
 
 /// Home is the first.
 pub(crate) const REGIONS: [&str; 4] = ["us-west-2", "us-east-2", "us-west-1", "eu-west-1"];
@@ -245,17 +232,15 @@ fn row(dice: &mut Dice<'_>) -> RegionStatus {
         kms_key_id: dice.maybe(|dice| dice.text(128)),
         shares: dice.maybe(|dice| Shares { count: dice.count(), in_sync: dice.flip() }),
         attempts: dice.count(),
-        reason: dice.maybe(reason),
+        reason: dice.maybe(any),
         message: dice.maybe(|dice| dice.text(320)),
         next_attempt_time: dice.when(),
         announced_time: dice.when(),
     }
 }
 
-fn reason(dice: &mut Dice<'_>) -> String {
-    let known =
-        ["NotShown", "ImageDisabled", "AccessDenied", "Throttled", "StopTimedOut", Reason::Failed.name()];
-    if dice.once_in(4) { dice.text(64) } else { dice.pick(&known).to_owned() }
+fn any<T: IntoEnumIterator + Clone>(dice: &mut Dice<'_>) -> T {
+    dice.pick(&T::iter().collect::<Vec<_>>())
 }
 
 fn source(dice: &mut Dice<'_>) -> SourceStatus {
@@ -300,7 +285,7 @@ fn begun(dice: &mut Dice<'_>) -> CaptureStatus {
         completion_time: if dice.once_in(4) { dice.when() } else { None },
         downtime_seconds: dice.maybe(|dice| dice.number().max(0)),
         created_by: dice.maybe(|dice| dice.text(128)),
-        reason: if dice.once_in(4) { Some(reason(dice)) } else { None },
+        reason: if dice.once_in(4) { Some(any(dice)) } else { None },
         message: dice.maybe(|dice| dice.text(512)),
     };
     if dice.flip() {
@@ -340,7 +325,7 @@ fn announced(dice: &mut Dice<'_>) -> Announced {
             let codes = ["UnauthorizedOperation", "stopped", "InvalidAMIName.Duplicate", "IncorrectState"];
             let code = if dice.flip() { dice.pick(&codes).to_owned() } else { dice.text(128) };
             StepOutcome {
-                result: dice.pick(&RESULTS),
+                result: any(dice),
                 code: dice.maybe(|_| code),
                 message: dice.maybe(|dice| dice.text(512)),
             }
