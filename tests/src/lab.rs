@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use cluster::{Cluster, Options};
 use ec2sim::{Config, InstanceSeed, LogEntry, Server, VolumeSeed};
 use kube::Api;
-use saved_template_api::{SavedTemplate, condition, condition::find};
+use saved_template_api::{SavedTemplate, condition::find, text};
 use tokio::sync::OnceCell;
 
 use crate::{

@@ -63,7 +63,7 @@ fn a_reboot_whose_outcome_is_unknown_stays_a_disruption() {
         let seen = world(at(seconds), vec![machine], vec![], vec![]);
         let capture = decided(&plain(), &status, &seen, seconds).status.capture.unwrap();
         if capture.disruptions != disruptions {
-            bad.push((what, capture.disruptions, capture.reason.clone()));
+            bad.push((what, capture.disruptions, capture.reason));
         }
     }
     assert!(bad.is_empty(), "{bad:?}");
