@@ -1,6 +1,4 @@
 //! Does the one step that the status announces. What comes back is an outcome, never an error.
-use std::time::Instant;
-
 use saved_template_api::{ids::InstanceId, receipts::Receipt};
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
@@ -11,7 +9,10 @@ use saved_template_core::{
     world::{InstanceState, Tags},
 };
 
-use crate::{regions::Desk, regions::Regions};
+use crate::{
+    regions::{Desk, Regions},
+    wait::monotonic,
+};
 
 /// Sends the step to EC2, in the region that it is for.
 pub(crate) async fn act<C: Cloud>(
@@ -20,7 +21,7 @@ pub(crate) async fn act<C: Cloud>(
     home: &Desk<C>,
     regions: &Regions<C>,
 ) -> Outcome {
-    let unsent = home.survey.memory().sends(step, Instant::now());
+    let unsent = home.survey.memory().sends(step, monotonic());
     let outcome = match step {
         Step::Tag { record, receipt, replaces } => {
             tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await
@@ -163,5 +164,5 @@ fn report(step: &Step, outcome: &Outcome) {
 
 /// The instant before the announcement is written: the call leaves within 20 s of it or not at all.
 pub(crate) fn announcing(now: jiff::Timestamp) -> Announced {
-    Announced { at: now, instant: Instant::now() }
+    Announced { at: now, instant: monotonic() }
 }

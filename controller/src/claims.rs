@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use k8s_openapi::{
@@ -23,6 +23,7 @@ use saved_template_api::{
 };
 
 use saved_template_core::key::Key;
+use tokio::time::Instant;
 
 /// A claim whose holder does nothing with it is given up after two looks this far apart.
 const DOUBT: Duration = Duration::from_secs(30);

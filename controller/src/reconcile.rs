@@ -1,5 +1,5 @@
 //! The flow: observe → decide ⇄ ask → record → act. A reconcile makes at most one change to AWS.
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Action};
@@ -14,6 +14,7 @@ use saved_template_core::{
     subject::Subject,
     world::World,
 };
+use tokio::time::Instant;
 
 use crate::{
     act::{act, announcing},
@@ -22,6 +23,7 @@ use crate::{
     observe::{Later, Observation},
     record,
     tell::tell,
+    wait::monotonic,
 };
 
 pub(crate) type Metadata = PartialObjectMeta<SavedTemplate>;
@@ -65,7 +67,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let object = record::status(&api, &object, &status).await?;
     if status.capture.is_some() {
         let home = ctx.regions.desk(&object.spec.source.region);
-        home.survey.memory().contact(&status, Instant::now());
+        home.survey.memory().contact(&status, monotonic());
         if let Some(capture) = plans(&before, &status) {
             home.survey.memory().planned(capture);
         }

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -20,13 +20,14 @@ use saved_template_core::{
     time::later,
     world::{Instance, InstanceState, Started},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::Metrics,
     progress::{Loop, Progress},
     survey::{Survey, Sweep},
+    wait::monotonic,
 };
 
 /// What a sweep says of absence is at most this old when a write that rests on it leaves.
@@ -103,7 +104,7 @@ impl<C: Cloud> Restart<C> {
             if paying.is_empty() {
                 busy.clear();
             }
-            for record in self.survey.memory().alone(Instant::now()) {
+            for record in self.survey.memory().alone(monotonic()) {
                 if busy.insert((record.instance.clone(), record.capture.clone())) {
                     paying.spawn(Arc::clone(&self).abort(record));
                 }
@@ -164,9 +165,9 @@ impl<C: Cloud> Restart<C> {
         let judged = |debt: &Debt, now| judge(&debt.record, debt.copy, debt.instance.as_ref(), evidence, now);
         let mut verdict = judged(&debt, now);
         let mut debt = debt;
-        let mut announced = Announced { at: sweep.view.began, instant: sweep.began() };
+        let mut announced = Announced { at: sweep.view.began, instant: sweep.began().into_std() };
         if !matches!(verdict, Verdict::Wait | Verdict::Ignore) && sweep.began().elapsed() > OLD {
-            announced = Announced { at: now, instant: Instant::now() };
+            announced = Announced { at: now, instant: monotonic() };
             let Some(again) = self.again(debt).await else {
                 return Done { place, sent: None };
             };
@@ -248,11 +249,11 @@ impl<C: Cloud> Restart<C> {
     }
 
     fn may_start(&self, record: &Record, since: Option<Timestamp>, now: Timestamp) -> bool {
-        self.pacing().may_start(record, since, now, self.survey.leads(), Instant::now())
+        self.pacing().may_start(record, since, now, self.survey.leads(), monotonic())
     }
 
     fn may_write(&self, call: Call, record: &Record) -> bool {
-        self.pacing().may_write(call, record, Instant::now())
+        self.pacing().may_write(call, record, monotonic())
     }
 
     async fn start(&self, record: &Record, instance: Option<&Instance>, due: Due, announced: Announced) {
@@ -263,13 +264,13 @@ impl<C: Cloud> Restart<C> {
                 tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
                 self.metrics.restart("started");
                 self.survey.memory().started(record, Started { previous, launch_time_before });
-                self.pacing().started(record, Instant::now());
+                self.pacing().started(record, monotonic());
             }
             Err(refusal) => {
                 tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
                 self.metrics.restart("refused");
                 self.survey.memory().refused(record, refusal);
-                self.pacing().refused(record, Instant::now());
+                self.pacing().refused(record, monotonic());
             }
         }
         self.survey.poke();
@@ -335,7 +336,7 @@ impl<C: Cloud> Restart<C> {
         if !self.may_write(Call::Abort, &record) {
             return Done { place, sent: None };
         }
-        let announced = Announced { at: now, instant: Instant::now() };
+        let announced = Announced { at: now, instant: monotonic() };
         let record = match self.on_machine(&record).await {
             Ok(record) => record,
             Err(why) => {

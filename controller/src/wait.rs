@@ -1,7 +1,12 @@
-//! The only pauses in the process: each ends at shutdown.
+//! Time as the loops see it: the one clock that they read, and the only pauses, each of which ends at shutdown.
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+
+/// The monotonic clock of the process, which is tokio's: a test that holds time still holds the controller still.
+pub(crate) fn monotonic() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// Waits for `pause`, or until the process stops.
 pub(crate) async fn unless_cancelled(pause: Duration, stop: &CancellationToken) {
