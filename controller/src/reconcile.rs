@@ -8,8 +8,8 @@ use saved_template_core::{
     cloud::Cloud,
     decide::{decide, plans},
     decision::{Decision, Finalizer, Next},
+    events::refused,
     key::Key,
-    notes::refused,
     settle::settle,
     subject::Subject,
     world::World,
@@ -20,9 +20,9 @@ use crate::{
     act::{act, announcing},
     context::Context,
     error::{Error, Result},
+    events::publish,
     observe::{Later, Observation},
     record,
-    tell::tell,
     wait::monotonic,
 };
 
@@ -52,10 +52,10 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         Ok(decided) => decided,
         Err(Later(left)) => return Ok(Action::requeue(left)),
     };
-    let Decision { status, finalizer, step, notes, look_again } = decision;
+    let Decision { status, finalizer, step, events, look_again } = decision;
     if finalizer == Finalizer::Remove {
         // Nobody can be told of an object that is gone.
-        tell(&object, ctx, &notes).await;
+        publish(&object, ctx, &events).await;
     }
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
@@ -75,13 +75,13 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     if is_over(&status) && !is_over(&before) {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
     }
-    tell(&object, ctx, &notes).await;
+    publish(&object, ctx, &events).await;
     if let Some(step) = step {
         let home = ctx.regions.desk(&object.spec.source.region);
         let outcome = act(&step, announced, &home, &ctx.regions).await;
         let refused = refused(&step, &outcome, object.spec.revision);
         record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
-        tell(&object, ctx, refused.as_slice()).await;
+        publish(&object, ctx, refused.as_slice()).await;
     }
     Ok(Action::requeue(look_again))
 }

@@ -7,7 +7,7 @@ use saved_template_api::{SavedTemplateStatus, spec::DeletionPolicy};
 use crate::{
     conditions,
     decision::{Decision, Finalizer, Next},
-    fold, needs, notes,
+    events, fold, needs,
     restart::Record,
     scene::Scene,
     subject::Subject,
@@ -46,9 +46,9 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
         None => {}
     }
     conditions::write(&mut scene, unmet.as_ref());
-    let mut notes = notes::between(subject.status, &scene.status, subject.spec.revision);
+    let mut events = events::between(subject.status, &scene.status, subject.spec.revision);
     if let Some(unmet) = unmet.as_ref().filter(|unmet| unmet.finalizer == Finalizer::Remove) {
-        notes.push(notes::gone(subject.spec.revision, &unmet.message));
+        events.push(events::gone(subject.spec.revision, &unmet.message));
     }
     let (finalizer, step, look_again) = match unmet {
         Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
@@ -60,7 +60,7 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
     let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
     let look_again = look_again.min(RARELY);
-    Next::Do(Box::new(Decision { status: scene.status, finalizer, step, notes, look_again }))
+    Next::Do(Box::new(Decision { status: scene.status, finalizer, step, events, look_again }))
 }
 
 /// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use saved_template_api::{SavedTemplateStatus, ids::InstanceId};
 
 use crate::{
-    notes::Note,
+    events::Event,
     step::{ImageRequest, Step},
 };
 
@@ -47,7 +47,7 @@ pub struct Decision {
     /// The one change to AWS.
     pub step: Option<Step>,
     /// Events to publish once the status is written.
-    pub notes: Vec<Note>,
+    pub events: Vec<Event>,
     /// When to look again, if nothing wakes the object before.
     pub look_again: Duration,
 }

@@ -179,7 +179,7 @@ fn a_template_is_ready_while_a_region_that_is_no_longer_wanted_is_emptied_and_sa
         let next =
             decided(&fewer(policy), &SavedTemplateStatus { announced: None, ..decision.status }, &seen, 901);
         assert!(next.step.is_some());
-        assert!(next.notes.iter().all(|note| note.reason != "DriftCorrected"), "{:?}", next.notes);
+        assert!(next.events.iter().all(|event| event.reason != "DriftCorrected"), "{:?}", next.events);
         // Where something else is missing, that is what is told, and the region is emptied all the same.
         let mut lost = replicated();
         (lost.regions[0].state, lost.capture.as_mut().unwrap().restart_record) = (RegionState::Missing, None);
@@ -276,9 +276,12 @@ fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_ag
     let asked = decided(&plain(), &saved(), &images(at(400), vec![made()], vec![]), 400);
     let step = asked.step.unwrap();
     let denied = Outcome::Refused(Refusal::new("CopyImage", "UnauthorizedOperation", "no"));
-    let note = notes::refused(&step, &denied, 1).unwrap();
-    assert!(note.warning && note.reason == "CopyFailed", "{note:?}");
-    assert!(note.message.contains("allow ec2:CopyImage") && note.message.contains("us-east-2"), "{note:?}");
+    let event = events::refused(&step, &denied, 1).unwrap();
+    assert!(event.warning && event.reason == "CopyFailed", "{event:?}");
+    assert!(
+        event.message.contains("allow ec2:CopyImage") && event.message.contains("us-east-2"),
+        "{event:?}"
+    );
     let status = settle(&asked.status, &step, &denied, at(401)).unwrap();
     assert_eq!(status.regions[1].next_attempt_time, Some(Time(at(401 + 300))));
     let decision = decided(&plain(), &status, &images(at(410), vec![made()], vec![]), 410);

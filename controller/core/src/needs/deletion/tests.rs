@@ -321,11 +321,11 @@ fn a_deletion_says_what_it_leaves_and_why_while_it_lasts_and_in_its_last_event()
         assert!(says.is_none_or(|says| message(&waits).contains(says)), "{what}: {}", message(&waits));
         let goes = deleted(&replicated(), &emptied(seen), 900);
         assert_eq!(goes.finalizer, Finalizer::Remove, "{what}: {}", message(&goes));
-        let told = goes.notes.iter().find(|note| note.reason == "Deleted").unwrap();
+        let told = goes.events.iter().find(|note| note.reason == "Deleted").unwrap();
         assert!(told.message.contains(says.unwrap_or("nothing is left in any region")), "{what}: {told:?}");
     }
     let goes = going(DeletionPolicy::Retain, &replicated(), &images(at(900), vec![], vec![]), 900);
-    let told = goes.notes.iter().find(|note| note.reason == "Deleted").unwrap();
+    let told = goes.events.iter().find(|note| note.reason == "Deleted").unwrap();
     for id in [made().id, copy().id] {
         assert!(told.message.contains(id.as_str()) && told.message.contains("Retain"), "{told:?}");
     }

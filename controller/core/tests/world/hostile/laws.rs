@@ -111,8 +111,8 @@ fn presentable(decision: &Decision, before: &SavedTemplateStatus) {
         .iter()
         .find(|(path, text)| path.contains(".conditions") || !were.contains(&(path.clone(), text.clone())));
     assert_eq!(new, None, "a text that steers a terminal or a log");
-    for note in &decision.notes {
-        assert!(!note.message.contains(steers) && note.message.len() <= MAX_MESSAGE_BYTES, "{note:?}");
+    for event in &decision.events {
+        assert!(!event.message.contains(steers) && event.message.len() <= MAX_MESSAGE_BYTES, "{event:?}");
     }
     assert!(!decision.look_again.is_zero() && decision.look_again.as_secs() <= 7200);
     let conditions = &decision.status.conditions;

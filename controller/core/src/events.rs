@@ -17,7 +17,7 @@ const MAX_ACTION_BYTES: usize = 128;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct Event {
     /// Whether it is a `Warning`; else `Normal`.
     pub warning: bool,
     /// Its reason.
@@ -29,42 +29,46 @@ pub struct Note {
     pub action: String,
 }
 
-fn note(warning: bool, reason: &'static str, (revision, cause): (i32, &str), message: String) -> Note {
+fn event(warning: bool, reason: &'static str, (revision, cause): (i32, &str), message: String) -> Event {
     let action = cut(format!("Revision {revision}: {cause}"), MAX_ACTION_BYTES);
-    Note { warning, reason, message: cut(message, MAX_MESSAGE_BYTES), action }
+    Event { warning, reason, message: cut(message, MAX_MESSAGE_BYTES), action }
 }
 
-fn normal(reason: &'static str, about: (i32, &str), message: String) -> Note {
-    note(false, reason, about, message)
+fn normal(reason: &'static str, about: (i32, &str), message: String) -> Event {
+    event(false, reason, about, message)
 }
 
-fn warning(reason: &'static str, about: (i32, &str), message: String) -> Note {
-    note(true, reason, about, message)
+fn warning(reason: &'static str, about: (i32, &str), message: String) -> Event {
+    event(true, reason, about, message)
 }
 
 /// What happened between the status that was read and the one that is written, while a revision is wanted.
-pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
-    let mut notes = capture(before, after);
+pub fn between(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Event> {
+    let mut events = capture(before, after);
     if let Some(active) = after.active_revision.filter(|active| before.active_revision != Some(*active)) {
         let id = after.image_id.as_ref().map(ToString::to_string).unwrap_or_default();
-        notes.push(normal("RevisionActivated", (active, &id), format!("revision {active} ({id}) is served")));
+        events.push(normal(
+            "RevisionActivated",
+            (active, &id),
+            format!("revision {active} ({id}) is served"),
+        ));
     }
-    notes.extend(changes(before, after, revision));
+    events.extend(changes(before, after, revision));
     let deleting = |ready: &Condition| ready.reason == Reason::Deleting.name();
     if !find(&after.conditions, ConditionType::Ready).is_some_and(deleting) {
-        notes.extend(rows(before, after, revision));
+        events.extend(rows(before, after, revision));
     }
-    notes.extend(conditions(before, after, revision));
-    notes
+    events.extend(conditions(before, after, revision));
+    events
 }
 
 /// The object goes: what it leaves, and why.
-pub(crate) fn gone(revision: i32, message: &str) -> Note {
+pub(crate) fn gone(revision: i32, message: &str) -> Event {
     normal("Deleted", (revision, "deleted"), message.to_owned())
 }
 
 /// What EC2 refused of a change of images, where somebody has to do something about it.
-pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Note> {
+pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Event> {
     let Outcome::Refused(refusal) = outcome else { return None };
     let (reason, region) = match step {
         Step::CopyImage { region, .. } => ("CopyFailed", region),
@@ -85,8 +89,8 @@ pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Note> {
 }
 
 /// How a capture goes.
-fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
+fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Event> {
+    let mut events = Vec::new();
     let default = CaptureStatus::default();
     let new = after.capture.as_ref().unwrap_or(&default);
     let old = before.capture.as_ref().filter(|old| old.id == new.id).unwrap_or(&default);
@@ -96,19 +100,19 @@ fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Not
     let about = (new.revision, its.as_str());
     if old.stop_requested_time.is_none() && new.stop_requested_time.is_some() {
         let text = format!("stopping {id}; it is given back by the record on it");
-        notes.push(normal("StoppingSource", about, text));
+        events.push(normal("StoppingSource", about, text));
     }
     if old.source_stopped_time.is_none() && new.source_stopped_time.is_some() {
-        notes.push(normal("SourceStopped", about, format!("{id} is stopped")));
+        events.push(normal("SourceStopped", about, format!("{id} is stopped")));
     }
     if old.image_requested_time.is_none() && new.image_requested_time.is_some() {
-        notes.push(normal("ImageRequested", about, format!("asked EC2 for the image of {id}")));
+        events.push(normal("ImageRequested", about, format!("asked EC2 for the image of {id}")));
     }
     if old.source_restored_time.is_none() && new.source_restored_time.is_some() {
         let seconds = new.downtime_seconds.unwrap_or(0);
-        notes.push(normal("SourceRestored", about, format!("{id} runs again after {seconds} s")));
+        events.push(normal("SourceRestored", about, format!("{id} runs again after {seconds} s")));
         if seconds > i64::from(new.max_downtime_seconds) {
-            notes.push(warning("DowntimeExceeded", about, format!("{id} was down for {seconds} s")));
+            events.push(warning("DowntimeExceeded", about, format!("{id} was down for {seconds} s")));
         }
     }
     if old.reason.is_none()
@@ -116,13 +120,13 @@ fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Not
     {
         let word = if *reason == CaptureReason::StopTimedOut { "StopTimedOut" } else { "CaptureFailed" };
         let cause = format!("{its}, {reason}");
-        notes.push(warning(word, (new.revision, &cause), new.message.clone().unwrap_or_default()));
+        events.push(warning(word, (new.revision, &cause), new.message.clone().unwrap_or_default()));
     }
-    notes
+    events
 }
 
 /// Changes of what was there already.
-fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Option<Note> {
+fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Option<Event> {
     let new =
         after.announced.as_ref().filter(|new| before.announced.as_ref() != Some(*new) && new.number == 1)?;
     let region = new.region.clone();
@@ -147,8 +151,8 @@ fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: 
     })
 }
 
-fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
-    let mut notes = Vec::new();
+fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Event> {
+    let mut events = Vec::new();
     for row in &after.regions {
         let old = before.regions.iter().find(|old| old.region == row.region);
         let (was, had) = (old.map(|old| old.state), old.and_then(|old| old.image_id.as_ref()));
@@ -159,7 +163,7 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32
         let cause = cause.trim_end();
         let (its, revision) = ((row.revision.unwrap_or(revision), cause), row.revision.unwrap_or(revision));
         let message = || row.message.clone().unwrap_or_default();
-        notes.extend(match (row.role, row.state) {
+        events.extend(match (row.role, row.state) {
             (RegionRole::Copy, _) if old.map_or(0, |old| old.attempts) < row.attempts => {
                 let text = format!("asked for the copy in {attempt}");
                 Some(normal("CopyStarted", (revision, &attempt), text))
@@ -197,26 +201,26 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32
             ) => None,
         });
     }
-    notes
+    events
 }
 
 /// Conditions that turned for the worse.
-fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Note> {
+fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Event> {
     let turned = |kind, status: &str| {
         let new = find(&after.conditions, kind).filter(|new| new.status == status)?;
         let old = find(&before.conditions, kind);
         old.is_none_or(|old| old.status != new.status || old.reason != new.reason).then_some(new)
     };
-    let mut notes = Vec::new();
+    let mut events = Vec::new();
     if let Some(new) = turned(ConditionType::Validated, "False") {
-        notes.push(warning(
+        events.push(warning(
             "PreflightFailed",
             (revision, &new.reason),
             format!("{}: {}", new.reason, new.message),
         ));
     }
     if let Some(new) = turned(ConditionType::DeletionBlocked, "True") {
-        notes.push(warning("DeletionBlocked", (revision, &new.reason), new.message.clone()));
+        events.push(warning("DeletionBlocked", (revision, &new.reason), new.message.clone()));
     }
     if let Some(new) = turned(ConditionType::SourceRestored, "False") {
         let capture = after.capture.as_ref();
@@ -224,13 +228,13 @@ fn conditions(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revisio
         let about = (capture.map_or(revision, |capture| capture.revision), cause.as_str());
         match new.reason.as_str() {
             "InsufficientCapacity" | "StartFailed" => {
-                notes.push(warning("RestartFailed", about, new.message.clone()));
+                events.push(warning("RestartFailed", about, new.message.clone()));
             }
-            "DowntimeExceeded" => notes.push(warning("DowntimeExceeded", about, new.message.clone())),
+            "DowntimeExceeded" => events.push(warning("DowntimeExceeded", about, new.message.clone())),
             _ => {}
         }
     }
-    notes
+    events
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// What the recorder tells events apart by.
-fn keys(notes: &[Note]) -> Vec<(bool, &'static str, String)> {
-    notes.iter().map(|note| (note.warning, note.reason, note.action.clone())).collect()
+fn keys(events: &[Event]) -> Vec<(bool, &'static str, String)> {
+    events.iter().map(|event| (event.warning, event.reason, event.action.clone())).collect()
 }
 
 fn of(status: &SavedTemplateStatus, revision: i32) -> SavedTemplateStatus {
@@ -48,10 +48,10 @@ fn what_happens_to_two_revisions_gives_two_events_and_the_same_again_gives_one()
     for (before, after) in
         [(&none, &stopping()), (&none, &saved()), (&none, &replicated()), (&none, &failed), (&served, &gone)]
     {
-        let notes = |revision| keys(&between(before, &of(after, revision), revision));
-        let (first, second) = (notes(1), notes(2));
+        let events = |revision| keys(&between(before, &of(after, revision), revision));
+        let (first, second) = (events(1), events(2));
         assert!(!first.is_empty(), "{after:?}");
-        assert_eq!(first, notes(1));
+        assert_eq!(first, events(1));
         let both: Vec<_> = first.iter().filter(|key| second.contains(key)).collect();
         assert!(both.is_empty(), "counted as one: {both:?}");
     }
@@ -60,15 +60,15 @@ fn what_happens_to_two_revisions_gives_two_events_and_the_same_again_gives_one()
         (ConditionType::DeletionBlocked, "True", Reason::AccessDenied, Reason::SnapshotLocked),
         (ConditionType::SourceRestored, "False", Reason::StartFailed, Reason::InsufficientCapacity),
     ] {
-        let notes = |reason, revision| {
+        let events = |reason, revision| {
             let mut after = turned(kind, status, reason);
             after.capture.as_mut().unwrap().revision = revision;
             keys(&between(&kept, &after, revision))
         };
-        assert_eq!(notes(one, 1).len(), 1, "{kind:?}");
-        assert_eq!(notes(one, 1), notes(one, 1), "{kind:?}");
-        assert_ne!(notes(one, 1), notes(other, 1), "{kind:?}: two causes");
-        assert_ne!(notes(one, 1), notes(one, 2), "{kind:?}: two revisions");
+        assert_eq!(events(one, 1).len(), 1, "{kind:?}");
+        assert_eq!(events(one, 1), events(one, 1), "{kind:?}");
+        assert_ne!(events(one, 1), events(other, 1), "{kind:?}: two causes");
+        assert_ne!(events(one, 1), events(one, 2), "{kind:?}: two revisions");
     }
 }
 
@@ -78,11 +78,11 @@ fn the_action_of_an_event_is_as_long_as_kubernetes_takes_and_holds_no_time() {
     let before = SavedTemplateStatus { capture: None, ..long.clone() };
     long.regions[1].reason = Some(RegionReason::DeregistrationProtected);
     long.regions[1].state = RegionState::Failed;
-    let notes = between(&before, &of(&long, 1_000_000), 1_000_000);
-    assert!(notes.iter().any(|note| note.reason == "CopyFailed"), "{notes:?}");
-    for note in notes {
-        assert!((1..=MAX_ACTION_BYTES).contains(&note.action.len()), "{note:?}");
-        assert!(!note.action.contains("2026-"), "{note:?}");
+    let events = between(&before, &of(&long, 1_000_000), 1_000_000);
+    assert!(events.iter().any(|event| event.reason == "CopyFailed"), "{events:?}");
+    for event in events {
+        assert!((1..=MAX_ACTION_BYTES).contains(&event.action.len()), "{event:?}");
+        assert!(!event.action.contains("2026-"), "{event:?}");
     }
 }
 

@@ -1,17 +1,17 @@
 //! Events: what was written, in words.
 use kube::{
     Resource,
-    runtime::events::{Event, EventType},
+    runtime::events::{self, EventType},
 };
 use saved_template_api::{SavedTemplate, text::cut};
-use saved_template_core::notes::Note;
+use saved_template_core::events::Event;
 
 use crate::context::Context;
 
-/// Publishes the notes. One that cannot be written fails nothing; a terminating namespace refuses them.
-pub(crate) async fn tell<C>(object: &SavedTemplate, ctx: &Context<C>, notes: &[Note]) {
-    for Note { warning, reason, message, action } in notes {
-        let event = Event {
+/// Publishes events of an object. One that cannot be written fails nothing; a terminating namespace refuses them.
+pub(crate) async fn publish<C>(object: &SavedTemplate, ctx: &Context<C>, events: &[Event]) {
+    for Event { warning, reason, message, action } in events {
+        let event = events::Event {
             type_: if *warning { EventType::Warning } else { EventType::Normal },
             reason: (*reason).to_owned(),
             note: Some(cut(message.clone(), 1024)),
