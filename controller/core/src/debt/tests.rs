@@ -471,6 +471,12 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
 }
 
 #[test]
+fn a_call_about_a_record_is_tried_again_after_five_seconds_and_ever_later_up_to_a_minute() {
+    let pauses: Vec<u64> = (1..8).map(|tries| pause(tries).as_secs()).collect();
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60]);
+}
+
+#[test]
 fn a_start_that_failed_before_the_record_is_nobodys_debt() {
     let verdict = |copy, launch: i64, transition: Option<i64>, now| {
         let machine = Instance {
@@ -487,7 +493,10 @@ fn a_start_that_failed_before_the_record_is_nobodys_debt() {
         ("a tag, and it failed long before", Copy::Tag, -9_000_000, Some(-9_000_000), 2, &unclear),
         ("the same, after d", Copy::Tag, -9_000_000, Some(-9_000_000), 1800, &unclear),
         ("a tag, and it failed after the stop", Copy::Tag, -9000, Some(90), 100, &failed),
+        ("a tag, and it failed two seconds before the plan", Copy::Tag, -9000, Some(-2), 100, &failed),
+        ("a tag, and it failed three seconds before it", Copy::Tag, -9000, Some(-3), 100, &unclear),
         ("a tag, and it was launched since", Copy::Tag, 80, None, 100, &failed),
+        ("a tag, and it was launched in the second of the plan", Copy::Tag, 0, None, 100, &unclear),
         ("a tag, and nothing tells when", Copy::Tag, -9000, None, 100, &unclear),
         ("the same, after d", Copy::Tag, -9000, None, 1800, &failed),
         ("remembered", Copy::Both, -9000, None, 100, &failed),

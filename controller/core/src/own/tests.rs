@@ -216,6 +216,7 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
         ("taken for another image", vec![made()], of(&other), &none, false),
         ("of the capture, and taken for another image", vec![], of(&other), &saved(), false),
         ("of the capture and another volume", vec![], elsewhere, &saved(), false),
+        ("with its tag, and of two seconds before the plan", vec![], taken(-2), &saved(), true),
         ("with its tag, and of before the plan", vec![], taken(-3), &saved(), false),
         ("with its tag, and of after the machine was given back", vec![], taken(9000), &saved(), false),
         ("of another capture", vec![], earlier, &saved(), false),
