@@ -493,6 +493,30 @@ fn a_snapshot_on_which_somebody_wrote_why_it_was_taken_is_not_ours_by_its_tags()
 }
 
 #[test]
+fn an_image_of_the_open_capture_is_of_another_machine_once_ec2_shows_it_whole_and_names_another_one() {
+    let of = |source: Option<&str>| Image { source_instance: source.map(id), ..made() };
+    let other = Some("i-00000000000000009");
+    let pending = |image| Image { state: ImageState::Pending, ..image };
+    let mut untagged = of(other);
+    untagged.tags.remove(tag::CAPTURE);
+    for (what, status, image, another) in [
+        ("of its machine", imaging(), made(), false),
+        ("of another one", imaging(), of(other), true),
+        ("of none", imaging(), of(None), true),
+        ("of another one, without its tag", imaging(), untagged, true),
+        ("of another one, and pending", imaging(), pending(of(other)), false),
+        ("of none yet, and pending", imaging(), pending(of(None)), false),
+        ("of another capture", imaging(), with(of(other), tag::CAPTURE, EARLIER_CAPTURE), false),
+        ("of a capture that is over", saved(), of(other), false),
+    ] {
+        let seen = world(at(50), vec![running()], vec![], vec![]);
+        let spec = plain();
+        let scene = Scene::new(subject(&spec, &status), &seen, at(50));
+        assert_eq!(scene.is_of_another_machine(&image), another, "{what}");
+    }
+}
+
+#[test]
 fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_to_be_of_another_machine() {
     let capturing = imaging();
     for source in [Some(id("i-00000000000000009")), None] {
