@@ -222,7 +222,6 @@ fn what_is_not_quite_a_record_is_refused() {
     let good = record().to_string();
     let bad = [
         String::new(),
-        good.replace("v1 ", "v2 "),
         good.replace("v1 ", "v1"),
         good.replace("w=snapshots", "w=luck"),
         good.replace("c=0123456789abcdef", "c=0123"),
@@ -236,6 +235,24 @@ fn what_is_not_quite_a_record_is_refused() {
     for text in bad {
         assert_eq!(text.parse::<Record>(), Err(Unreadable::Malformed), "{text:?}");
     }
+}
+
+#[test]
+fn a_record_is_of_a_later_version_if_it_begins_with_a_number_above_ours_and_a_space() {
+    for (version, why) in [
+        ("v2", Unreadable::Later),
+        ("v10", Unreadable::Later),
+        ("v0", Unreadable::Malformed),
+        ("v1x", Unreadable::Malformed),
+        ("v99999999", Unreadable::Malformed),
+        ("version", Unreadable::Malformed),
+        ("2", Unreadable::Malformed),
+    ] {
+        let text = record().to_string().replace("v1", version);
+        assert_eq!(text.parse::<Record>(), Err(why), "{version}");
+    }
+    assert_eq!("v2".parse::<Record>(), Err(Unreadable::Malformed));
+    assert!(Unreadable::Later.to_string().contains("later version"));
 }
 
 proptest! {

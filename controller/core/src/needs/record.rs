@@ -109,9 +109,9 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> R
         None if as_planned => return Ok(tag(scene, record, None)),
         Some(_) | None => {}
     }
-    if let Some(key) = foreign_record(scene, instance) {
+    if let Some((key, _)) = foreign_record(scene, instance) {
         let message =
-            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(&key));
+            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(key));
         return Ok(end(scene, Reason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message)));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
@@ -177,7 +177,10 @@ fn tag(scene: &mut Scene<'_>, record: &Record, replaces: Option<String>) -> Unme
 }
 
 /// A live record of another installation: its machine does not run, or its limit has not long passed (§4).
-pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
+pub(crate) fn foreign_record<'a>(
+    scene: &Scene<'_>,
+    instance: &'a Instance,
+) -> Option<(&'a String, &'a String)> {
     let ours = scene.debt_key();
     let live = |value: &str| {
         let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, scene.now));
@@ -185,7 +188,7 @@ pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<S
     };
     let mut foreign =
         instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours);
-    foreign.find(|(_, value)| live(value)).map(|(key, _)| key.clone())
+    foreign.find(|(_, value)| live(value))
 }
 
 /// The key of a record on the machine that nobody can be owed by: it runs, and the value is no record of it that can be
