@@ -91,9 +91,9 @@ fn planned(scene: &mut Scene<'_>, capture: &CaptureStatus, record: &Record) -> U
         None if as_planned => return tag(scene, record, None),
         Some(_) | None => {}
     }
-    if let Some(key) = tagged::foreign_record(scene, instance) {
+    if let Some((key, _)) = tagged::foreign_record(scene, instance) {
         let message =
-            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(&key));
+            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(key));
         return end(scene, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     let sighting = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));

@@ -18,7 +18,10 @@ const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(15);
 const STOOD_STILL: SignedDuration = SignedDuration::from_hours(24);
 
 /// A live record of another installation: its machine does not run, or its limit has not long passed (§4).
-pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
+pub(crate) fn foreign_record<'a>(
+    scene: &Scene<'_>,
+    instance: &'a Instance,
+) -> Option<(&'a String, &'a String)> {
     let ours = scene.debt_key();
     let live = |value: &str| {
         let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, scene.now));
@@ -26,7 +29,7 @@ pub(crate) fn foreign_record(scene: &Scene<'_>, instance: &Instance) -> Option<S
     };
     let mut foreign =
         instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours);
-    foreign.find(|(_, value)| live(value)).map(|(key, _)| key.clone())
+    foreign.find(|(_, value)| live(value))
 }
 
 /// The key of a record on the machine that nobody can be owed by: it runs, and the value is no record of it that can be

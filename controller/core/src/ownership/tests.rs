@@ -228,6 +228,7 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
         ("taken for another image", vec![made()], of(&other), &none, false),
         ("of the capture, and taken for another image", vec![], of(&other), &saved(), false),
         ("of the capture and another volume", vec![], elsewhere, &saved(), false),
+        ("with its tag, and of two seconds before the plan", vec![], taken(-2), &saved(), true),
         ("with its tag, and of before the plan", vec![], taken(-3), &saved(), false),
         ("with its tag, and of after the machine was given back", vec![], taken(9000), &saved(), false),
         ("of another capture", vec![], earlier, &saved(), false),
@@ -500,6 +501,30 @@ fn a_snapshot_on_which_somebody_wrote_why_it_was_taken_is_not_ours_by_its_tags()
             ..shot()
         };
         assert_eq!(deletes(&status, vec![], vec![foreign]), None, "{description}");
+    }
+}
+
+#[test]
+fn an_image_of_the_open_capture_is_of_another_machine_once_ec2_shows_it_whole_and_names_another_one() {
+    let of = |source: Option<&str>| Image { source_instance: source.map(id), ..made() };
+    let other = Some("i-00000000000000009");
+    let pending = |image| Image { state: ImageState::Pending, ..image };
+    let mut untagged = of(other);
+    untagged.tags.remove(tag::CAPTURE);
+    for (what, status, image, another) in [
+        ("of its machine", imaging(), made(), false),
+        ("of another one", imaging(), of(other), true),
+        ("of none", imaging(), of(None), true),
+        ("of another one, without its tag", imaging(), untagged, true),
+        ("of another one, and pending", imaging(), pending(of(other)), false),
+        ("of none yet, and pending", imaging(), pending(of(None)), false),
+        ("of another capture", imaging(), with(of(other), tag::CAPTURE, EARLIER_CAPTURE), false),
+        ("of a capture that is over", saved(), of(other), false),
+    ] {
+        let seen = world(at(50), vec![running()], vec![], vec![]);
+        let spec = plain();
+        let scene = Scene::new(subject(&spec, &status), &seen, at(50));
+        assert_eq!(scene.is_of_another_machine(&image), another, "{what}");
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) const UNAUTHENTIC: &str = "not authentic: ";
 pub enum Unreadable {
     /// We can not have written it.
     Malformed,
+    /// It says that a later version wrote it, which may be true.
+    Later,
     /// It lacks a signature by a key of this installation, or has a wrong one.
     Unauthentic,
 }
@@ -94,6 +96,7 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "not a restart record that this version of the controller can have written",
+            Self::Later => "a restart record of a later version of the controller",
             Self::Unauthentic => "a restart record that is not signed with a key of this installation",
         })
     }
@@ -211,8 +214,14 @@ impl FromStr for Record {
         if text.starts_with(UNAUTHENTIC) {
             return Err(Unreadable::Unauthentic);
         }
-        Self::read(text).ok_or(Unreadable::Malformed)
+        Self::read(text).ok_or_else(|| if is_later(text) { Unreadable::Later } else { Unreadable::Malformed })
     }
+}
+
+/// Whether a text says that it is of a version above ours: `v2 …`.
+fn is_later(text: &str) -> bool {
+    let version = text.strip_prefix('v').and_then(|rest| rest.split_once(' ')).map(|(version, _)| version);
+    version.is_some_and(|version| version.parse::<u16>().is_ok_and(|version| version > 1))
 }
 
 impl Record {

@@ -5,7 +5,7 @@ use crate::{
     needs::tagged,
     quote::quoted,
     receipt,
-    restart::Record,
+    restart::{Record, Unreadable},
     scene::Scene,
     time::LATER,
     unmet::Unmet,
@@ -22,20 +22,27 @@ pub(super) fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     };
     let stays =
         |message: String| Some(Unmet { look_again: LATER, ..Unmet::invalid(Reason::InstanceBusy, message) });
+    // What is no record that can be honest is never paid: the machine stays down until somebody starts it.
+    let is_stopped = instance.state == InstanceState::Stopped;
     if let Some(value) =
         instance.tags.get(&scene.debt_key()).filter(|_| tagged::stale(scene, instance).is_none())
     {
         let message = format!("{} carries {}", instance.id, ours(scene, instance, value));
-        return if is_left_down(scene, instance, value) { stays(message) } else { waits(message) };
+        let is_paid = tagged::is_honest(scene, instance, value);
+        return if is_stopped && !is_paid { stays(message) } else { waits(message) };
     }
-    if let Some(key) = tagged::foreign_record(scene, instance) {
+    if let Some((key, value)) = tagged::foreign_record(scene, instance) {
         let carries =
-            format!("{} carries the restart record {} of another installation", instance.id, quoted(&key));
-        return match instance.tags.get(&key).filter(|value| is_left_down(scene, instance, value)) {
-            Some(_) => stays(format!(
+            format!("{} carries the restart record {} of another installation", instance.id, quoted(key));
+        // Another installation may run a later version.
+        let may_be_paid =
+            tagged::is_honest(scene, instance, value) || value.parse::<Record>() == Err(Unreadable::Later);
+        return if is_stopped && !may_be_paid {
+            stays(format!(
                 "{carries}, which cannot be honest and is not paid: start the machine, or take that tag off"
-            )),
-            None => waits(format!("{carries}: it is saved there first")),
+            ))
+        } else {
+            waits(format!("{carries}: it is saved there first"))
         };
     }
     let (begun, key) = receipt::begun(scene, instance)?;
@@ -56,13 +63,6 @@ pub(super) fn busy(scene: &Scene<'_>, instance: &Instance) -> Option<Unmet> {
     })
 }
 
-/// What is no record that can be honest is never paid: the machine stays down until somebody starts it. What a later
-/// version wrote may be honest.
-fn is_left_down(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
-    let known = value.starts_with("v1 ") || !value.starts_with('v');
-    instance.state == InstanceState::Stopped && known && !tagged::is_honest(scene, instance, value)
-}
-
 /// What a record of this installation on the machine is, and what becomes of it.
 fn ours(scene: &Scene<'_>, instance: &Instance, value: &str) -> String {
     let remove = || {
@@ -81,6 +81,13 @@ fn ours(scene: &Scene<'_>, instance: &Instance, value: &str) -> String {
             format!("a restart record that cannot be honest by its times, and is not paid; {}", remove())
         }
         Ok(_) => format!("a restart record of another machine, which is not paid; {}", remove()),
+        Err(Unreadable::Later) => {
+            format!(
+                "what is {}, and is not paid: upgrade the controller, or, {}",
+                Unreadable::Later,
+                remove()
+            )
+        }
         Err(error) => format!("what is {error}, and is not paid; {}", remove()),
     }
 }

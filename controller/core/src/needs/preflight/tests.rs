@@ -320,6 +320,7 @@ fn a_machine_that_nothing_but_its_owner_will_start_waits_for_somebody_and_not_fo
         (&ours, "v1 nonsense", InstanceState::Stopped, true),
         (&ours, "v1 nonsense", InstanceState::Stopping, false),
         (&ours, "v1 nonsense", InstanceState::Running, false),
+        (&ours, "v2 of a later version", InstanceState::Stopped, true),
         (&ours, honest.as_str(), InstanceState::Stopped, false),
         (&another, "v1 nonsense", InstanceState::Stopped, true),
         (&another, "nonsense", InstanceState::Stopped, true),
@@ -327,6 +328,7 @@ fn a_machine_that_nothing_but_its_owner_will_start_waits_for_somebody_and_not_fo
         (&another, "v1 nonsense", InstanceState::Running, false),
         (&another, &honest, InstanceState::Stopped, false),
         (&another, "v2 of a later version", InstanceState::Stopped, false),
+        (&another, "version 2", InstanceState::Stopped, true),
     ] {
         let mut machine = Instance { state, ..running() };
         machine.tags.insert(key.clone(), value.to_owned());

@@ -222,7 +222,6 @@ fn what_is_not_quite_a_record_is_refused() {
     let good = record().to_string();
     let bad = [
         String::new(),
-        good.replace("v1 ", "v2 "),
         good.replace("v1 ", "v1"),
         good.replace("w=snapshots", "w=luck"),
         good.replace("c=0123456789abcdef", "c=0123"),
@@ -236,6 +235,24 @@ fn what_is_not_quite_a_record_is_refused() {
     for text in bad {
         assert_eq!(text.parse::<Record>(), Err(Unreadable::Malformed), "{text:?}");
     }
+}
+
+#[test]
+fn a_record_is_of_a_later_version_if_it_begins_with_a_number_above_ours_and_a_space() {
+    for (version, why) in [
+        ("v2", Unreadable::Later),
+        ("v10", Unreadable::Later),
+        ("v0", Unreadable::Malformed),
+        ("v1x", Unreadable::Malformed),
+        ("v99999999", Unreadable::Malformed),
+        ("version", Unreadable::Malformed),
+        ("2", Unreadable::Malformed),
+    ] {
+        let text = record().to_string().replace("v1", version);
+        assert_eq!(text.parse::<Record>(), Err(why), "{version}");
+    }
+    assert_eq!("v2".parse::<Record>(), Err(Unreadable::Malformed));
+    assert!(Unreadable::Later.to_string().contains("later version"));
 }
 
 proptest! {
@@ -471,6 +488,12 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
 }
 
 #[test]
+fn a_call_about_a_record_is_tried_again_after_five_seconds_and_ever_later_up_to_a_minute() {
+    let pauses: Vec<u64> = (1..8).map(|tries| pause(tries).as_secs()).collect();
+    assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60]);
+}
+
+#[test]
 fn a_start_that_failed_before_the_record_is_nobodys_debt() {
     let verdict = |copy, launch: i64, transition: Option<i64>, now| {
         let machine = Instance {
@@ -487,7 +510,10 @@ fn a_start_that_failed_before_the_record_is_nobodys_debt() {
         ("a tag, and it failed long before", Copy::Tag, -9_000_000, Some(-9_000_000), 2, &unclear),
         ("the same, after d", Copy::Tag, -9_000_000, Some(-9_000_000), 1800, &unclear),
         ("a tag, and it failed after the stop", Copy::Tag, -9000, Some(90), 100, &failed),
+        ("a tag, and it failed two seconds before the plan", Copy::Tag, -9000, Some(-2), 100, &failed),
+        ("a tag, and it failed three seconds before it", Copy::Tag, -9000, Some(-3), 100, &unclear),
         ("a tag, and it was launched since", Copy::Tag, 80, None, 100, &failed),
+        ("a tag, and it was launched in the second of the plan", Copy::Tag, 0, None, 100, &unclear),
         ("a tag, and nothing tells when", Copy::Tag, -9000, None, 100, &unclear),
         ("the same, after d", Copy::Tag, -9000, None, 1800, &failed),
         ("remembered", Copy::Both, -9000, None, 100, &failed),
