@@ -7,9 +7,11 @@ use saved_template_api::{SavedTemplateStatus, spec::DeletionPolicy};
 use crate::{
     conditions,
     decision::{Decision, Finalizer, Next},
-    events, fold, needs,
+    draft::Draft,
+    events,
+    facts::Facts,
+    fold, needs,
     restart::Record,
-    scene::Scene,
     subject::Subject,
     time,
     unmet::Lack,
@@ -25,7 +27,7 @@ pub fn needs_world(subject: &Subject<'_>) -> bool {
 
 /// Whether anything but the status says that a record's machine is this object's.
 pub fn is_supported(subject: Subject<'_>, world: &World, record: &Record) -> bool {
-    Scene::new(subject, world, record.planned).is_supported(record)
+    Facts::new(subject, world, record.planned).is_supported(record)
 }
 
 /// The capture that a decision plans, if the status that it rests on has another one.
@@ -37,30 +39,38 @@ pub fn plans<'d>(before: &SavedTemplateStatus, decision: &'d SavedTemplateStatus
 
 /// Chooses the first unmet need, or says what is lacking to do so.
 pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
-    let mut scene = Scene::new(subject, world, now);
-    fold::observe(&mut scene);
-    let unmet = needs::first_unmet(&mut scene).map(|unmet| needs::while_owed(&scene, unmet));
+    let mut draft = Draft::new(subject, world, now);
+    fold::observe(&mut draft);
+    let said = needs::first_unmet(&draft);
+    let unmet = said.unmet.map(|unmet| needs::while_owed(&draft, unmet));
     match unmet.as_ref().and_then(|unmet| unmet.lacks.clone()) {
         Some(Lack::Answer(question)) => return Next::Ask(question),
         Some(Lack::Claim(instance)) => return Next::Acquire(instance),
         None => {}
     }
-    conditions::write(&mut scene, unmet.as_ref());
-    let mut events = events::between(subject.status, &scene.status, subject.spec.revision);
+    draft.apply(said.writes);
+    if let Some(unmet) = &unmet {
+        draft.apply(unmet.writes.clone());
+    }
+    if let Some(step) = unmet.as_ref().and_then(|unmet| unmet.step.as_ref()) {
+        draft.announce(step);
+    }
+    conditions::write(&mut draft, unmet.as_ref());
+    let mut events = events::between(subject.status, &draft.status, subject.spec.revision);
     if let Some(unmet) = unmet.as_ref().filter(|unmet| unmet.finalizer == Finalizer::Remove) {
         events.push(events::gone(subject.spec.revision, &unmet.message));
     }
     let (finalizer, step, look_again) = match unmet {
         Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
-        None => (Finalizer::Keep, None, if scene.doubts() { time::LATER } else { RARELY }),
+        None => (Finalizer::Keep, None, if draft.doubts() { time::LATER } else { RARELY }),
     };
     // Whoever is to delete images must hear of the deletion, also of those that were adopted.
     let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
-    let has_image = scene.status.regions.iter().any(|row| row.image_id.is_some());
+    let has_image = draft.status.regions.iter().any(|row| row.image_id.is_some());
     let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
     let look_again = look_again.min(RARELY);
-    Next::Do(Box::new(Decision { status: scene.status, finalizer, step, events, look_again }))
+    Next::Do(Box::new(Decision { status: draft.into_status(), finalizer, step, events, look_again }))
 }
 
 /// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.

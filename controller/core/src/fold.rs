@@ -1,4 +1,5 @@
 //! What was seen, put into the status: the facts, before any need is asked.
+pub(crate) mod adopted;
 mod failure;
 mod heal;
 mod images;
@@ -15,78 +16,87 @@ use saved_template_api::{
     text::cut,
 };
 
-pub(crate) use images::{MOST_ROWS, UNSHOWN_FOR, architecture};
+pub(crate) use images::{UNSHOWN_FOR, architecture, lacking};
 pub(crate) use warned::{MULTI_ATTACH, is_patient, patience};
 
 use crate::{
     capture::{fail, same_volumes},
+    draft::Draft,
+    facts::Facts,
     restart::{Awaits, Record, Volumes},
-    scene::Scene,
     time::seconds_between,
     world::{Instance, InstanceState, Snapshot},
 };
 
 /// Folds the world into the status.
-pub(crate) fn observe(scene: &mut Scene<'_>) {
-    heal::heal(scene);
-    heal::foreign(scene);
-    if let Some(instance) = scene.instance() {
-        source(scene, instance);
-        follow(scene);
-        remember(scene, instance);
-        times(scene, instance);
-    } else if scene.is_gone()
-        && let Some(source) = scene.status.source.as_mut()
+pub(crate) fn observe(draft: &mut Draft<'_>) {
+    heal::heal(draft);
+    heal::foreign(draft);
+    if let Some(instance) = draft.instance() {
+        draft.status.source = Some(source(draft, instance));
+        follow(draft);
+        remember(draft, instance);
+        times(draft, instance);
+    } else if draft.is_gone()
+        && let Some(source) = draft.status.source.as_mut()
     {
         source.state = Some(InstanceState::Terminated.as_str().to_owned());
     }
-    images(scene);
+    images(draft);
 }
 
 /// The images and what follows from them.
-pub(crate) fn images(scene: &mut Scene<'_>) {
-    images::rows(scene);
-    images::home(scene);
-    for region in scene.subject.spec.regions.iter().map(|region| region.name.clone()) {
-        images::copy(scene, &region);
-    }
-    barrier(scene);
-    close(scene);
-    learn(scene);
-    revisions::revisions(scene);
+fn images(draft: &mut Draft<'_>) {
+    shown(draft);
+    barrier(draft);
+    close(draft);
+    learn(draft);
+    revisions::revisions(draft);
     // A capture that is over gives way to the revision that is wanted by now: from here on the rows are those of that one,
     // or its image would be copied under the wanted one's name.
-    images::rows(scene);
-    revisions::served(scene);
-    revisions::summary(scene);
+    images::rows(draft);
+    if adopted::take(draft) {
+        shown(draft);
+        revisions::revisions(draft);
+    }
+    revisions::served(draft);
+    revisions::summary(draft);
+}
+
+/// The rows of the revision that is worked on, as EC2 shows its images.
+fn shown(draft: &mut Draft<'_>) {
+    images::rows(draft);
+    images::home(draft);
+    for region in draft.subject.spec.regions.iter().map(|region| region.name.clone()) {
+        images::copy(draft, &region);
+    }
 }
 
 /// What is known of the machine.
-pub(crate) fn source(scene: &mut Scene<'_>, instance: &Instance) {
-    let original_state = scene.status.source.as_ref().and_then(|source| source.original_state.clone());
-    scene.status.source = Some(SourceStatus {
+pub(crate) fn source(facts: &Facts<'_>, instance: &Instance) -> SourceStatus {
+    SourceStatus {
         account_id: Some(instance.account.clone()),
         instance_id: Some(instance.id.clone()),
-        original_state,
+        original_state: facts.status.source.as_ref().and_then(|source| source.original_state.clone()),
         state: Some(instance.state.as_str().to_owned()),
         architecture: instance.architecture.as_ref().map(|text| architecture(Some(text))),
         platform: instance.platform.clone().map(|text| cut(text, 128)),
         instance_type: instance.instance_type.clone().map(|text| cut(text, 64)),
         original_image_id: instance.image.clone(),
         root_device_type: Some(if instance.ebs_root { "ebs" } else { "instance-store" }.to_owned()),
-    });
+    }
 }
 
 /// An abort that was written to the machine while Kubernetes was silent is the truth of the record: its `m`. So is the
 /// hard stop that a status which went back has forgotten: `s` and `m`. Nothing else of it, for the rest is ours and anybody
 /// may have written the tag.
-fn follow(scene: &mut Scene<'_>) {
-    let on_machine = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
-    let (Some(tagged), Some(record)) = (on_machine, scene.record()) else {
+fn follow(draft: &mut Draft<'_>) {
+    let on_machine = draft.tagged_value().and_then(|value| value.parse::<Record>().ok());
+    let (Some(tagged), Some(record)) = (on_machine, draft.record()) else {
         return;
     };
-    let is_down = scene.instance().is_some_and(|instance| instance.state != InstanceState::Running);
-    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.restart_record.is_some())
+    let is_down = draft.instance().is_some_and(|instance| instance.state != InstanceState::Running);
+    let Some(capture) = draft.status.capture.as_mut().filter(|capture| capture.restart_record.is_some())
     else {
         return;
     };
@@ -106,25 +116,25 @@ fn follow(scene: &mut Scene<'_>) {
 /// What a status that is older than the world has forgotten (a restored etcd, a lost member): the machine was stopped under
 /// the record, its image asked for. What EC2 shows wins (R3), unless this process knows that no Stop was sent; and what this
 /// process knows, where the machine ran again and its record was taken off.
-fn remember(scene: &mut Scene<'_>, instance: &Instance) {
-    let Some(record) = scene.record() else { return };
-    let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
-    let covered = scene.world.sent || tagged.is_some_and(|tagged| tagged.capture == record.capture);
+fn remember(draft: &mut Draft<'_>, instance: &Instance) {
+    let Some(record) = draft.record() else { return };
+    let tagged = draft.tagged_value().and_then(|value| value.parse::<Record>().ok());
+    let covered = draft.world.sent || tagged.is_some_and(|tagged| tagged.capture == record.capture);
     let stopped = match instance.state {
         InstanceState::Stopping | InstanceState::Stopped => {
-            !scene.world.unsent && !crate::restart::stopped_by_somebody(&record, instance)
+            !draft.world.unsent && !crate::restart::stopped_by_somebody(&record, instance)
         }
         InstanceState::Running | InstanceState::Pending => {
-            scene.now > record.stop_by && instance.launch_time.is_some_and(|launch| launch > record.planned)
+            draft.now > record.stop_by && instance.launch_time.is_some_and(|launch| launch > record.planned)
         }
         InstanceState::ShuttingDown | InstanceState::Terminated | InstanceState::Unknown => false,
     };
-    let images = scene.images().unwrap_or_default();
-    let made = images.iter().find(|image| scene.is_of_capture(image, &record));
-    let asked = made.map(|image| image.created.unwrap_or(scene.now));
-    let claims = scene.is_claim();
+    let images = draft.images().unwrap_or_default();
+    let made = images.iter().find(|image| draft.is_of_capture(image, &record));
+    let asked = made.map(|image| image.created.unwrap_or(draft.now));
+    let claims = draft.is_claim();
     let was_stopped = !claims && (asked.is_some() || (covered && stopped));
-    let Some(capture) = scene.status.capture.as_mut() else { return };
+    let Some(capture) = draft.status.capture.as_mut() else { return };
     if capture.completion_time.is_some() || capture.reason.is_some() {
         return;
     }
@@ -138,10 +148,10 @@ fn remember(scene: &mut Scene<'_>, instance: &Instance) {
 }
 
 /// When the machine of the open capture stopped, and when it ran again.
-fn times(scene: &mut Scene<'_>, instance: &Instance) {
-    let (now, fresh, record) = (scene.time(), scene.is_fresh(), scene.record());
-    let proof = proof(scene, instance, record.as_ref());
-    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
+fn times(draft: &mut Draft<'_>, instance: &Instance) {
+    let (now, fresh, record) = (draft.time(), draft.is_fresh(), draft.record());
+    let proof = proof(draft, instance, record.as_ref());
+    let Some(capture) = draft.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
     };
@@ -165,8 +175,8 @@ fn times(scene: &mut Scene<'_>, instance: &Instance) {
 }
 
 /// §5: volumes at rest, shown by the reply to our start, the launch times and the snapshots' times.
-fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> bool {
-    let (Some(record), Some(started), Some(capture)) = (record, scene.world.started, scene.capture()) else {
+fn proof(facts: &Facts<'_>, instance: &Instance, record: Option<&Record>) -> bool {
+    let (Some(record), Some(started), Some(capture)) = (record, facts.world.started, facts.capture()) else {
         return false;
     };
     let (Some(planned_launch), Some(stopped), Some(launched)) =
@@ -174,7 +184,7 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
     else {
         return false;
     };
-    let (shots, images) = (scene.snapshots().unwrap_or_default(), scene.images().unwrap_or_default());
+    let (shots, images) = (facts.snapshots().unwrap_or_default(), facts.images().unwrap_or_default());
     let volumes = Volumes::Expected(&capture.expected_volumes);
     let at_rest = |shot: &Snapshot| shot.started.is_some_and(|at| at >= stopped.0 && at < launched);
     !record.is_forced()
@@ -183,27 +193,27 @@ fn proof(scene: &Scene<'_>, instance: &Instance, record: Option<&Record>) -> boo
         && record.barrier(shots, images, volumes).is_some()
         && shots.iter().filter(|shot| record.holds(shot, images, volumes)).all(at_rest)
         && same_volumes(capture, instance)
-        && !warned::multi_attach(scene)
+        && !warned::multi_attach(facts)
 }
 
 /// The instant from which the machine may run again: every volume has its snapshot.
-fn barrier(scene: &mut Scene<'_>) {
-    let images = scene.images().unwrap_or_default();
-    let volumes = scene.expected_volumes();
-    let reached = scene
+fn barrier(draft: &mut Draft<'_>) {
+    let images = draft.images().unwrap_or_default();
+    let volumes = draft.expected_volumes();
+    let reached = draft
         .record()
-        .zip(scene.snapshots())
+        .zip(draft.snapshots())
         .and_then(|(record, shots)| record.barrier(shots, images, Volumes::Expected(&volumes)));
-    let restored = scene.capture().is_some_and(|capture| capture.source_restored_time.is_some());
-    let launched = scene.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
+    let restored = draft.capture().is_some_and(|capture| capture.source_restored_time.is_some());
+    let launched = draft.instance().and_then(|instance| instance.launch_time).filter(|_| restored);
     // That a stopped machine stayed stopped is shown by a read that began after the last snapshot.
-    let since = scene.view().filter(|_| scene.was_stopped()).map(|view| view.began);
+    let since = draft.view().filter(|_| draft.was_stopped()).map(|view| view.began);
     let holds = reached.is_some_and(|last| {
         since.is_none_or(|began| began > last)
             && (!restored || launched.is_some_and(|launched| last < launched))
     });
-    let (now, claim) = (scene.time(), claim(scene));
-    if let Some(capture) = scene.status.capture.as_mut() {
+    let (now, claim) = (draft.time(), claim(draft));
+    if let Some(capture) = draft.status.capture.as_mut() {
         let waits = capture.image_requested_time.is_some() && capture.snapshots_started_time.is_none();
         if holds && waits && capture.completion_time.is_none() {
             capture.snapshots_started_time = Some(now);
@@ -213,16 +223,16 @@ fn barrier(scene: &mut Scene<'_>) {
 }
 
 /// What is known of the volumes of a machine that was not stopped for its image, once every snapshot has begun.
-fn claim(scene: &Scene<'_>) -> Option<Consistency> {
-    let (capture, instance) = (scene.open_capture()?, scene.instance()?);
-    if !scene.is_claim() || !same_volumes(capture, instance) {
+fn claim(facts: &Facts<'_>) -> Option<Consistency> {
+    let (capture, instance) = (facts.open_capture()?, facts.instance()?);
+    if !facts.is_claim() || !same_volumes(capture, instance) {
         return None;
     }
-    if scene.was_stopped() {
+    if facts.was_stopped() {
         // Stopped before, stopped in a read that began after the last snapshot, and never launched between.
         let at_rest = instance.state == InstanceState::Stopped
             && instance.launch_time == capture.launch_time.as_ref().map(|at| at.0)
-            && !warned::multi_attach(scene);
+            && !warned::multi_attach(facts);
         return at_rest.then_some(Consistency::Stopped);
     }
     match capture.mode {
@@ -236,14 +246,14 @@ fn claim(scene: &Scene<'_>) -> Option<Consistency> {
 const SHOWN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Drops the status's copy of the debt once the machine has settled, and ends the capture.
-fn close(scene: &mut Scene<'_>) {
-    let (now, gone, owed) = (scene.time(), scene.is_gone(), owes(scene));
-    let row = scene.home_row().cloned();
+fn close(draft: &mut Draft<'_>) {
+    let (now, gone, owed) = (draft.time(), draft.is_gone(), owes(draft));
+    let row = draft.home_row().cloned();
     let home = row.as_ref().map(|row| row.state);
-    let state = scene.instance().map(|instance| instance.state);
-    let (shots_are_read, claims) = (scene.snapshots().is_some(), scene.is_claim());
-    let late = is_late(scene);
-    let Some(capture) = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
+    let state = draft.instance().map(|instance| instance.state);
+    let (shots_are_read, claims) = (draft.snapshots().is_some(), draft.is_claim());
+    let late = is_late(draft);
+    let Some(capture) = draft.status.capture.as_mut().filter(|capture| capture.completion_time.is_none())
     else {
         return;
     };
@@ -292,18 +302,18 @@ fn close(scene: &mut Scene<'_>) {
 }
 
 /// Whether an image that EC2 has named shows no snapshot yet, and may still do so.
-fn is_late(scene: &Scene<'_>) -> bool {
-    let requested = scene.open_capture().and_then(|capture| capture.image_requested_time.as_ref());
-    let volumes = scene.expected_volumes();
-    let shots = scene.record().zip(scene.snapshots()).zip(scene.images());
+fn is_late(facts: &Facts<'_>) -> bool {
+    let requested = facts.open_capture().and_then(|capture| capture.image_requested_time.as_ref());
+    let volumes = facts.expected_volumes();
+    let shots = facts.record().zip(facts.snapshots()).zip(facts.images());
     let is_shown = shots.is_some_and(|((record, shots), images)| {
         shots.iter().any(|shot| record.holds(shot, images, Volumes::Expected(&volumes)))
     });
-    !is_shown && requested.is_some_and(|at| scene.now.duration_since(at.0) < UNSHOWN_FOR)
+    !is_shown && requested.is_some_and(|at| facts.now.duration_since(at.0) < UNSHOWN_FOR)
 }
 
 /// §5: where the barrier was not enough for EC2, the next machine waits for its image. The status remembers it.
-fn learn(scene: &mut Scene<'_>) {
+fn learn(draft: &mut Draft<'_>) {
     let too_early = |capture: &CaptureStatus| {
         let touched = capture.message.as_ref().is_some_and(|why| why.contains("Client.InstanceTerminated"));
         touched
@@ -311,9 +321,9 @@ fn learn(scene: &mut Scene<'_>) {
             && capture.restart_when == RestartWhen::SnapshotsStarted
             && capture.source_restored_time.is_some()
     };
-    if scene.status.capture.as_ref().is_some_and(too_early) && !is_patient(scene) {
-        scene.status.preflight.truncate(MAX_CHECKS.saturating_sub(1));
-        scene.status.preflight.push(patience());
+    if draft.status.capture.as_ref().is_some_and(too_early) && !is_patient(draft) {
+        draft.status.preflight.truncate(MAX_CHECKS.saturating_sub(1));
+        draft.status.preflight.push(patience());
     }
 }
 
@@ -347,21 +357,21 @@ fn ended(
 }
 
 /// Whether the record still counts: it is on the machine, or the machine has not settled without it.
-fn owes(scene: &Scene<'_>) -> bool {
-    let Some(capture) = scene.open_capture() else {
+fn owes(facts: &Facts<'_>) -> bool {
+    let Some(capture) = facts.open_capture() else {
         return false;
     };
-    if scene.is_gone() {
+    if facts.is_gone() {
         return false;
     }
-    let (Some(record), Some(instance)) = (scene.record(), scene.instance()) else {
+    let (Some(record), Some(instance)) = (facts.record(), facts.instance()) else {
         return capture.restart_record.is_some();
     };
     if capture.restart_record.is_none() {
         return false;
     }
-    let tagged = scene.tagged_value().and_then(|value| value.parse::<Record>().ok());
-    if tagged.is_some_and(|tagged| tagged.capture == record.capture) || !scene.is_fresh() {
+    let tagged = facts.tagged_value().and_then(|value| value.parse::<Record>().ok());
+    if tagged.is_some_and(|tagged| tagged.capture == record.capture) || !facts.is_fresh() {
         return true;
     }
     // The tag is gone. Without a Stop nothing is owed; with one, only the machine itself can tell.
@@ -370,7 +380,7 @@ fn owes(scene: &Scene<'_>) -> bool {
         _ if capture.stop_requested_time.is_none() => capture.reason.is_none(),
         InstanceState::Running => {
             let launched_again = instance.launch_time.is_some_and(|at| at > record.planned);
-            let no_stop_can_come = scene.now > crate::restart::last_arrival(&record);
+            let no_stop_can_come = facts.now > crate::restart::last_arrival(&record);
             !(launched_again || no_stop_can_come)
         }
         InstanceState::Stopped => !crate::restart::stopped_by_somebody(&record, instance),

@@ -14,9 +14,9 @@ use saved_template_api::{
 use crate::{
     capture::is_good,
     cloud::FRESH,
+    facts::Facts,
     ownership::Estate,
     restart::UNTAGGED_AFTER,
-    scene::Scene,
     subject::Subject,
     time::{LATER, SOON, seconds_between},
     world::World,
@@ -51,38 +51,38 @@ pub fn everything(namespace: &str, name: &str) -> String {
 /// What `subject` wants read, by region. Nothing of AWS is named that the status or the spec does not name.
 pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Interest> {
     let world = World::unread();
-    let scene = Scene::new(subject, &world, now.unwrap_or(Timestamp::UNIX_EPOCH));
+    let facts = Facts::new(subject, &world, now.unwrap_or(Timestamp::UNIX_EPOCH));
     let deletes = subject.deleting && subject.spec.deletion_policy == DeletionPolicy::Delete;
     let mut regions = BTreeMap::new();
-    regions.insert(scene.home().clone(), home(&scene, now));
-    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
+    regions.insert(facts.home().clone(), home(&facts, now));
+    let has_image = facts.home_row().is_some_and(|row| row.image_id.is_some());
     for region in subject.spec.regions.iter().map(|region| &region.name) {
-        regions.insert(region.clone(), abroad(&scene, region, has_image, now));
+        regions.insert(region.clone(), abroad(&facts, region, has_image, now));
     }
-    for region in scene.regions_ever() {
-        let row = scene.row(&region);
+    for region in facts.regions_ever() {
+        let row = facts.row(&region);
         let leaves = row.is_some_and(|row| row.state != RegionState::Retained);
         if deletes || (leaves && !regions.contains_key(&region)) {
             let interest = regions.entry(region.clone()).or_default();
-            (interest.snapshots, interest.emptied) = (true, Some(scene.estate.clone()));
-            interest.cadence = Some(if owes(&scene) { SOON } else { Duration::from_secs(5) });
+            (interest.snapshots, interest.emptied) = (true, Some(facts.estate.clone()));
+            interest.cadence = Some(if owes(&facts) { SOON } else { Duration::from_secs(5) });
         }
     }
     for (region, interest) in &mut regions {
-        interest.images = known(&scene, region);
+        interest.images = known(&facts, region);
         interest.snapshots |= !interest.images.is_empty();
     }
     regions
 }
 
-fn owes(scene: &Scene<'_>) -> bool {
-    scene.open_capture().is_some_and(|capture| capture.restart_record.is_some())
+fn owes(facts: &Facts<'_>) -> bool {
+    facts.open_capture().is_some_and(|capture| capture.restart_record.is_some())
 }
 
 /// Every image in a region that the status names.
-fn known(scene: &Scene<'_>, region: &Region) -> Vec<ImageId> {
-    let status = &scene.status;
-    let of_row = scene.row(region).and_then(|row| row.image_id.clone());
+fn known(facts: &Facts<'_>, region: &Region) -> Vec<ImageId> {
+    let status = &facts.status;
+    let of_row = facts.row(region).and_then(|row| row.image_id.clone());
     let served = status.images.iter().filter(|image| image.region == *region).map(|image| &image.image_id);
     let older = status.revisions.iter().flat_map(|revision| &revision.images);
     let older = older.filter(|image| image.region == *region).map(|image| &image.image_id);
@@ -91,18 +91,18 @@ fn known(scene: &Scene<'_>, region: &Region) -> Vec<ImageId> {
 }
 
 /// Before a capture the name must be free; once there is an image to copy, the copy is looked for.
-fn abroad(scene: &Scene<'_>, region: &Region, has_image: bool, now: Option<Timestamp>) -> Interest {
-    let row = scene.row(region);
+fn abroad(facts: &Facts<'_>, region: &Region, has_image: bool, now: Option<Timestamp>) -> Interest {
+    let row = facts.row(region);
     let state = row.map_or(RegionState::Waiting, |row| row.state);
     let asked = row.is_some_and(|row| row.announced_time.is_some());
     let unsettled = matches!(state, RegionState::Waiting | RegionState::Pending | RegionState::Failed);
     let looked_for = state == RegionState::Waiting && asked;
-    let named = if has_image { looked_for } else { scene.capture().is_none() };
+    let named = if has_image { looked_for } else { facts.capture().is_none() };
     let busy = (unsettled && has_image).then(|| aged(row.and_then(|row| row.announced_time.as_ref()), now));
     Interest {
-        image_names: if named { vec![scene.expected_name(region)] } else { Vec::new() },
+        image_names: if named { vec![facts.expected_name(region)] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
-        cadence: busy.or(doubted(row)).or(syncing(scene, region)),
+        cadence: busy.or(doubted(row)).or(syncing(facts, region)),
         ..Interest::default()
     }
 }
@@ -113,22 +113,22 @@ fn doubted(row: Option<&RegionStatus>) -> Option<Duration> {
 }
 
 /// What was just changed in a region is looked at soon.
-fn syncing(scene: &Scene<'_>, region: &Region) -> Option<Duration> {
-    let announced = scene.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region))?;
-    (seconds_between(announced.time.0, scene.now) < 60).then_some(Duration::from_secs(5))
+fn syncing(facts: &Facts<'_>, region: &Region) -> Option<Duration> {
+    let announced = facts.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region))?;
+    (seconds_between(announced.time.0, facts.now) < 60).then_some(Duration::from_secs(5))
 }
 
-fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
-    let spec = scene.subject.spec;
-    let open = scene.open_capture();
-    let id = scene.instance_id();
-    let row = scene.home_row();
+fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Interest {
+    let spec = facts.subject.spec;
+    let open = facts.open_capture();
+    let id = facts.instance_id();
+    let row = facts.home_row();
     // What a failed capture left is not what is wanted: the machine is looked at for the next attempt.
     let settled = open.is_none()
-        && is_good(scene.capture())
+        && is_good(facts.capture())
         && row.is_some_and(|row| {
             row.image_id.is_some()
-                && row.revision == Some(scene.revision())
+                && row.revision == Some(facts.revision())
                 && matches!(row.state, RegionState::Available | RegionState::Missing)
         });
     let late = open.and_then(|capture| {
@@ -140,26 +140,26 @@ fn home(scene: &Scene<'_>, now: Option<Timestamp>) -> Interest {
     let named = !settled && open.is_none_or(|capture| capture.image_requested_time.is_some());
     // Until a capture begins it is the declared source that is looked for, not the machine of an earlier look.
     let declared = !settled && open.is_none();
-    let receipt = scene.subject.deleting && spec.deletion_policy == DeletionPolicy::Delete;
-    let machine = scene.status.source.as_ref().and_then(|source| source.instance_id.as_ref());
+    let receipt = facts.subject.deleting && spec.deletion_policy == DeletionPolicy::Delete;
+    let machine = facts.status.source.as_ref().and_then(|source| source.instance_id.as_ref());
     let ids = id.iter().filter(|_| !settled).chain(machine.filter(|_| receipt));
     let declared_ids = spec.source.instance_id.iter().filter(|_| declared);
     let instances: BTreeSet<InstanceId> = ids.chain(declared_ids).cloned().collect();
     Interest {
         instances: instances.into_iter().collect(),
         names: spec.source.instance_name.iter().filter(|_| declared).cloned().collect(),
-        image_names: if named { vec![scene.expected_name(scene.home())] } else { Vec::new() },
+        image_names: if named { vec![facts.expected_name(facts.home())] } else { Vec::new() },
         // Before a plan too: the number of an attempt may be left on snapshots alone.
         snapshots: named,
         volumes: late.unwrap_or_default(),
         cadence: match open {
-            Some(capture) if owes(scene) => {
+            Some(capture) if owes(facts) => {
                 let idle = capture.restart_when == RestartWhen::ImageAvailable
                     && capture.snapshots_started_time.is_some();
                 Some(if idle { LATER } else { SOON })
             }
             Some(capture) => Some(aged(capture.image_requested_time.as_ref(), now)),
-            None if settled => doubted(row).or(syncing(scene, scene.home())),
+            None if settled => doubted(row).or(syncing(facts, facts.home())),
             None => Some(LATER),
         },
         ..Interest::default()

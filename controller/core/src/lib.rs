@@ -11,7 +11,9 @@ pub mod cloud;
 pub mod conditions;
 pub mod decide;
 pub mod decision;
+mod draft;
 pub mod events;
+mod facts;
 mod fold;
 pub mod interest;
 pub mod key;
@@ -24,13 +26,13 @@ pub mod receipt;
 pub mod refusal;
 pub mod restart;
 mod restored;
-mod scene;
 pub mod settle;
 pub mod step;
 pub mod subject;
 pub mod time;
 mod unmet;
 pub mod world;
+mod write;
 
 #[cfg(test)]
 mod sample;

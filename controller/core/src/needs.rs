@@ -20,80 +20,86 @@ pub(crate) mod upkeep;
 use saved_template_api::Reason;
 
 use crate::{
+    facts::Facts,
     refusal::NOT_ENABLED,
-    scene::Scene,
     time::LATER,
-    unmet::{Unmet, Waits},
+    unmet::{Said, Unmet, Waits},
 };
 
 /// The first unmet need; none when the template is ready.
-pub(crate) fn first_unmet(scene: &mut Scene<'_>) -> Option<Unmet> {
-    if let Some(unmet) = deletion::need(scene) {
-        return Some(unmet);
+pub(crate) fn first_unmet(facts: &Facts<'_>) -> Said {
+    if let Some(unmet) = deletion::need(facts) {
+        return unmet.into();
     }
-    if let Err(refusal) = &scene.world.home {
+    if let Err(refusal) = &facts.world.home {
         if refusal.code == NOT_ENABLED {
-            return Some(Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone()));
+            return Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone()).into();
         }
-        let message = format!("cannot read {}: {refusal}", scene.home());
-        return Some(Unmet::waiting(Reason::Preflight, message, LATER));
+        let message = format!("cannot read {}: {refusal}", facts.home());
+        return Unmet::waiting(Reason::Preflight, message, LATER).into();
     }
-    adopt::fold(scene);
-    if let Some(unmet) = record::unsupported(scene) {
-        return Some(unmet);
+    let before = [record::unsupported, record::need, stop::need, image::request, support::need, adopt::need];
+    if let Some(unmet) = before.iter().find_map(|need| need(facts)) {
+        return unmet.into();
     }
-    if let Some(unmet) = record::need(scene) {
-        return Some(unmet);
-    }
-    for need in [stop::need, image::request, support::need, adopt::need] {
-        if let Some(unmet) = need(scene) {
-            return Some(unmet);
-        }
-    }
-    let plan = plan::need(scene);
+    let plan = plan::need(facts);
     if plan.as_ref().is_some_and(|unmet| unmet.step.is_some() || unmet.lacks.is_some()) {
-        return plan;
+        return plan.into();
     }
-    rest(scene, plan)
+    rest(facts, plan)
 }
 
 /// As long as a machine is owed there is something for us to do, whatever else waits for somebody.
-pub(crate) fn while_owed(scene: &Scene<'_>, unmet: Unmet) -> Unmet {
-    let owed = scene.open_capture().is_some_and(|capture| capture.restart_record.is_some());
+pub(crate) fn while_owed(facts: &Facts<'_>, unmet: Unmet) -> Unmet {
+    let owed = facts.open_capture().is_some_and(|capture| capture.restart_record.is_some());
     if owed { Unmet { waits: Waits::ForUs, ..unmet } } else { unmet }
 }
 
 /// What is done around the images that are there: nothing of it while the object is suspended, or is another cluster's.
-fn rest(scene: &mut Scene<'_>, plan: Option<Unmet>) -> Option<Unmet> {
-    let mut first = plan.or_else(|| image::need(scene));
+fn rest(facts: &Facts<'_>, plan: Option<Unmet>) -> Said {
+    let mut first = plan.or_else(|| image::need(facts));
+    let mut writes = Vec::new();
     // What waits, cannot be captured, or is gone for good keeps nothing else from being done.
-    for need in [copies::need, regions::need, surplus::need, sync::need, source::need] {
-        let before = scene.status.clone();
-        let Some(unmet) = need(scene) else { continue };
-        if unmet.step.is_some() {
-            let Some(held) = withheld(scene, &unmet) else {
-                // What is done aside is no reason of its own where something else is missing.
-                return Some(match first.filter(|_| unmet.waits == Waits::Aside) {
-                    Some(first) => Unmet { step: unmet.step, look_again: unmet.look_again, ..first },
-                    None => unmet,
-                });
-            };
-            scene.status = before;
+    let needs: [fn(&Facts<'_>) -> Said; 5] = [
+        |facts| copies::need(facts).into(),
+        regions::need,
+        |facts| surplus::need(facts).into(),
+        sync::need,
+        |facts| source::need(facts).into(),
+    ];
+    for need in needs {
+        let said = need(facts);
+        if let Some(held) =
+            said.unmet.as_ref().filter(|unmet| unmet.step.is_some()).and_then(|unmet| withheld(facts, unmet))
+        {
             first = Some(first.unwrap_or(held));
             continue;
+        }
+        writes.extend(said.writes);
+        let Some(unmet) = said.unmet else { continue };
+        if unmet.step.is_some() {
+            // What is done aside is no reason of its own where something else is missing.
+            let unmet = match first.filter(|_| unmet.waits == Waits::Aside) {
+                Some(first) => {
+                    let first = first.writing(unmet.writes);
+                    Unmet { step: unmet.step, look_again: unmet.look_again, ..first }
+                }
+                None => unmet,
+            };
+            return Said { writes, unmet: Some(unmet) };
         }
         let soonest = first.as_ref().map_or(unmet.look_again, |first| first.look_again.min(unmet.look_again));
         let first_of_all = first.filter(|first| first.waits != Waits::Aside);
         first = Some(Unmet { look_again: soonest, ..first_of_all.unwrap_or(unmet) });
     }
-    first
+    Said { writes, unmet: first }
 }
 
 /// Why a change is not made: somebody else holds what it is about, or the object is suspended.
-fn withheld(scene: &Scene<'_>, unmet: &Unmet) -> Option<Unmet> {
-    if let Some(message) = adopt::held_by_other(scene) {
+fn withheld(facts: &Facts<'_>, unmet: &Unmet) -> Option<Unmet> {
+    if let Some(message) = adopt::held_by_other(facts) {
         return Some(Unmet::invalid(Reason::HeldByOtherCluster, message));
     }
     let message = || format!("spec.suspend is true: this waits until it is false: {}", unmet.message);
-    scene.subject.spec.suspend.then(|| Unmet::suspended(message()))
+    facts.subject.spec.suspend.then(|| Unmet::suspended(message()))
 }

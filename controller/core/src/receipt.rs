@@ -10,7 +10,7 @@ use saved_template_api::{
 
 use crate::{
     answer::refusal_of,
-    scene::Scene,
+    facts::Facts,
     step::{REMOVE_RECEIPT, Step},
     world::{Instance, Tags},
 };
@@ -21,35 +21,35 @@ pub fn tag((key, receipt): &(String, Receipt), tags: &Tags) -> (String, String) 
 }
 
 /// What the record comes with, and under which key.
-pub(crate) fn of(scene: &Scene<'_>) -> (String, Receipt) {
-    (key(scene), Receipt { object: scene.owner().receipt_object(), revision: scene.revision() })
+pub(crate) fn of(facts: &Facts<'_>) -> (String, Receipt) {
+    (key(facts), Receipt { object: facts.owner().receipt_object(), revision: facts.revision() })
 }
 
 /// The revision of this object that had begun on a machine, and the key of the tag that says so.
-pub(crate) fn begun(scene: &Scene<'_>, instance: &Instance) -> Option<(i32, String)> {
-    let (key, old) = (key(scene), scene.owner().old_receipt_key());
-    let listed = listed(&instance.tags, &key).revision_of(&scene.owner().receipt_object());
+pub(crate) fn begun(facts: &Facts<'_>, instance: &Instance) -> Option<(i32, String)> {
+    let (key, old) = (key(facts), facts.owner().old_receipt_key());
+    let listed = listed(&instance.tags, &key).revision_of(&facts.owner().receipt_object());
     let alone = instance.tags.get(&old).and_then(|value| parse_old(value));
     [(listed, key), (alone, old)].into_iter().filter_map(|(begun, key)| Some((begun?, key))).max()
 }
 
 /// Whether the last record on a machine was written for this object: its receipt came in the same call.
-pub(crate) fn is_newest(scene: &Scene<'_>, instance: &Instance) -> bool {
-    let receipts = listed(&instance.tags, &key(scene));
-    receipts.newest().is_some_and(|newest| newest.object == scene.owner().receipt_object())
+pub(crate) fn is_newest(facts: &Facts<'_>, instance: &Instance) -> bool {
+    let receipts = listed(&instance.tags, &key(facts));
+    receipts.newest().is_some_and(|newest| newest.object == facts.owner().receipt_object())
 }
 
 /// Takes the receipts of this object off a machine. One that cannot be taken off holds up nothing.
-pub(crate) fn removal(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
-    let last = scene.announced(REMOVE_RECEIPT).and_then(|last| refusal_of(last, "DeleteTags"));
+pub(crate) fn removal(facts: &Facts<'_>, instance: &Instance) -> Option<Step> {
+    let last = facts.announced(REMOVE_RECEIPT).and_then(|last| refusal_of(last, "DeleteTags"));
     let refused = last.is_some_and(|refusal| !refusal.passes());
     if instance.state.is_gone() || refused {
         return None;
     }
-    let (key, object) = (key(scene), scene.owner().receipt_object());
+    let (key, object) = (key(facts), facts.owner().receipt_object());
     let receipts = listed(&instance.tags, &key);
     if receipts.revision_of(&object).is_none() {
-        return old(scene, instance);
+        return old(facts, instance);
     }
     let left = receipts.without(&object);
     let left = (!left.is_empty()).then(|| left.to_string());
@@ -62,35 +62,35 @@ pub(crate) fn removal(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
 }
 
 /// Takes the receipt of the earlier form off, once the list has this object's. It is tried once in a save.
-pub(crate) fn fold(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
+pub(crate) fn fold(facts: &Facts<'_>, instance: &Instance) -> Option<Step> {
     let is_listed =
-        listed(&instance.tags, &key(scene)).revision_of(&scene.owner().receipt_object()).is_some();
-    if !is_listed || scene.announced(REMOVE_RECEIPT).is_some() {
+        listed(&instance.tags, &key(facts)).revision_of(&facts.owner().receipt_object()).is_some();
+    if !is_listed || facts.announced(REMOVE_RECEIPT).is_some() {
         return None;
     }
-    old(scene, instance)
+    old(facts, instance)
 }
 
 /// The command by which somebody takes the receipt of this object off, and those of other objects stay.
-pub(crate) fn command(scene: &Scene<'_>, instance: &Instance, key: &str) -> String {
-    let left = listed(&instance.tags, key).without(&scene.owner().receipt_object());
+pub(crate) fn command(facts: &Facts<'_>, instance: &Instance, key: &str) -> String {
+    let left = listed(&instance.tags, key).without(&facts.owner().receipt_object());
     let (verb, value) =
         if left.is_empty() { ("delete", String::new()) } else { ("create", format!(",Value='{left}'")) };
     format!(
         "aws ec2 {verb}-tags --region {} --resources {} --tags Key={key}{value}",
-        scene.home(),
+        facts.home(),
         instance.id
     )
 }
 
-fn old(scene: &Scene<'_>, instance: &Instance) -> Option<Step> {
-    let key = scene.owner().old_receipt_key();
+fn old(facts: &Facts<'_>, instance: &Instance) -> Option<Step> {
+    let key = facts.owner().old_receipt_key();
     let value = instance.tags.get(&key).filter(|value| parse_old(value).is_some())?.clone();
     Some(Step::RemoveReceipt { instance: instance.id.clone(), key, value, left: None })
 }
 
-fn key(scene: &Scene<'_>) -> String {
-    names::receipts_key(scene.subject.cluster)
+fn key(facts: &Facts<'_>) -> String {
+    names::receipts_key(facts.subject.cluster)
 }
 
 fn listed(tags: &Tags, key: &str) -> Receipts {

@@ -6,8 +6,8 @@ use saved_template_api::{
 };
 
 use crate::{
+    facts::Facts,
     refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
-    scene::Scene,
     time::seconds_between,
     world::InstanceState,
 };
@@ -16,9 +16,9 @@ use crate::{
 const SLOW_STOP_SECONDS: i64 = 240;
 
 /// Where the machine is on its way down and back.
-pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Reason, String) {
-    let id = scene.instance_id().map(|id| id.to_string()).unwrap_or_default();
-    if scene.was_stopped() {
+pub(crate) fn source_restored(facts: &Facts<'_>, capture: &CaptureStatus) -> (Reason, String) {
+    let id = facts.instance_id().map(|id| id.to_string()).unwrap_or_default();
+    if facts.was_stopped() {
         return (Reason::LeftStopped, format!("{id} was stopped before, and stays stopped"));
     }
     if capture.mode == CaptureMode::Reboot && capture.image_requested_time.is_some() {
@@ -30,7 +30,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
         };
     }
     let Some(requested) = &capture.stop_requested_time else {
-        let left = scene.instance().is_some_and(|instance| instance.state == InstanceState::Stopped);
+        let left = facts.instance().is_some_and(|instance| instance.state == InstanceState::Stopped);
         return if left && capture.reason.is_some() {
             (Reason::LeftStopped, format!("{id} was stopped by somebody else and stays stopped"))
         } else {
@@ -44,7 +44,7 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
         let late = if cut_off { "; a stop of minutes may have cut the guest off" } else { "" };
         return (Reason::Restored, format!("{id} runs again after {seconds} s{late}"));
     }
-    if scene.is_gone() {
+    if facts.is_gone() {
         return (Reason::InstanceTerminated, format!("{id} was terminated: there is nothing to give back"));
     }
     if capture.restart_record.is_none() {
@@ -53,17 +53,17 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
             format!("{id} was stopped by somebody else meanwhile and stays stopped"),
         );
     }
-    if let Some(refusal) = &scene.world.start_refused {
-        return refused(scene, &id, refusal);
+    if let Some(refusal) = &facts.world.start_refused {
+        return refused(facts, &id, refusal);
     }
-    let down = seconds_between(requested.0, scene.now);
+    let down = seconds_between(requested.0, facts.now);
     if down > i64::from(capture.max_downtime_seconds) {
         return (
             Reason::DowntimeExceeded,
             format!("{id} is down for longer than maxDowntimeSeconds; it is being started"),
         );
     }
-    match scene.instance().map(|instance| instance.state) {
+    match facts.instance().map(|instance| instance.state) {
         Some(InstanceState::Stopped) if capture.snapshots_started_time.is_some() => {
             match capture.restart_when {
                 RestartWhen::SnapshotsStarted => (Reason::Starting, format!("{id} is being started")),
@@ -82,13 +82,13 @@ pub(crate) fn source_restored(scene: &Scene<'_>, capture: &CaptureStatus) -> (Re
 }
 
 /// A start that does not succeed is tried for ever; the message says what helps.
-fn refused(scene: &Scene<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
-    let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", scene.home());
+fn refused(facts: &Facts<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
+    let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", facts.home());
     // EC2 was not asked: its owner decides.
     if [UNCLEAR_STATE, IMPLAUSIBLE_RECORD].contains(&refusal.code.as_str()) {
         return (Reason::StartFailed, format!("{} ({start})", refusal.message));
     }
-    let state = scene.instance().and_then(|instance| instance.state_reason.as_deref()).unwrap_or_default();
+    let state = facts.instance().and_then(|instance| instance.state_reason.as_deref()).unwrap_or_default();
     let of_keys = speaks_of_keys(&refusal.code) || speaks_of_keys(&refusal.message) || speaks_of_keys(state);
     let tried = format!("{id} could not be started: {refusal}. It is tried again for ever");
     let text = match refusal.class {

@@ -1,13 +1,13 @@
 //! A need that is not met: why, who has to act, and what is done about it.
 use std::time::Duration;
 
-use saved_template_api::{Reason, ids::InstanceId};
+use saved_template_api::{Reason, ids::InstanceId, status::CaptureStatus};
 
 use crate::{
     decision::{Finalizer, Question},
-    scene::Scene,
     step::Step,
     time::{SLOWLY, SOON},
+    write::Write,
 };
 
 /// Who has to act before the need can be met.
@@ -41,6 +41,8 @@ pub(crate) struct Unmet {
     /// The reason of `Validated`, where the next capture is what cannot begin.
     pub(crate) invalid: Option<Reason>,
     pub(crate) finalizer: Finalizer,
+    /// What is written in any case, before the step is announced.
+    pub(crate) writes: Vec<Write>,
     pub(crate) step: Option<Step>,
     pub(crate) look_again: Duration,
     /// Where this is set, the rest says nothing yet, and nothing is written.
@@ -56,6 +58,7 @@ impl Unmet {
             waits: Waits::ForUs,
             invalid: None,
             finalizer: Finalizer::Keep,
+            writes: Vec::new(),
             step: None,
             look_again,
             lacks: None,
@@ -88,13 +91,40 @@ impl Unmet {
     }
 
     /// The step is announced in the status and then done.
-    pub(crate) fn acting(
-        scene: &mut Scene<'_>,
-        ready: Reason,
-        message: impl Into<String>,
-        step: Step,
-    ) -> Self {
-        scene.announce(&step);
+    pub(crate) fn acting(ready: Reason, message: impl Into<String>, step: Step) -> Self {
         Self { step: Some(step), ..Self::waiting(ready, message, SOON) }
+    }
+
+    /// The same, and this is written with it, after what is written already.
+    #[must_use]
+    pub(crate) fn writing(mut self, writes: impl IntoIterator<Item = Write>) -> Self {
+        self.writes.extend(writes);
+        self
+    }
+
+    /// The same, and the capture is this one.
+    #[must_use]
+    pub(crate) fn with(self, capture: CaptureStatus) -> Self {
+        self.writing([Write::Capture(Box::new(capture))])
+    }
+}
+
+/// What a need says that may want something written although it is met.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Said {
+    /// What is written in any case.
+    pub(crate) writes: Vec<Write>,
+    pub(crate) unmet: Option<Unmet>,
+}
+
+impl From<Option<Unmet>> for Said {
+    fn from(unmet: Option<Unmet>) -> Self {
+        Self { writes: Vec::new(), unmet }
+    }
+}
+
+impl From<Unmet> for Said {
+    fn from(unmet: Unmet) -> Self {
+        Some(unmet).into()
     }
 }

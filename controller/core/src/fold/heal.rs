@@ -9,29 +9,29 @@ use saved_template_api::{
     status::{CaptureReason, RegionStatus},
 };
 
-use crate::{capture::fail, restart::Record, scene::Scene, time::later};
+use crate::{capture::fail, draft::Draft, facts::Facts, restart::Record, time::later};
 
 /// No time that is written lies further ahead than the longest pause between two tries.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Images that the status names and that are not this object's by their names, or of another machine: they are
 /// forgotten, and so neither served nor copied, tagged or deleted.
-pub(super) fn foreign(scene: &mut Scene<'_>) {
-    let is_foreign = |scene: &Scene<'_>, id: &ImageId, region: &Region, revision: i32| {
-        let view = scene.view_of(region).and_then(|view| view.images.as_deref().ok());
+pub(super) fn foreign(draft: &mut Draft<'_>) {
+    let is_foreign = |draft: &Facts<'_>, id: &ImageId, region: &Region, revision: i32| {
+        let view = draft.view_of(region).and_then(|view| view.images.as_deref().ok());
         let shown = view.unwrap_or_default().iter().find(|image| image.id == *id);
-        shown.is_some_and(|image| !scene.is_known(image, revision))
+        shown.is_some_and(|image| !draft.is_known(image, revision))
     };
-    let work = scene.revision();
-    let home = scene.home().clone();
-    let shown = scene.images().unwrap_or_default().iter();
+    let work = draft.revision();
+    let home = draft.home().clone();
+    let shown = draft.images().unwrap_or_default().iter();
     let others: BTreeSet<ImageId> =
-        shown.filter(|image| scene.is_of_another_machine(image)).map(|image| image.id.clone()).collect();
-    let mut status = std::mem::take(&mut scene.status);
+        shown.filter(|image| draft.is_of_another_machine(image)).map(|image| image.id.clone()).collect();
+    let mut status = std::mem::take(&mut draft.status);
     for row in &mut status.regions {
         let revision = row.revision.unwrap_or(work);
         let is_others = |id: &ImageId| row.region == home && others.contains(id);
-        let of_others = |id| is_foreign(scene, id, &row.region, revision) || is_others(id);
+        let of_others = |id| is_foreign(draft, id, &row.region, revision) || is_others(id);
         if row.image_id.as_ref().is_some_and(of_others) {
             *row = RegionStatus {
                 revision: row.revision,
@@ -40,26 +40,26 @@ pub(super) fn foreign(scene: &mut Scene<'_>) {
             };
         }
     }
-    status.images.retain(|image| !is_foreign(scene, &image.image_id, &image.region, image.revision));
+    status.images.retain(|image| !is_foreign(draft, &image.image_id, &image.region, image.revision));
     for entry in &mut status.revisions {
         let revision = entry.revision;
-        entry.images.retain(|image| !is_foreign(scene, &image.image_id, &image.region, revision));
+        entry.images.retain(|image| !is_foreign(draft, &image.image_id, &image.region, revision));
     }
-    scene.estate.knows_only(&status);
-    scene.status = status;
+    draft.estate.knows_only(&status);
+    draft.status = status;
 }
 
 /// Times far ahead are taken for now, a capture that owes is not over, and one whose record cannot be read is.
-pub(super) fn heal(scene: &mut Scene<'_>) {
-    let (now, limit) = (scene.time(), Time(later(scene.now, AHEAD)));
+pub(super) fn heal(draft: &mut Draft<'_>) {
+    let (now, limit) = (draft.time(), Time(later(draft.now, AHEAD)));
     // Until EC2 has answered, the time is that of a node, which may be wrong.
-    let is_known = scene.view().is_some();
+    let is_known = draft.view().is_some();
     let bring_back = |time: &mut Time| {
         if is_known && *time > limit {
             *time = now.clone();
         }
     };
-    let status = &mut scene.status;
+    let status = &mut draft.status;
     if let Some(announced) = status.announced.as_mut() {
         bring_back(&mut announced.time);
     }

@@ -5,59 +5,82 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     ids::{ImageId, Region},
+    spec::DeletionPolicy,
     status::{Consistency, RegionReason, RegionRole, RegionState, RegionStatus},
     text::cut,
 };
 
 use crate::{
+    draft::Draft,
+    facts::Facts,
     fold::failure::explained,
     refusal::NOT_ENABLED,
     restart::Volumes,
-    scene::Scene,
     time::{later, passed, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},
 };
 
 /// An architecture that EC2 names, as far as the status has room for it.
 pub(crate) fn architecture(named: Option<&String>) -> String {
-    cut(named.cloned().unwrap_or_else(|| "x86_64".to_owned()), 12)
+    cut(named.cloned().unwrap_or_else(|| ARCHITECTURE.to_owned()), 12)
 }
+
+/// The architecture of what EC2 says nothing else of.
+const ARCHITECTURE: &str = "x86_64";
 
 /// One row for home, one for each wanted region. A row of another revision begins anew; one that is no longer wanted
 /// stays until its region is settled.
-pub(super) fn rows(scene: &mut Scene<'_>) {
-    let of_source = scene.status.source.as_ref().and_then(|source| source.architecture.clone());
-    let Some(architecture) = of_source.or_else(|| scene.home_row().map(|row| row.architecture.clone()))
-    else {
-        return;
+pub(super) fn rows(draft: &mut Draft<'_>) {
+    let of_source = draft.status.source.as_ref().and_then(|source| source.architecture.clone());
+    let architecture = of_source.or_else(|| draft.home_row().map(|row| row.architecture.clone()));
+    if architecture.is_some() {
+        forget_unusable(draft);
+        make_room(draft);
+        begin_anew(draft);
+    }
+    let lacking = lacking(draft, architecture.as_deref());
+    draft.status.regions.extend(lacking);
+}
+
+/// The rows that are not there yet. Of what is deleted, every region that was ever used has one: what is removed there is
+/// told in it.
+pub(crate) fn lacking(facts: &Facts<'_>, architecture: Option<&str>) -> Vec<RegionStatus> {
+    let deletes = facts.subject.deleting && facts.subject.spec.deletion_policy == DeletionPolicy::Delete;
+    let (regions, room) = if deletes {
+        (facts.regions_ever(), MOST_ROWS.saturating_sub(facts.status.regions.len()))
+    } else {
+        (facts.wanted(), MOST_ROWS)
     };
-    forget_unusable(scene);
-    make_room(scene);
-    let (home, work, deleting) = (scene.home().clone(), scene.revision(), scene.subject.deleting);
-    for region in scene.wanted() {
+    let Some(architecture) = architecture.or(deletes.then_some(ARCHITECTURE)) else { return Vec::new() };
+    let missing = regions.into_iter().filter(|region| facts.row(region).is_none());
+    let row = |region: Region| {
+        let role = if region == *facts.home() { RegionRole::Home } else { RegionRole::Copy };
+        RegionStatus::waiting(region, architecture.to_owned(), role)
+    };
+    missing.map(row).take(room).collect()
+}
+
+fn begin_anew(draft: &mut Draft<'_>) {
+    let (home, work, deleting) = (draft.home().clone(), draft.revision(), draft.subject.deleting);
+    for region in draft.wanted() {
         let role = if region == home { RegionRole::Home } else { RegionRole::Copy };
-        let fresh = RegionStatus::waiting(region.clone(), architecture.clone(), role);
-        match scene.row_mut(&region) {
-            None => scene.status.regions.push(fresh),
-            Some(row) => {
-                // What is being deleted is named until it is gone, of whatever revision.
-                let other = !deleting && row.revision.is_some_and(|revision| revision != work);
-                if other || row.role != role || row.state == RegionState::Retained {
-                    *row = RegionStatus { architecture: row.architecture.clone(), ..fresh };
-                }
-            }
+        let Some(row) = draft.row_mut(&region) else { continue };
+        // What is being deleted is named until it is gone, of whatever revision.
+        let other = !deleting && row.revision.is_some_and(|revision| revision != work);
+        if other || row.role != role || row.state == RegionState::Retained {
+            *row = RegionStatus::waiting(region, row.architecture.clone(), role);
         }
     }
 }
 
 /// A region that does not exist, or is not enabled, and is no longer wanted: nothing was ever asked for there.
-fn forget_unusable(scene: &mut Scene<'_>) {
-    let (wanted, abroad) = (scene.wanted(), &scene.world.abroad);
+fn forget_unusable(draft: &mut Draft<'_>) {
+    let (wanted, abroad) = (draft.wanted(), &draft.world.abroad);
     let is_unusable = |region: &Region| {
         let refusal = abroad.get(region).and_then(|view| view.as_ref().err());
         refusal.is_some_and(|refusal| refusal.code == NOT_ENABLED)
     };
-    let status = &mut scene.status;
+    let status = &mut draft.status;
     let older = status.revisions.iter().flat_map(|revision| &revision.images).map(|image| &image.region);
     let named: BTreeSet<Region> =
         status.images.iter().map(|image| &image.region).chain(older).cloned().collect();
@@ -72,12 +95,12 @@ pub(crate) const MOST_ROWS: usize = 50;
 
 /// Rows of regions that are no longer wanted give way: first those that only tell what stays, or where nothing was
 /// asked for.
-fn make_room(scene: &mut Scene<'_>) {
+fn make_room(draft: &mut Draft<'_>) {
     let mut seen = BTreeSet::new();
-    scene.status.regions.retain(|row| seen.insert(row.region.clone()));
-    let wanted = scene.wanted();
-    let lacking = wanted.iter().filter(|region| scene.row(region).is_none()).count();
-    let rows = &mut scene.status.regions;
+    draft.status.regions.retain(|row| seen.insert(row.region.clone()));
+    let wanted = draft.wanted();
+    let lacking = wanted.iter().filter(|region| draft.row(region).is_none()).count();
+    let rows = &mut draft.status.regions;
     let worth = |row: &RegionStatus| {
         let asked = row.image_id.is_some() || row.attempts > 0;
         (wanted.contains(&row.region), asked && row.state != RegionState::Retained)
@@ -99,38 +122,38 @@ const fn state_of(image: &Image) -> RegionState {
 }
 
 /// The image of the current capture, or the one that was adopted.
-pub(super) fn home(scene: &mut Scene<'_>) {
-    let Some(images) = scene.images() else { return };
-    let known = scene.home_row().and_then(|row| row.image_id.clone());
-    let record = scene.record();
+pub(super) fn home(draft: &mut Draft<'_>) {
+    let Some(images) = draft.images() else { return };
+    let known = draft.home_row().and_then(|row| row.image_id.clone());
+    let record = draft.record();
     let of_capture =
-        |image: &&Image| record.as_ref().is_some_and(|record| scene.is_of_capture(image, record));
+        |image: &&Image| record.as_ref().is_some_and(|record| draft.is_of_capture(image, record));
     let found = match &known {
         Some(id) => images.iter().find(|image| image.id == *id),
         None => images.iter().find(of_capture),
     };
-    let shots = scene.snapshots();
-    let volumes = scene.expected_volumes();
+    let shots = draft.snapshots();
+    let volumes = draft.expected_volumes();
     let held = |shot: &&Snapshot| {
         record.as_ref().is_some_and(|record| record.holds(shot, images, Volumes::Expected(&volumes)))
     };
     let held: Vec<_> = shots.unwrap_or_default().iter().filter(held).collect();
     let progress = found.map(|image| progress(image, held.iter().copied()));
-    let region = scene.home().clone();
+    let region = draft.home().clone();
     if found.is_none() && known.is_some() {
-        lost(scene, &region);
+        lost(draft, &region);
     }
     let launched = record
         .as_ref()
-        .and_then(|record| Some((record, scene.instance()?.launch_time?)))
+        .and_then(|record| Some((record, draft.instance()?.launch_time?)))
         .and_then(|(record, launch)| (launch > record.planned).then_some(launch));
-    let revision = scene.revision();
-    let (Some(image), Some(row)) = (found, scene.row_mut(&region)) else {
+    let revision = draft.revision();
+    let (Some(image), Some(row)) = (found, draft.row_mut(&region)) else {
         return;
     };
     row.revision = row.revision.or(Some(revision).filter(|revision| *revision > 0));
     show(row, image, progress);
-    let open = scene.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
+    let open = draft.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
     // Those of the barrier may have been others: what the image maps must itself have begun before the machine ran.
     let in_time =
         |shot: &Snapshot| shot.started.is_some_and(|at| launched.is_none_or(|launched| at < launched));
@@ -144,17 +167,17 @@ pub(super) fn home(scene: &mut Scene<'_>) {
     }
 }
 
-pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
-    let Some(images) = scene.images_in(region) else {
+pub(super) fn copy(draft: &mut Draft<'_>, region: &Region) {
+    let Some(images) = draft.images_in(region) else {
         return;
     };
-    let Some(source) = scene.home_row().and_then(|row| row.image_id.clone()) else {
+    let Some(source) = draft.home_row().and_then(|row| row.image_id.clone()) else {
         return;
     };
-    let known = scene.row(region).and_then(|row| row.image_id.clone());
+    let known = draft.row(region).and_then(|row| row.image_id.clone());
     let ours = |image: &&Image| {
-        let current = image.state != ImageState::Failed || image.name == scene.expected_name(region);
-        scene.is_copy(image, &source, region) && current
+        let current = image.state != ImageState::Failed || image.name == draft.expected_name(region);
+        draft.is_copy(image, &source, region) && current
     };
     let any = || images.iter().filter(ours).min_by_key(|image| image.created);
     let found = match &known {
@@ -163,19 +186,19 @@ pub(super) fn copy(scene: &mut Scene<'_>, region: &Region) {
         Some(id) => images
             .iter()
             .find(|image| image.id == *id)
-            .or_else(|| any().filter(|_| scene.row(region).is_some_and(RegionStatus::is_unshown))),
+            .or_else(|| any().filter(|_| draft.row(region).is_some_and(RegionStatus::is_unshown))),
     };
-    let shots = scene.our_snapshots(region).unwrap_or_default();
+    let shots = draft.our_snapshots(region).unwrap_or_default();
     let progress = found.map(|image| {
         let its = shots.iter().filter(|shot| shot.description.contains(image.id.as_str()));
         progress(image, its.copied())
     });
-    let revision = scene.home_row().and_then(|row| row.revision);
-    let now = scene.now;
+    let revision = draft.home_row().and_then(|row| row.revision);
+    let now = draft.now;
     if found.is_none() && known.is_some() {
-        lost(scene, region);
+        lost(draft, region);
     }
-    let (Some(image), Some(row)) = (found, scene.row_mut(region)) else {
+    let (Some(image), Some(row)) = (found, draft.row_mut(region)) else {
         return;
     };
     row.revision = revision;
@@ -196,24 +219,24 @@ const GONE_READS: u32 = 3;
 pub(crate) const UNSHOWN_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether an image is believed to be gone: looked for by its id, and absent for longer than EC2 may be late.
-pub(super) fn is_gone(scene: &Scene<'_>, id: &ImageId, region: &Region) -> bool {
-    let row = scene.row(region).filter(|row| row.image_id.as_ref() == Some(id));
+pub(super) fn is_gone(facts: &Facts<'_>, id: &ImageId, region: &Region) -> bool {
+    let row = facts.row(region).filter(|row| row.image_id.as_ref() == Some(id));
     let patience = if row.is_some_and(RegionStatus::is_unshown) { UNSHOWN_FOR } else { GONE_FOR };
-    scene.absence_of(id, region).is_some_and(|absence| {
-        let since = row.map_or(absence.since, |_| scene.absent_since(absence, region));
-        absence.reads >= GONE_READS && passed(since, patience, scene.now)
+    facts.absence_of(id, region).is_some_and(|absence| {
+        let since = row.map_or(absence.since, |_| facts.absent_since(absence, region));
+        absence.reads >= GONE_READS && passed(since, patience, facts.now)
     })
 }
 
 /// An image that is not shown any more: doubted at the first read without it, believed after several.
-fn lost(scene: &mut Scene<'_>, region: &Region) {
-    let Some(id) = scene.row(region).and_then(|row| row.image_id.clone()) else { return };
-    let deleting = scene.subject.deleting;
-    if scene.absence_of(&id, region).is_none() {
+fn lost(draft: &mut Draft<'_>, region: &Region) {
+    let Some(id) = draft.row(region).and_then(|row| row.image_id.clone()) else { return };
+    let deleting = draft.subject.deleting;
+    if draft.absence_of(&id, region).is_none() {
         return;
     }
-    let gone = is_gone(scene, &id, region);
-    let Some(row) = scene.row_mut(region) else { return };
+    let gone = is_gone(draft, &id, region);
+    let Some(row) = draft.row_mut(region) else { return };
     match row.state {
         // It is we who remove it.
         _ if deleting && !gone => {}

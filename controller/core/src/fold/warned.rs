@@ -1,7 +1,7 @@
 //! Rows of the preflight that count later: a warning there is what the status remembers.
 use saved_template_api::status::{CheckResult, PreflightCheck};
 
-use crate::scene::Scene;
+use crate::facts::Facts;
 
 /// The row of volumes with Multi-Attach: their snapshots prove nothing about other writers.
 pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
@@ -10,8 +10,8 @@ pub(crate) const MULTI_ATTACH: &str = "MultiAttach";
 pub(crate) const PATIENCE: &str = "RestartWhen";
 
 /// Whether EC2 has failed an image of this template since its machine was started before the image was done.
-pub(crate) fn is_patient(scene: &Scene<'_>) -> bool {
-    scene.status.preflight.iter().any(|row| row.check == PATIENCE)
+pub(crate) fn is_patient(facts: &Facts<'_>) -> bool {
+    facts.status.preflight.iter().any(|row| row.check == PATIENCE)
 }
 
 pub(crate) fn patience() -> PreflightCheck {
@@ -26,6 +26,6 @@ pub(crate) fn patience() -> PreflightCheck {
 }
 
 /// Where other machines may write to a volume, its snapshot proves nothing.
-pub(super) fn multi_attach(scene: &Scene<'_>) -> bool {
-    scene.status.preflight.iter().any(|row| row.check == MULTI_ATTACH)
+pub(super) fn multi_attach(facts: &Facts<'_>) -> bool {
+    facts.status.preflight.iter().any(|row| row.check == MULTI_ATTACH)
 }

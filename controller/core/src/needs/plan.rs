@@ -5,21 +5,25 @@ use jiff::SignedDuration;
 use saved_template_api::{
     ConditionType, Reason, names,
     spec::{CaptureMode, RestartWhen},
-    status::{CaptureReason, CaptureStatus, Consistency, RegionState, RevisionState, RevisionStatus},
+    status::{
+        CaptureReason, CaptureStatus, Consistency, RegionRole, RegionState, RegionStatus, RevisionState,
+        RevisionStatus, SourceStatus,
+    },
 };
 
 use crate::{
     capture::{self, stop_timeout_of},
+    facts::Facts,
     fold,
     needs::{adopt, preflight},
     quote::claimant,
     receipt,
     restart::{Awaits, Record},
-    scene::Scene,
     step::Step,
     time::{LATER, SLOWLY, later, left},
     unmet::{Lack, Unmet},
     world::{Instance, InstanceState},
+    write::Write,
 };
 
 /// The schema takes no more.
@@ -29,21 +33,21 @@ const MOST_DISRUPTIONS: i32 = 10;
 const BUSY: Duration = Duration::from_mins(1);
 
 /// Whether the revision still has to be captured, and may be.
-pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let has_image = scene.home_row().is_some_and(|row| row.image_id.is_some());
-    match scene.capture().cloned().filter(|capture| has_image || !adopt::is_past(capture)) {
+pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
+    let has_image = facts.home_row().is_some_and(|row| row.image_id.is_some());
+    match facts.capture().cloned().filter(|capture| has_image || !fold::adopted::is_past(capture)) {
         Some(capture) if capture.completion_time.is_none() || capture.reason.is_none() => None,
         None if has_image => None,
-        Some(capture) => Some(failed(scene, &capture)),
-        None => Some(never_again(scene).unwrap_or_else(|| begin(scene, None))),
+        Some(capture) => Some(failed(facts, &capture)),
+        None => Some(never_again(facts).unwrap_or_else(|| begin(facts, None))),
     }
 }
 
 /// Only a revision that is larger than all before is captured: any other one has its image, or had it.
-fn never_again(scene: &Scene<'_>) -> Option<Unmet> {
-    let revision = scene.subject.spec.revision;
-    let latest = scene.status.latest_revision.filter(|latest| *latest >= revision)?;
-    let entry = scene.status.revisions.iter().find(|entry| entry.revision == revision);
+fn never_again(facts: &Facts<'_>) -> Option<Unmet> {
+    let revision = facts.subject.spec.revision;
+    let latest = facts.status.latest_revision.filter(|latest| *latest >= revision)?;
+    let entry = facts.status.revisions.iter().find(|entry| entry.revision == revision);
     let next = latest.saturating_add(1);
     let id = entry.and_then(|entry| entry.images.first()).map(|image| image.image_id.to_string());
     let lost = entry.is_some_and(|entry| entry.state != RevisionState::Failed) || latest == revision;
@@ -56,7 +60,7 @@ fn never_again(scene: &Scene<'_>) -> Option<Unmet> {
         Unmet::stalled(Reason::ImageMissing, message)
     } else {
         let have: Vec<String> =
-            scene.status.revisions.iter().filter(|entry| has_image(entry)).map(number).collect();
+            facts.status.revisions.iter().filter(|entry| has_image(entry)).map(number).collect();
         let message = format!(
             "revision {revision} has no image (these have: {}): select one of them, or set spec.revision to {next} to capture",
             if have.is_empty() { "none".to_owned() } else { have.join(", ") }
@@ -74,17 +78,17 @@ fn number(entry: &RevisionStatus) -> String {
 }
 
 /// A capture ended without an image: it is tried again only while it may disrupt the machine.
-fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Unmet {
+fn failed(facts: &Facts<'_>, capture: &CaptureStatus) -> Unmet {
     let message = capture.message.clone().unwrap_or_default();
-    if capture.disruptions >= scene.subject.spec.capture.max_disruptions {
+    if capture.disruptions >= facts.subject.spec.capture.max_disruptions {
         let text = format!(
             "{message}. The machine was disrupted {} time(s), as often as one revision may: {}",
             capture.disruptions,
-            another(scene, capture.disruptions)
+            another(facts, capture.disruptions)
         );
         return Unmet::stalled(Reason::Failed, text);
     }
-    let ended = capture.completion_time.as_ref().map_or(scene.now, |time| time.0);
+    let ended = capture.completion_time.as_ref().map_or(facts.now, |time| time.0);
     let pause = match capture.reason {
         Some(CaptureReason::Suspended) => Duration::ZERO,
         Some(
@@ -95,7 +99,7 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Unmet {
         ) => BUSY,
         _ => SLOWLY.saturating_mul(u32::try_from(capture.attempts).unwrap_or(1).clamp(1, 12)),
     };
-    if let Some(left) = left(ended, pause, scene.now) {
+    if let Some(left) = left(ended, pause, facts.now) {
         let again = later(ended, SignedDuration::try_from(pause).unwrap_or_default());
         let told = |reason: &Reason| ConditionType::Validated.reasons_otherwise().contains(reason);
         let known = capture.reason.and_then(CaptureReason::reason).filter(told);
@@ -112,12 +116,12 @@ fn failed(scene: &mut Scene<'_>, capture: &CaptureStatus) -> Unmet {
         };
         return Unmet { look_again: left, ..unmet };
     }
-    begin(scene, Some(capture))
+    begin(facts, Some(capture))
 }
 
 /// How somebody lets a revision that may not disrupt the machine again be tried once more.
-fn another(scene: &Scene<'_>, disruptions: i32) -> String {
-    let next = scene.status.latest_revision.unwrap_or(0).max(scene.subject.spec.revision).saturating_add(1);
+fn another(facts: &Facts<'_>, disruptions: i32) -> String {
+    let next = facts.status.latest_revision.unwrap_or(0).max(facts.subject.spec.revision).saturating_add(1);
     let raised = disruptions.saturating_add(1);
     let raise = format!("to try once more, set spec.revision to {next}");
     if raised <= MOST_DISRUPTIONS {
@@ -127,26 +131,33 @@ fn another(scene: &Scene<'_>, disruptions: i32) -> String {
     }
 }
 
-fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Unmet {
-    if let Some(message) = adopt::held_by_other(scene) {
+fn begin(facts: &Facts<'_>, last: Option<&CaptureStatus>) -> Unmet {
+    if let Some(message) = adopt::held_by_other(facts) {
         return Unmet::invalid(Reason::HeldByOtherCluster, message);
     }
     // What cannot be read may hold the image of this revision, and its number.
-    let refusals = scene.view().map(|view| [view.images.as_ref().err(), view.snapshots.as_ref().err()]);
+    let refusals = facts.view().map(|view| [view.images.as_ref().err(), view.snapshots.as_ref().err()]);
     if let Some(refusal) = refusals.into_iter().flatten().flatten().next() {
         return preflight::unreadable(refusal);
     }
-    let instance = match preflight::check(scene) {
-        Ok(instance) => instance,
-        Err(unmet) => return unmet,
+    let (checked, writes) = preflight::check(facts);
+    let unmet = match checked {
+        Ok(instance) => checked_out(facts, instance, last),
+        Err(unmet) => unmet,
     };
-    if scene.subject.spec.suspend {
-        return suspended(scene);
+    // What was found out is written first: the plan builds on it.
+    Unmet { writes: writes.into_iter().chain(unmet.writes).collect(), ..unmet }
+}
+
+/// The machine may be saved: the claim on it is taken, and the capture planned.
+fn checked_out(facts: &Facts<'_>, instance: &Instance, last: Option<&CaptureStatus>) -> Unmet {
+    if facts.subject.spec.suspend {
+        return suspended(facts);
     }
-    match scene.world.claim.clone() {
+    match &facts.world.claim {
         None => return Unmet::lacking(Lack::Claim(instance.id.clone())),
         Some(Err(other)) => {
-            let other = claimant(&other, scene.subject.namespace);
+            let other = claimant(other, facts.subject.namespace);
             let message = format!("{} is being saved by {other}: waiting until it is done", instance.id);
             let busy = Unmet::waiting(Reason::Preflight, message, LATER);
             return Unmet { invalid: Some(Reason::InstanceBusy), ..busy };
@@ -154,27 +165,27 @@ fn begin(scene: &mut Scene<'_>, last: Option<&CaptureStatus>) -> Unmet {
         Some(Ok(())) => {}
     }
     // A plan under which nothing was asked for keeps its number; a name that may be taken is not tried again (§6).
-    let seen = scene.attempts_at(scene.subject.spec.revision).saturating_add(1);
+    let seen = facts.attempts_at(facts.subject.spec.revision).saturating_add(1);
     let attempts = match last {
         Some(last) if last.image_requested_time.is_none() && seen <= last.attempts => last.attempts,
         Some(last) => last.attempts.saturating_add(1).max(seen),
         None => seen,
     };
     // What stands under our key and nobody can be owed by makes room.
-    let stale = instance.tags.get(&scene.debt_key()).cloned();
-    write(scene, instance, attempts, last.map_or(0, |last| last.disruptions), stale)
+    let stale = instance.tags.get(&facts.debt_key()).cloned();
+    write(facts, instance, attempts, last.map_or(0, |last| last.disruptions), stale)
 }
 
 /// Everything that can be checked is good, and nothing is done.
-pub(crate) fn suspended(scene: &Scene<'_>) -> Unmet {
+pub(crate) fn suspended(facts: &Facts<'_>) -> Unmet {
     let message =
-        format!("spec.suspend is true: revision {} waits until it is false", scene.subject.spec.revision);
+        format!("spec.suspend is true: revision {} waits until it is false", facts.subject.spec.revision);
     Unmet::suspended(message)
 }
 
 /// Whether a plan was made from a spec whose capture would be another one.
-pub(crate) fn is_of_another_spec(scene: &Scene<'_>, plan: &CaptureStatus) -> bool {
-    let spec = scene.subject.spec;
+pub(crate) fn is_of_another_spec(facts: &Facts<'_>, plan: &CaptureStatus) -> bool {
+    let spec = facts.subject.spec;
     let source = names::source_digest(&spec.source);
     plan.revision != spec.revision
         || plan.mode != spec.capture.mode_or_default()
@@ -183,32 +194,32 @@ pub(crate) fn is_of_another_spec(scene: &Scene<'_>, plan: &CaptureStatus) -> boo
 }
 
 /// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
-pub(crate) fn again(scene: &mut Scene<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
-    write(scene, instance, last.attempts, last.disruptions, Some(last.id.clone()))
+pub(crate) fn again(facts: &Facts<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
+    write(facts, instance, last.attempts, last.disruptions, Some(last.id.clone()))
 }
 
 fn write(
-    scene: &mut Scene<'_>,
+    facts: &Facts<'_>,
     instance: &Instance,
     attempts: i32,
     disruptions: i32,
     replaces: Option<String>,
 ) -> Unmet {
-    let spec = scene.subject.spec;
+    let spec = facts.subject.spec;
     let max_downtime_seconds = spec.capture.max_downtime_seconds_or_default();
-    let id = capture_id(scene, attempts);
+    let id = capture_id(facts, attempts);
     let mode = spec.capture.mode_or_default();
     let stops = mode == CaptureMode::Stop && instance.state != InstanceState::Stopped;
     let restart_when =
-        if fold::is_patient(scene) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
+        if fold::is_patient(facts) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
     let awaits = if stops { Awaits::of(restart_when) } else { Awaits::Nothing };
-    let owner = scene.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    let owner = facts.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (stop_timeout_of(&spec.capture, instance), max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();
     let volumes: Vec<_> =
         capture::included(instance, &excluded).map(|volume| volume.volume.clone()).collect();
     let record =
-        Record::plan(instance.id.clone(), id.clone(), owner, scene.now, limits, awaits, volumes.len());
+        Record::plan(instance.id.clone(), id.clone(), owner, facts.now, limits, awaits, volumes.len());
     let capture = CaptureStatus {
         id,
         revision: spec.revision,
@@ -224,32 +235,48 @@ fn write(
         source_digest: Some(names::source_digest(&spec.source)),
         consistency: Consistency::Unknown,
         launch_time: instance.launch_time.map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
-        start_time: Some(scene.time()),
+        start_time: Some(facts.time()),
         created_by: Some(concat!("savedtemplate/", env!("CARGO_PKG_VERSION")).to_owned()),
         ..CaptureStatus::default()
     };
-    scene.status.latest_revision = Some(spec.revision.max(scene.status.latest_revision.unwrap_or(0)));
-    if let Some(source) = scene.status.source.as_mut() {
-        source.original_state = Some(instance.state.as_str().to_owned());
-    }
-    scene.status.capture = Some(capture);
-    let home = scene.home().clone();
-    if let Some(row) = scene.row_mut(&home) {
-        (row.image_id, row.state, row.revision, row.progress_percent) =
-            (None, RegionState::Waiting, Some(spec.revision), None);
-        (row.reason, row.message) = (None, None);
-        row.attempts = attempts;
-    }
-    scene.applies(spec.tags.iter().map(|tag| tag.key.as_str()));
-    let step = Step::Tag { receipt: Some(receipt::of(scene)), record, replaces };
-    Unmet::acting(scene, Reason::Capturing, "writing the restart record to the machine", step)
+    let latest = spec.revision.max(facts.status.latest_revision.unwrap_or(0));
+    let source = SourceStatus {
+        original_state: Some(instance.state.as_str().to_owned()),
+        ..fold::source(facts, instance)
+    };
+    let known = facts.home_row().cloned();
+    let home = RegionStatus {
+        image_id: None,
+        state: RegionState::Waiting,
+        revision: Some(spec.revision),
+        progress_percent: None,
+        reason: None,
+        message: None,
+        attempts,
+        ..known.unwrap_or_else(|| {
+            RegionStatus::waiting(
+                facts.home().clone(),
+                fold::architecture(instance.architecture.as_ref()),
+                RegionRole::Home,
+            )
+        })
+    };
+    let step = Step::Tag { receipt: Some(receipt::of(facts)), record, replaces };
+    Unmet::acting(Reason::Capturing, "writing the restart record to the machine", step).with(capture).writing(
+        [
+            Write::LatestRevision(latest),
+            Write::Source(Box::new(source)),
+            Write::Row(Box::new(home)),
+            Write::applies(spec),
+        ],
+    )
 }
 
 /// New for each disruption; of two leaders with one read, the compare-and-swap picks one.
-fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
-    let subject = &scene.subject;
-    let number = scene.status.announced.as_ref().map_or(0, |announced| announced.number);
-    let last = scene.status.capture.as_ref().map(|capture| capture.id.clone()).unwrap_or_default();
+fn capture_id(facts: &Facts<'_>, attempts: i32) -> String {
+    let subject = &facts.subject;
+    let number = facts.status.announced.as_ref().map_or(0, |announced| announced.number);
+    let last = facts.status.capture.as_ref().map(|capture| capture.id.clone()).unwrap_or_default();
     let text = format!(
         "{}/{}/{}/{}/{}/{attempts}/{number}/{last}/{}",
         subject.cluster,
@@ -257,7 +284,7 @@ fn capture_id(scene: &Scene<'_>, attempts: i32) -> String {
         subject.name,
         subject.holder,
         subject.spec.revision,
-        scene.now.as_second()
+        facts.now.as_second()
     );
     names::hex_digest(&text, 16)
 }

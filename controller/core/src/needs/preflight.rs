@@ -11,61 +11,68 @@ use saved_template_api::{
 
 use crate::{
     decision::Question,
+    facts::Facts,
     fold,
     needs::requests,
     refusal::{Class, Refusal},
-    scene::Scene,
     time::LATER,
     unmet::{Lack, Unmet},
     world::Instance,
+    write::Write,
 };
 
-/// The machine, if it may be stopped; else what stands in the way. Asks for the probe once Describe calls passed.
-pub(crate) fn check<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
-    if !scene.world.covered {
+/// The machine, if it may be stopped; else what stands in the way. And what is written of it in any case. Asks for the
+/// probe once Describe calls passed.
+pub(crate) fn check<'a>(facts: &Facts<'a>) -> (Result<&'a Instance, Unmet>, Vec<Write>) {
+    if !facts.world.covered {
         let message = format!(
             "no machine is given back in {0} when Kubernetes is gone: start the controller with --regions that name {0}, or without",
-            scene.home()
+            facts.home()
         );
-        return Err(Unmet::invalid(Reason::RegionNotCovered, message));
+        return (Err(Unmet::invalid(Reason::RegionNotCovered, message)), Vec::new());
     }
-    let instance = find(scene)?;
-    fold::source(scene, instance);
-    fold::images(scene);
-    if let Some(unmet) = busy::busy(scene, instance) {
-        return Err(unmet);
+    let instance = match find(facts) {
+        Ok(instance) => instance,
+        Err(unmet) => return (Err(unmet), Vec::new()),
+    };
+    let source = fold::source(facts, instance);
+    let rows = fold::lacking(facts, source.architecture.as_deref());
+    let rows = rows.into_iter().map(|row| Write::Row(Box::new(row)));
+    let mut writes: Vec<Write> = rows.chain([Write::Source(Box::new(source))]).collect();
+    if let Some(unmet) = busy::busy(facts, instance) {
+        return (Err(unmet), writes);
     }
-    let mut findings = described::described(scene, instance);
+    let mut findings = described::described(facts, instance);
     if findings.iter().all(|finding| finding.row.result != CheckResult::Failed) {
-        let Some(probe) = &scene.world.probe else {
-            return Err(Unmet::lacking(Lack::Answer(question(scene, instance))));
+        let Some(probe) = &facts.world.probe else {
+            return (Err(Unmet::lacking(Lack::Answer(question(facts, instance)))), writes);
         };
-        findings.extend(probe::probed(scene, instance, probe));
+        findings.extend(probe::probed(facts, instance, probe));
     }
     let unmet = finding::told(&findings);
-    scene.status.preflight = findings.into_iter().map(|finding| finding.row).take(MAX_CHECKS).collect();
-    unmet.map_or(Ok(instance), Err)
+    writes.push(Write::Preflight(findings.into_iter().map(|finding| finding.row).take(MAX_CHECKS).collect()));
+    (unmet.map_or(Ok(instance), Err), writes)
 }
 
-fn find<'a>(scene: &mut Scene<'a>) -> Result<&'a Instance, Unmet> {
-    if let Some(Err(refusal)) = scene.view().map(|view| &view.instances) {
+fn find<'a>(facts: &Facts<'a>) -> Result<&'a Instance, Unmet> {
+    if let Some(Err(refusal)) = facts.view().map(|view| &view.instances) {
         return Err(unreadable(refusal));
     }
-    let source = &scene.subject.spec.source;
+    let source = &facts.subject.spec.source;
     let region = &source.region;
     let (matches, what): (Vec<&Instance>, String) = match (&source.instance_id, &source.instance_name) {
         (Some(id), _) => (
-            scene.instances().iter().filter(|instance| instance.id == *id).collect(),
+            facts.instances().iter().filter(|instance| instance.id == *id).collect(),
             format!("instance {id}"),
         ),
         (None, Some(name)) => {
             let named =
                 |instance: &&Instance| instance.tags.get("Name") == Some(name) && !instance.state.is_gone();
-            (scene.instances().iter().filter(named).collect(), format!("instance with the tag Name={name}"))
+            (facts.instances().iter().filter(named).collect(), format!("instance with the tag Name={name}"))
         }
         (None, None) => (Vec::new(), "instance".to_owned()),
     };
-    let pinned = scene.pinned().filter(|_| source.instance_id.is_none());
+    let pinned = facts.pinned().filter(|_| source.instance_id.is_none());
     let of_before = matches.iter().copied().find(|instance| Some(&instance.id) == pinned.as_ref());
     let matches = of_before.map_or(matches, |instance| vec![instance]);
     match matches.as_slice() {
@@ -112,12 +119,12 @@ pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
     Unmet { invalid: Some(Reason::NotChecked), ..waiting }
 }
 
-fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
-    let spec = scene.subject.spec;
+fn question(facts: &Facts<'_>, instance: &Instance) -> Question {
+    let spec = facts.subject.spec;
     let sketch = CaptureStatus {
         id: "0".repeat(16),
         revision: spec.revision,
-        attempts: scene.attempts_at(scene.subject.spec.revision).saturating_add(1),
+        attempts: facts.attempts_at(facts.subject.spec.revision).saturating_add(1),
         mode: spec.capture.mode_or_default(),
         exclude_device_names: spec.capture.exclude_device_names.clone(),
         ..CaptureStatus::default()
@@ -126,7 +133,7 @@ fn question(scene: &Scene<'_>, instance: &Instance) -> Question {
         instance: instance.id.clone(),
         instance_type: instance.instance_type.clone().unwrap_or_default(),
         volumes: instance.attachments.iter().map(|volume| volume.volume.clone()).collect(),
-        request: Box::new(requests::image_request(scene, &sketch, instance)),
+        request: Box::new(requests::image_request(facts, &sketch, instance)),
     }
 }
 

@@ -1,21 +1,29 @@
 //! Regions that are no longer wanted: what is there is kept for good, or taken away (`removedRegionPolicy`).
 use std::time::Duration;
 
-use saved_template_api::{Reason, ids::Region, names::tag, spec::RemovedRegionPolicy, status::RegionState};
-
-use crate::{
-    needs::removal::{self, Removal, is_fresh_in, pause_left_of},
-    ownership::is_retained,
-    scene::Scene,
-    step::Step,
-    time::{LATER, SOON},
-    unmet::Unmet,
-    world::ImageState,
+use saved_template_api::{
+    Reason,
+    ids::Region,
+    names::tag,
+    spec::RemovedRegionPolicy,
+    status::{RegionState, RegionStatus},
 };
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    let wanted = scene.wanted();
-    let left: Vec<Region> = scene
+use crate::{
+    facts::Facts,
+    needs::removal::{self, Removal, is_fresh_in, pause_left_of},
+    ownership::is_retained,
+    step::Step,
+    time::{LATER, SOON},
+    unmet::{Said, Unmet},
+    world::ImageState,
+    write::Write,
+};
+
+/// What is settled is written whatever else is to be done.
+pub(crate) fn need(facts: &Facts<'_>) -> Said {
+    let wanted = facts.wanted();
+    let left: Vec<Region> = facts
         .status
         .regions
         .iter()
@@ -23,32 +31,34 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
         .map(|row| row.region.clone())
         .collect();
     if left.is_empty() {
-        return None;
+        return Said::default();
     }
-    if let Some((wait, why)) = removal::held_up(scene) {
-        return Some(Unmet::waiting(Reason::Copying, why, wait).aside());
+    if let Some((wait, why)) = removal::held_up(facts) {
+        return Unmet::waiting(Reason::Copying, why, wait).aside().into();
     }
+    let mut writes = Vec::new();
     let mut soonest: Option<(Duration, String)> = None;
     for region in left {
-        let next = match scene.subject.spec.removed_region_policy {
-            RemovedRegionPolicy::Retain => keep(scene, &region),
-            RemovedRegionPolicy::Delete => removal::next(scene, &region),
+        let next = match facts.subject.spec.removed_region_policy {
+            RemovedRegionPolicy::Retain => keep(facts, &region),
+            RemovedRegionPolicy::Delete => removal::next(facts, &region),
         };
         let (wait, why) = match next {
             Removal::Done => {
-                settled(scene, &region);
+                writes.push(settled(facts, &region));
                 continue;
             }
             Removal::Step(step) => {
-                let Some(left) = pause_left_of(scene, &step) else {
+                let Some(left) = pause_left_of(facts, &step) else {
                     let message = format!("{region} is no longer in spec.regions: {}", step.name());
-                    return Some(Unmet::acting(scene, Reason::Copying, message, step).aside());
+                    let unmet = Unmet::acting(Reason::Copying, message, step).aside();
+                    return Said { writes, unmet: Some(unmet) };
                 };
                 (left, format!("{} is tried again", step.name()))
             }
             Removal::Wait(wait, why) => (wait, why.to_owned()),
             Removal::Blocked(wait) => {
-                let why = scene.row(&region).and_then(|row| row.message.clone()).unwrap_or_default();
+                let why = facts.row(&region).and_then(|row| row.message.clone()).unwrap_or_default();
                 (wait, why)
             }
             Removal::Unreadable(why) => (LATER, why),
@@ -58,23 +68,24 @@ pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
             soonest = Some((wait, format!("{region} is no longer in spec.regions: {why}")));
         }
     }
-    soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait).aside())
+    let unmet = soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait).aside());
+    Said { writes, unmet }
 }
 
 /// Marked as what stays for good; from then on nothing of it is changed.
-fn keep(scene: &Scene<'_>, region: &Region) -> Removal {
-    let (Some(images), Some(snapshots)) = (scene.our_images(region), scene.our_snapshots(region)) else {
+fn keep(facts: &Facts<'_>, region: &Region) -> Removal {
+    let (Some(images), Some(snapshots)) = (facts.our_images(region), facts.our_snapshots(region)) else {
         return Removal::Unreadable(format!("{region} cannot be read"));
     };
-    if !is_fresh_in(scene, region) {
+    if !is_fresh_in(facts, region) {
         return Removal::Wait(SOON, "what was marked is not shown yet");
     }
     let images = images
         .iter()
-        .filter(|image| scene.holds(&image.tags))
+        .filter(|image| facts.holds(&image.tags))
         .map(|image| (image.id.to_string(), &image.tags));
     let snapshots =
-        snapshots.iter().filter(|shot| scene.holds(&shot.tags)).map(|shot| (shot.id.to_string(), &shot.tags));
+        snapshots.iter().filter(|shot| facts.holds(&shot.tags)).map(|shot| (shot.id.to_string(), &shot.tags));
     let unmarked = images.chain(snapshots).filter(|(_, tags)| !is_retained(tags)).map(|(id, _)| id);
     let resources: Vec<String> = unmarked.take(1000).collect();
     if !resources.is_empty() {
@@ -82,30 +93,33 @@ fn keep(scene: &Scene<'_>, region: &Region) -> Removal {
         return Removal::Step(Step::TagImages { region: region.clone(), resources, tags });
     }
     // The snapshots of a pending copy may show later than it: they are to be marked too.
-    let ours = scene.our_images(region).unwrap_or_default();
+    let ours = facts.our_images(region).unwrap_or_default();
     if ours.iter().any(|image| image.state == ImageState::Pending) {
         return Removal::Wait(LATER, "its copy is still being made, and stays");
     }
     // A copy that was asked for and is not shown yet is marked when it is.
-    match scene.row(region) {
+    match facts.row(region) {
         Some(row) if row.announced_time.is_some() && (row.image_id.is_none() || row.is_unshown()) => {
-            removal::next(scene, region)
+            removal::next(facts, region)
         }
         Some(_) | None => Removal::Done,
     }
 }
 
 /// The row of a region whose images stay remains, to say so; else it goes.
-fn settled(scene: &mut Scene<'_>, region: &Region) {
+fn settled(facts: &Facts<'_>, region: &Region) -> Write {
     let stays =
-        scene.our_images(region).is_some_and(|images| images.iter().any(|image| is_retained(&image.tags)));
-    if !stays {
-        scene.status.regions.retain(|row| row.region != *region);
-        return;
-    }
-    if let Some(row) = scene.row_mut(region) {
-        row.state = RegionState::Retained;
-        (row.reason, row.message, row.next_attempt_time, row.announced_time) = (None, None, None, None);
+        facts.our_images(region).is_some_and(|images| images.iter().any(|image| is_retained(&image.tags)));
+    match facts.row(region).filter(|_| stays) {
+        None => Write::NoRow(region.clone()),
+        Some(row) => Write::Row(Box::new(RegionStatus {
+            state: RegionState::Retained,
+            reason: None,
+            message: None,
+            next_attempt_time: None,
+            announced_time: None,
+            ..row.clone()
+        })),
     }
 }
 

@@ -10,9 +10,9 @@ use saved_template_api::{
 
 use crate::{
     answer::IN_USE,
+    facts::Facts,
     interest::everything,
     ownership::is_retained,
-    scene::Scene,
     step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
     time::{LATER, SOON, left, passed},
     world::{Image, ImageState, Snapshot},
@@ -45,29 +45,29 @@ pub(crate) enum Removal {
 }
 
 /// What is deleted: never what stays for good, nor what a twin of this cluster holds.
-pub(crate) fn images<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<&'a Image>> {
-    let images = scene.our_images(region)?.into_iter();
-    Some(images.filter(|image| !is_retained(&image.tags) && scene.holds(&image.tags)).collect())
+pub(crate) fn images<'a>(facts: &Facts<'a>, region: &Region) -> Option<Vec<&'a Image>> {
+    let images = facts.our_images(region)?.into_iter();
+    Some(images.filter(|image| !is_retained(&image.tags) && facts.holds(&image.tags)).collect())
 }
 
-fn snapshots<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<&'a Snapshot>> {
-    let snapshots = scene.our_snapshots(region)?.into_iter();
-    Some(snapshots.filter(|shot| !is_retained(&shot.tags) && scene.holds(&shot.tags)).collect())
+fn snapshots<'a>(facts: &Facts<'a>, region: &Region) -> Option<Vec<&'a Snapshot>> {
+    let snapshots = facts.our_snapshots(region)?.into_iter();
+    Some(snapshots.filter(|shot| !is_retained(&shot.tags) && facts.holds(&shot.tags)).collect())
 }
 
-pub(crate) fn next(scene: &Scene<'_>, region: &Region) -> Removal {
-    let (Some(images), Some(snapshots)) = (images(scene, region), snapshots(scene, region)) else {
-        return Removal::Unreadable(unreadable(scene, region));
+pub(crate) fn next(facts: &Facts<'_>, region: &Region) -> Removal {
+    let (Some(images), Some(snapshots)) = (images(facts, region), snapshots(facts, region)) else {
+        return Removal::Unreadable(unreadable(facts, region));
     };
-    let row = scene.row(region);
-    if let Some(wait) = row.and_then(|row| blocked(scene, row)) {
+    let row = facts.row(region);
+    if let Some(wait) = row.and_then(|row| blocked(facts, row)) {
         return Removal::Blocked(wait);
     }
-    if !is_fresh_in(scene, region) {
+    if !is_fresh_in(facts, region) {
         return Removal::Wait(SOON, "what was removed is still shown");
     }
     let is_written = |image: &Image| {
-        image.state != ImageState::Pending || image.created.is_none_or(|at| passed(at, WRITTEN, scene.now))
+        image.state != ImageState::Pending || image.created.is_none_or(|at| passed(at, WRITTEN, facts.now))
     };
     if let Some(image) = images.iter().find(|image| is_written(image)) {
         return Removal::Step(Step::Deregister { region: region.clone(), image: image.id.clone() });
@@ -76,15 +76,15 @@ pub(crate) fn next(scene: &Scene<'_>, region: &Region) -> Removal {
         return Removal::Wait(LATER, "EC2 is still writing an image; it goes when that is done");
     }
     if let Some(shot) = snapshots.first() {
-        return snapshot(scene, region, &shot.id);
+        return snapshot(facts, region, &shot.id);
     }
-    empty(scene, region, row)
+    empty(facts, region, row)
 }
 
 /// A snapshot that is used by an image of somebody else stays, marked as one that stays.
-fn snapshot(scene: &Scene<'_>, region: &Region, id: &SnapshotId) -> Removal {
+fn snapshot(facts: &Facts<'_>, region: &Region, id: &SnapshotId) -> Removal {
     let region = region.clone();
-    let in_use = scene.announced(DELETE_SNAPSHOT).is_some_and(|last| {
+    let in_use = facts.announced(DELETE_SNAPSHOT).is_some_and(|last| {
         let code = last.outcome.as_ref().and_then(|outcome| outcome.code.as_deref());
         let used = code == Some(IN_USE);
         used && last.request == id.to_string() && last.number > TRIES
@@ -97,10 +97,10 @@ fn snapshot(scene: &Scene<'_>, region: &Region, id: &SnapshotId) -> Removal {
 }
 
 /// A copy or image in flight appears later, and so do the snapshots of a pending image that was deregistered.
-fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Removal {
+fn empty(facts: &Facts<'_>, region: &Region, row: Option<&RegionStatus>) -> Removal {
     let answered = row.is_some_and(|row| row.image_id.is_some());
-    let created = if region == scene.home() {
-        let capture = scene.status.capture.as_ref();
+    let created = if region == facts.home() {
+        let capture = facts.status.capture.as_ref();
         let asked = |capture: &CaptureStatus| {
             let first = capture.image_requested_time.clone()?;
             // Without an answer it was asked for again, at the latest when the machine was given back.
@@ -113,14 +113,14 @@ fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
     };
     let was_shown = answered && !row.is_some_and(RegionStatus::is_unshown);
     let span = if was_shown { SHOWN } else { SHOWN_UNANSWERED };
-    if created.is_some_and(|at| !passed(at.0, span, scene.now)) {
+    if created.is_some_and(|at| !passed(at.0, span, facts.now)) {
         return Removal::Wait(LATER, "an image that was asked for a short while ago may still show");
     }
-    let key = everything(scene.subject.namespace, scene.subject.name);
+    let key = everything(facts.subject.namespace, facts.subject.name);
     let (reads, long) = EMPTY;
-    let absence = scene.view_of(region).and_then(|view| view.absences.get(&key));
+    let absence = facts.view_of(region).and_then(|view| view.absences.get(&key));
     let gone =
-        absence.is_some_and(|absence| absence.reads >= reads && passed(absence.since, long, scene.now));
+        absence.is_some_and(|absence| absence.reads >= reads && passed(absence.since, long, facts.now));
     if gone {
         Removal::Done
     } else {
@@ -129,46 +129,46 @@ fn empty(scene: &Scene<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
 }
 
 /// The pause after a refusal that somebody has to do something about.
-fn blocked(scene: &Scene<'_>, row: &RegionStatus) -> Option<Duration> {
+fn blocked(facts: &Facts<'_>, row: &RegionStatus) -> Option<Duration> {
     row.reason.as_ref()?;
     let until = row.next_attempt_time.as_ref()?.0;
-    Duration::try_from(until.duration_since(scene.now)).ok().filter(|left| !left.is_zero())
+    Duration::try_from(until.duration_since(facts.now)).ok().filter(|left| !left.is_zero())
 }
 
 /// The last change of images is not shown yet, or waits for its next try. One that is begun elsewhere meanwhile would
 /// make it forgotten: sent again at once, and its tries counted anew, for ever.
-pub(crate) fn held_up(scene: &Scene<'_>) -> Option<(Duration, String)> {
+pub(crate) fn held_up(facts: &Facts<'_>) -> Option<(Duration, String)> {
     let changes = [TAG_IMAGES, UNTAG_IMAGES, SET_DESCRIPTION, DEREGISTER, DELETE_SNAPSHOT];
-    let last = scene.status.announced.as_ref().filter(|last| changes.contains(&last.step.as_str()))?;
+    let last = facts.status.announced.as_ref().filter(|last| changes.contains(&last.step.as_str()))?;
     let region = last.region.as_ref()?;
-    if scene.view_of(region).is_some_and(|view| view.images.is_ok() && view.began <= last.time.0) {
+    if facts.view_of(region).is_some_and(|view| view.images.is_ok() && view.began <= last.time.0) {
         return Some((SOON, format!("{} in {region} is not shown yet", last.step)));
     }
     // What somebody has to do something about holds up its own region alone, and nothing holds up the others for ever.
-    let own = scene.row(region).is_some_and(|row| blocked(scene, row).is_some());
+    let own = facts.row(region).is_some_and(|row| blocked(facts, row).is_some());
     let counts = last.outcome.is_some() && last.number <= TRIES && !own;
     let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
-    let left = left(last.time.0, pause, scene.now).filter(|_| counts)?;
+    let left = left(last.time.0, pause, facts.now).filter(|_| counts)?;
     Some((left, format!("{} in {region} is tried again", last.step)))
 }
 
 /// Whether the region was read after the last change in it.
-pub(crate) fn is_fresh_in(scene: &Scene<'_>, region: &Region) -> bool {
-    let announced = scene.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region));
-    let began = scene.view_of(region).map(|view| view.began);
+pub(crate) fn is_fresh_in(facts: &Facts<'_>, region: &Region) -> bool {
+    let announced = facts.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region));
+    let began = facts.view_of(region).map(|view| view.began);
     announced.is_none_or(|last| began.is_some_and(|began| began > last.time.0))
 }
 
 /// The pause between two tries of one change.
-pub(crate) fn pause_left_of(scene: &Scene<'_>, step: &Step) -> Option<Duration> {
-    let last = scene.status.announced.as_ref()?;
+pub(crate) fn pause_left_of(facts: &Facts<'_>, step: &Step) -> Option<Duration> {
+    let last = facts.status.announced.as_ref()?;
     let same = last.step == step.name() && last.request == crate::step::request_text(step);
     let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
-    left(last.time.0, pause, scene.now).filter(|_| same)
+    left(last.time.0, pause, facts.now).filter(|_| same)
 }
 
-fn unreadable(scene: &Scene<'_>, region: &Region) -> String {
-    let view = if region == scene.home() { Some(&scene.world.home) } else { scene.world.abroad.get(region) };
+fn unreadable(facts: &Facts<'_>, region: &Region) -> String {
+    let view = if region == facts.home() { Some(&facts.world.home) } else { facts.world.abroad.get(region) };
     let why = match view {
         Some(Err(refusal)) => refusal.to_string(),
         Some(Ok(view)) => {

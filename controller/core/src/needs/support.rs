@@ -6,24 +6,24 @@ use saved_template_api::{
 };
 
 use crate::{
-    scene::Scene,
+    facts::Facts,
     time::LATER,
     unmet::{Unmet, Waits},
 };
 
 /// A field with a value that this version cannot honour. A capture that has begun goes on as it was frozen.
-pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
-    if scene.open_capture().is_some() {
+pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
+    if facts.open_capture().is_some() {
         return None;
     }
-    let unmet = Unmet::invalid(Reason::NotYetSupported, refusal(scene)?);
-    let in_flight = scene.status.regions.iter().any(|row| row.state == RegionState::Pending);
+    let unmet = Unmet::invalid(Reason::NotYetSupported, refusal(facts)?);
+    let in_flight = facts.status.regions.iter().any(|row| row.state == RegionState::Pending);
     Some(if in_flight { Unmet { waits: Waits::ForUs, look_again: LATER, ..unmet } } else { unmet })
 }
 
 /// What cannot be honoured, and what to do.
-pub(crate) fn refusal(scene: &Scene<'_>) -> Option<String> {
-    let fields = unsupported(scene.subject.spec);
+pub(crate) fn refusal(facts: &Facts<'_>) -> Option<String> {
+    let fields = unsupported(facts.subject.spec);
     let message = match fields.as_slice() {
         [] => return None,
         [field] => {

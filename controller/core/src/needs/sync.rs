@@ -4,55 +4,56 @@ use std::collections::BTreeSet;
 use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
 
 use crate::{
+    facts::Facts,
     needs::removal::{held_up, is_fresh_in, pause_left_of},
     ownership::{is_of_failed_attempt, is_retained},
-    scene::Scene,
     step::Step,
     time::{LATER, SOON},
-    unmet::{Unmet, Waits},
+    unmet::{Said, Unmet, Waits},
     world::{Image, ImageState, Tags},
+    write::Write,
 };
 
 /// `CreateTags` and `DeleteTags` take so many resources.
 const MOST: usize = 1000;
 
-pub(crate) fn need(scene: &mut Scene<'_>) -> Option<Unmet> {
+pub(crate) fn need(facts: &Facts<'_>) -> Said {
     let mut waits = None;
     let mut in_line = true;
-    for region in scene.wanted() {
-        let blocked = scene.row(&region).and_then(|row| row.next_attempt_time.as_ref());
-        let blocked = blocked.is_some_and(|until| until.0 > scene.now);
-        let Some(step) = next(scene, &region) else {
-            in_line &= scene.our_snapshots(&region).is_some();
+    for region in facts.wanted() {
+        let blocked = facts.row(&region).and_then(|row| row.next_attempt_time.as_ref());
+        let blocked = blocked.is_some_and(|until| until.0 > facts.now);
+        let Some(step) = next(facts, &region) else {
+            in_line &= facts.our_snapshots(&region).is_some();
             continue;
         };
         in_line = false;
-        if let Some((wait, why)) = held_up(scene) {
-            return Some(Unmet::waiting(Reason::Copying, why, wait));
+        if let Some((wait, why)) = held_up(facts) {
+            return Unmet::waiting(Reason::Copying, why, wait).into();
         }
         let message = format!("bringing tags and descriptions in {region} into line: {}", step.name());
-        if blocked || !is_fresh_in(scene, &region) || pause_left_of(scene, &step).is_some() {
-            let why = scene.row(&region).and_then(|row| row.message.clone());
+        if blocked || !is_fresh_in(facts, &region) || pause_left_of(facts, &step).is_some() {
+            let why = facts.row(&region).and_then(|row| row.message.clone());
             let message = why.map_or(message.clone(), |why| format!("{message} ({why})"));
             let waiting = Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON });
             let who = if blocked { Waits::ForUser } else { Waits::ForUs };
             waits.get_or_insert(Unmet { waits: who, ..waiting });
             continue;
         }
-        if let Step::TagImages { tags, .. } = &step {
-            let keys: Vec<String> =
-                tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
-            scene.applies(keys.iter().map(String::as_str));
-        }
-        return Some(Unmet::acting(scene, Reason::Copying, message, step));
+        let keys = |tags: &Tags| tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
+        let applies = match &step {
+            Step::TagImages { tags, .. } => Some(Write::Applies(keys(tags))),
+            _ => None,
+        };
+        return Unmet::acting(Reason::Copying, message, step).writing(applies).into();
     }
-    let is_there = |region: &Region| scene.row(region).is_some_and(|row| row.state == RegionState::Available);
-    if in_line && scene.wanted().iter().all(is_there) {
+    let is_there = |region: &Region| facts.row(region).is_some_and(|row| row.state == RegionState::Available);
+    if in_line && facts.wanted().iter().all(is_there) {
         // Nothing has a key that is no longer wanted, and nothing that has one may still show: none is left to be taken off.
-        let wanted = scene.subject.spec.tags.iter().map(|tag| tag.key.clone());
-        scene.status.applied_tag_keys = wanted.collect();
+        let wanted = facts.subject.spec.tags.iter().map(|tag| tag.key.clone());
+        return Said { writes: vec![Write::HasOnly(wanted.collect())], unmet: waits };
     }
-    waits
+    waits.into()
 }
 
 /// One thing of ours.
@@ -61,52 +62,52 @@ struct Thing<'a> {
     tags: &'a Tags,
 }
 
-fn things<'a>(scene: &Scene<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
-    let images = scene.our_images(region)?.into_iter();
+fn things<'a>(facts: &Facts<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
+    let images = facts.our_images(region)?.into_iter();
     let images = images.filter(|image| image.state != ImageState::Failed);
     let images = images.map(|image| Thing { id: image.id.to_string(), tags: &image.tags });
-    let snapshots = scene.our_snapshots(region)?.into_iter();
+    let snapshots = facts.our_snapshots(region)?.into_iter();
     let snapshots = snapshots.map(|shot| Thing { id: shot.id.to_string(), tags: &shot.tags });
-    Some(images.chain(snapshots).filter(|thing| scene.holds(thing.tags)).collect())
+    Some(images.chain(snapshots).filter(|thing| facts.holds(thing.tags)).collect())
 }
 
 /// The image of a failed attempt says so itself: the status can be lost, and nobody may serve it then.
-fn failed(scene: &Scene<'_>, region: &Region) -> Option<Step> {
-    let capture = scene.status.capture.as_ref()?;
+fn failed(facts: &Facts<'_>, region: &Region) -> Option<Step> {
+    let capture = facts.status.capture.as_ref()?;
     let reason = capture.reason?;
     let its = |image: &&Image| {
         image.tags.get(tag::CAPTURE) == Some(&capture.id)
             && !is_of_failed_attempt(&image.tags)
             && image.state != ImageState::Failed
-            && scene.holds(&image.tags)
+            && facts.holds(&image.tags)
     };
-    let image = scene.our_images(region)?.into_iter().find(its)?;
+    let image = facts.our_images(region)?.into_iter().find(its)?;
     let tags = [(tag::FAILED.to_owned(), reason.to_string())].into();
     Some(Step::TagImages { region: region.clone(), resources: vec![image.id.to_string()], tags })
 }
 
 /// The next change in a region; none if it is in line, or cannot be read.
-fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
-    let things = things(scene, region)?;
-    let inherited = things.iter().filter(|thing| scene.is_inherited(thing.tags));
+fn next(facts: &Facts<'_>, region: &Region) -> Option<Step> {
+    let things = things(facts, region)?;
+    let inherited = things.iter().filter(|thing| facts.is_inherited(thing.tags));
     let from = inherited.clone().find_map(|thing| thing.tags.get(tag::CLUSTER));
     let its = |thing: &&Thing<'_>| thing.tags.get(tag::CLUSTER) == from;
     let resources: Vec<String> = inherited.filter(its).map(|thing| thing.id.clone()).take(MOST).collect();
     if let Some(from) = from {
         let tags = [
-            (tag::CLUSTER, scene.subject.cluster),
-            (tag::HOLDER, scene.subject.holder),
+            (tag::CLUSTER, facts.subject.cluster),
+            (tag::HOLDER, facts.subject.holder),
             (tag::ADOPTED_FROM, from.as_str()),
         ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         return Some(Step::TagImages { region: region.clone(), resources, tags });
     }
-    if let Some(step) = failed(scene, region) {
+    if let Some(step) = failed(facts, region) {
         return Some(step);
     }
-    let spec = scene.subject.spec;
+    let spec = facts.subject.spec;
     let users = spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
-    let own = [(tag::CLUSTER, scene.subject.cluster), (tag::HOLDER, scene.subject.holder)];
+    let own = [(tag::CLUSTER, facts.subject.cluster), (tag::HOLDER, facts.subject.holder)];
     let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let wanted: Tags = users.chain(own).collect();
     let lacks = |thing: &&Thing<'_>| wanted.iter().any(|(key, value)| thing.tags.get(key) != Some(value));
@@ -115,7 +116,7 @@ fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
     if !resources.is_empty() {
         return Some(Step::TagImages { region: region.clone(), resources, tags: wanted });
     }
-    let stale = scene.status.applied_tag_keys.iter().filter(|key| !wanted.contains_key(*key)).cloned();
+    let stale = facts.status.applied_tag_keys.iter().filter(|key| !wanted.contains_key(*key)).cloned();
     // What was kept when its region was taken out is managed again.
     let stale: BTreeSet<String> = stale.chain([tag::RETAINED.to_owned()]).collect();
     let has_stale = |thing: &&Thing<'_>| stale.iter().any(|key| thing.tags.contains_key(key));
@@ -127,11 +128,11 @@ fn next(scene: &Scene<'_>, region: &Region) -> Option<Step> {
         return Some(Step::UntagImages { region: region.clone(), resources, keys });
     }
     let description = spec.description.clone().unwrap_or_default();
-    let images = scene.our_images(region)?;
+    let images = facts.our_images(region)?;
     let other = images.iter().find(|image| {
         image.state == ImageState::Available
             && !is_retained(&image.tags)
-            && scene.holds(&image.tags)
+            && facts.holds(&image.tags)
             && image.description != description
     })?;
     Some(Step::SetDescription { region: region.clone(), image: other.id.clone(), description })

@@ -3,8 +3,8 @@ use jiff::SignedDuration;
 use saved_template_api::{names, text::cut};
 
 use crate::{
+    facts::Facts,
     restart::Record,
-    scene::Scene,
     time::passed,
     world::{Instance, InstanceState},
 };
@@ -19,13 +19,13 @@ const STOOD_STILL: SignedDuration = SignedDuration::from_hours(24);
 
 /// A live record of another installation: its machine does not run, or its limit has not long passed (§4).
 pub(crate) fn foreign_record<'a>(
-    scene: &Scene<'_>,
+    facts: &Facts<'_>,
     instance: &'a Instance,
 ) -> Option<(&'a String, &'a String)> {
-    let ours = scene.debt_key();
+    let ours = facts.debt_key();
     let live = |value: &str| {
-        let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, scene.now));
-        instance.state != InstanceState::Running || !(over || is_stale(scene, instance, value))
+        let over = value.parse::<Record>().is_ok_and(|record| passed(record.start_by, DEAD_AFTER, facts.now));
+        instance.state != InstanceState::Running || !(over || is_stale(facts, instance, value))
     };
     let mut foreign =
         instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX) && **key != ours);
@@ -34,20 +34,20 @@ pub(crate) fn foreign_record<'a>(
 
 /// The key of a record on the machine that nobody can be owed by: it runs, and the value is no record of it that can be
 /// honest, and has stood still for a day.
-pub(crate) fn stale(scene: &Scene<'_>, instance: &Instance) -> Option<String> {
+pub(crate) fn stale(facts: &Facts<'_>, instance: &Instance) -> Option<String> {
     let records = instance.tags.iter().filter(|(key, _)| key.starts_with(names::tag::DEBT_PREFIX));
-    let mut stale = records.filter(|(_, value)| is_stale(scene, instance, value));
+    let mut stale = records.filter(|(_, value)| is_stale(facts, instance, value));
     stale.next().map(|(key, _)| cut(key.clone(), 64))
 }
 
 /// Whether a value is a record of this machine that can be honest.
-pub(crate) fn is_honest(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
+pub(crate) fn is_honest(facts: &Facts<'_>, instance: &Instance, value: &str) -> bool {
     let record = value.parse::<Record>();
-    record.is_ok_and(|record| record.instance == instance.id && record.is_plausible(scene.now))
+    record.is_ok_and(|record| record.instance == instance.id && record.is_plausible(facts.now))
 }
 
-pub(super) fn is_stale(scene: &Scene<'_>, instance: &Instance, value: &str) -> bool {
-    let seen = scene.view().and_then(|view| view.sightings.get(&(instance.id.clone(), value.to_owned())));
+pub(super) fn is_stale(facts: &Facts<'_>, instance: &Instance, value: &str) -> bool {
+    let seen = facts.view().and_then(|view| view.sightings.get(&(instance.id.clone(), value.to_owned())));
     let stood_still = seen.is_some_and(|seen| seen.last.duration_since(seen.first) >= STOOD_STILL);
-    instance.state == InstanceState::Running && !is_honest(scene, instance, value) && stood_still
+    instance.state == InstanceState::Running && !is_honest(facts, instance, value) && stood_still
 }

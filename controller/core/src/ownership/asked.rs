@@ -6,13 +6,13 @@ use saved_template_api::{
 
 use super::estate::{MOST_ATTEMPTS, attempt_of, is, revision_of, without_copy};
 use crate::{
+    facts::Facts,
     receipt,
     restart::{Record, evidence::created_for},
-    scene::Scene,
     world::{Image, ImageState, Instance, Snapshot, Tags},
 };
 
-impl<'a> Scene<'a> {
+impl<'a> Facts<'a> {
     /// The image of the capture of the record, by its tags, its name and EC2's own fields.
     pub(crate) fn is_of_capture(&self, image: &Image, record: &Record) -> bool {
         let account = self.account();

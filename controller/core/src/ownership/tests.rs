@@ -10,12 +10,12 @@ use saved_template_api::{
 use super::*;
 use crate::{
     decide::decide,
+    facts::Facts,
     restart::Record,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, copied_snapshot, copy, imaging, made, plain, record, running,
         saved, snapshot, spec, stopped_at, subject, tagged, world,
     },
-    scene::Scene,
     step::Step,
     subject::{Heritage, Subject},
     world::{Image, ImageState, Instance, Snapshot, SnapshotState, Tags},
@@ -47,15 +47,15 @@ fn estate(status: &SavedTemplateStatus) -> Estate {
     Estate::of(&subject(&plain(), status))
 }
 
-/// What is asked of a scene in which these images and snapshots are at home.
+/// What is asked of a facts in which these images and snapshots are at home.
 fn asked<T>(
     status: &SavedTemplateStatus,
     (machine, images, snapshots): (Instance, Vec<Image>, Vec<Snapshot>),
-    ask: impl FnOnce(&Scene<'_>) -> T,
+    ask: impl FnOnce(&Facts<'_>) -> T,
 ) -> T {
     let seen = world(at(100), vec![machine], images, snapshots);
     let spec = plain();
-    ask(&Scene::new(subject(&spec, status), &seen, at(100)))
+    ask(&Facts::new(subject(&spec, status), &seen, at(100)))
 }
 
 /// A snapshot of the capture with all tags of its image, as EC2 writes it.
@@ -104,8 +104,8 @@ fn a_copy_is_ours_only_if_its_tags_and_ec2s_own_fields_agree() {
     let is_ours = |image: &Image| {
         let (status, seen) = (SavedTemplateStatus::default(), world(at(100), vec![], vec![], vec![]));
         let spec = plain();
-        let scene = Scene::new(subject(&spec, &status), &seen, at(100));
-        (scene.is_ours(image, &region(AWAY)), scene.is_copy(image, &made().id, &region(AWAY)))
+        let facts = Facts::new(subject(&spec, &status), &seen, at(100));
+        (facts.is_ours(image, &region(AWAY)), facts.is_copy(image, &made().id, &region(AWAY)))
     };
     for ours in [copy(), named(2), named(12)] {
         assert_eq!(is_ours(&ours), (true, true), "{ours:?}");
@@ -237,15 +237,15 @@ fn a_snapshot_is_ours_by_an_image_that_maps_it_or_that_it_was_taken_for_or_by_it
         ("without an owner tag", vec![mapping], untagged.clone(), &saved(), false),
     ] {
         let owned = snapshot.tags.contains_key(tag::NAMESPACE);
-        let found = asked(status, (running(), images, vec![snapshot]), |scene| {
+        let found = asked(status, (running(), images, vec![snapshot]), |facts| {
             let home = region("us-west-2");
-            (scene.our_snapshots(&home).unwrap().len(), scene.unproven(&home))
+            (facts.our_snapshots(&home).unwrap().len(), facts.unproven(&home))
         });
         let left = if owned && !ours { vec![shot().id.to_string()] } else { vec![] };
         assert_eq!(found, (usize::from(ours), left), "{what}");
     }
-    let abroad = asked(&none, (running(), vec![], vec![copied_snapshot(1)]), |scene| {
-        scene.unproven(&region("eu-west-1"))
+    let abroad = asked(&none, (running(), vec![], vec![copied_snapshot(1)]), |facts| {
+        facts.unproven(&region("eu-west-1"))
     });
     assert_eq!(abroad, Vec::<String>::new(), "a region that was not read");
 }
@@ -265,7 +265,7 @@ fn an_image_that_the_status_or_a_tag_calls_ours_and_that_ec2_does_not_show_to_be
         ("gone", gone, &saved(), false),
     ] {
         let home = region("us-west-2");
-        let found = asked(status, (running(), vec![image], vec![]), |scene| scene.unproven(&home));
+        let found = asked(status, (running(), vec![image], vec![]), |facts| facts.unproven(&home));
         assert_eq!(found, if left { vec![made().id.to_string()] } else { vec![] }, "{what}");
     }
 }
@@ -282,7 +282,7 @@ fn what_was_adopted_stays_known_when_the_controller_is_no_longer_told_from_whom(
         ("of another owner", with(theirs, tag::NAME, "x"), false),
     ] {
         let none = SavedTemplateStatus::default();
-        let found = asked(&none, (running(), vec![], vec![]), |scene| scene.is_known(&image, 1));
+        let found = asked(&none, (running(), vec![], vec![]), |facts| facts.is_known(&image, 1));
         assert_eq!(found, known, "{what}");
     }
 }
@@ -310,7 +310,7 @@ fn an_image_is_known_by_the_name_of_its_revision_whatever_its_attempt_or_copy() 
         ("no name of ours", "golden".to_owned(), false),
     ] {
         let image = Image { name, ..made() };
-        let found = asked(&none, (running(), vec![], vec![]), |scene| scene.is_known(&image, 1));
+        let found = asked(&none, (running(), vec![], vec![]), |facts| facts.is_known(&image, 1));
         assert_eq!(found, known, "{what}");
     }
 }
@@ -329,9 +329,9 @@ fn an_image_is_of_the_capture_by_its_tags_its_name_and_its_account() {
         ("of another name", Image { name: "golden".into(), ..made() }, false),
         ("of another capture", with(made(), tag::CAPTURE, EARLIER_CAPTURE), false),
     ] {
-        let found = asked(&capturing, (running(), vec![], vec![]), |scene| {
-            assert!(scene.account().is_some(), "the status knows the account");
-            scene.is_of_capture(&image, &record())
+        let found = asked(&capturing, (running(), vec![], vec![]), |facts| {
+            assert!(facts.account().is_some(), "the status knows the account");
+            facts.is_of_capture(&image, &record())
         });
         assert_eq!(found, ours, "{what}");
     }
@@ -361,7 +361,7 @@ fn the_attempts_at_a_revision_are_those_of_what_can_be_ours() {
         ("more than there can be", vec![named(1001)], vec![], 0),
     ] {
         assert_eq!(
-            asked(&none, (running(), images, snapshots), |scene| scene.attempts_at(1)),
+            asked(&none, (running(), images, snapshots), |facts| facts.attempts_at(1)),
             attempts,
             "{what}"
         );
@@ -385,7 +385,7 @@ fn a_namesakes_image_has_the_name_that_its_cluster_gives_and_our_namespace_and_n
         ("without a cluster", without(of("other"), tag::CLUSTER), false),
         ("without a revision", without(of("other"), tag::REVISION), false),
     ] {
-        let found = asked(&none, (running(), vec![], vec![]), |scene| scene.is_namesakes(&image));
+        let found = asked(&none, (running(), vec![], vec![]), |facts| facts.is_namesakes(&image));
         assert_eq!(found, namesakes, "{what}");
     }
 }
@@ -406,7 +406,7 @@ fn what_a_twin_holds_is_not_ours_to_change_unless_it_was_handed_over() {
         let (spec, status, seen) =
             (plain(), SavedTemplateStatus::default(), world(at(100), vec![], vec![], vec![]));
         let subject = Subject { heritage, ..subject(&spec, &status) };
-        assert_eq!(Scene::new(subject, &seen, at(100)).holds(&image.tags), holds, "{what}");
+        assert_eq!(Facts::new(subject, &seen, at(100)).holds(&image.tags), holds, "{what}");
     }
 }
 
@@ -421,7 +421,7 @@ fn a_declared_name_stands_for_the_machine_that_ec2_shows_of_an_image_with_our_na
         ("no source yet", Image { source_instance: None, ..bare_image }, false),
     ] {
         let (nothing, seen) = (SavedTemplateStatus::default(), (running(), vec![image], vec![]));
-        let pinned = asked(&nothing, seen, |scene| scene.pinned().is_some());
+        let pinned = asked(&nothing, seen, |facts| facts.pinned().is_some());
         assert_eq!(pinned, pins, "{what}");
     }
 }
@@ -433,7 +433,7 @@ fn an_image_that_the_status_names_is_a_twins_although_its_revision_was_forged() 
     named.regions[0].image_id = Some(forged.id.clone());
     for (status, held) in [(named, true), (SavedTemplateStatus::default(), false)] {
         let seen = (running(), vec![forged.clone()], vec![]);
-        let found = asked(&status, seen, |scene| crate::needs::adopt::held_by_other(scene).is_some());
+        let found = asked(&status, seen, |facts| crate::needs::adopt::held_by_other(facts).is_some());
         assert_eq!(found, held);
     }
 }
@@ -482,8 +482,8 @@ fn the_machine_of_a_record_is_ours_only_if_the_spec_a_tag_on_it_or_an_image_says
     ] {
         let status = imaging();
         let seen = world(at(100), machines, images, vec![]);
-        let scene = Scene::new(subject(spec, &status), &seen, at(100));
-        assert_eq!(scene.is_supported(&record()), supported, "{what}");
+        let facts = Facts::new(subject(spec, &status), &seen, at(100));
+        assert_eq!(facts.is_supported(&record()), supported, "{what}");
     }
 }
 
@@ -523,8 +523,8 @@ fn an_image_of_the_open_capture_is_of_another_machine_once_ec2_shows_it_whole_an
     ] {
         let seen = world(at(50), vec![running()], vec![], vec![]);
         let spec = plain();
-        let scene = Scene::new(subject(&spec, &status), &seen, at(50));
-        assert_eq!(scene.is_of_another_machine(&image), another, "{what}");
+        let facts = Facts::new(subject(&spec, &status), &seen, at(50));
+        assert_eq!(facts.is_of_another_machine(&image), another, "{what}");
     }
 }
 

@@ -4,15 +4,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     ConditionType, SavedTemplateSpec, SavedTemplateStatus,
     condition::find,
-    status::{RegionState as S, RevisionStatus},
+    names::tag,
+    status::{RegionState as S, RevisionState, RevisionStatus},
 };
 
-use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
     sample::{EARLIER_CAPTURE, OWNER, at, images, made, plain, planned, saved, spec, subject},
-    world::{Image, World},
+    world::{Image, ImageState, World},
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, images_there: Vec<Image>) -> Decision {

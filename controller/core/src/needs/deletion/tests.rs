@@ -1,7 +1,10 @@
 //! What a deletion does, in which order, and when the object goes: tables.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
-    ConditionType, SavedTemplateSpec, SavedTemplateStatus, condition::find, names, status::Announced,
+    ConditionType, SavedTemplateSpec, SavedTemplateStatus,
+    condition::find,
+    names,
+    status::{Announced, RegionRole},
 };
 
 use super::*;

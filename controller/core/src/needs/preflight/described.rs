@@ -3,11 +3,12 @@ use saved_template_api::{Reason, names, spec::CaptureMode, status::CheckResult};
 
 use super::finding::{Finding, failed, in_region, noted, passed, test};
 use crate::{
-    capture, fold,
+    capture,
+    facts::Facts,
+    fold,
     needs::tagged,
     quote::quoted,
     restart::stop_timeout,
-    scene::Scene,
     world::{Instance, InstanceState, Reservation},
 };
 
@@ -18,7 +19,7 @@ const SCHEDULE: &str = "Schedule";
 const MOST_TAGS: usize = 50;
 
 /// What Describe calls tell.
-pub(super) fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
+pub(super) fn described(facts: &Facts<'_>, instance: &Instance) -> Vec<Finding> {
     let id = &instance.id;
     let has_tag = |wanted: &[&str]| {
         let is = |key: &String| {
@@ -27,7 +28,7 @@ pub(super) fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> 
         instance.tags.keys().find(|key| is(key)).cloned()
     };
     let tags = instance.tags.keys().filter(|key| !key.to_ascii_lowercase().starts_with("aws:")).count();
-    let ours = [names::receipts_key(scene.subject.cluster), names::debt_key(scene.subject.cluster)];
+    let ours = [names::receipts_key(facts.subject.cluster), names::debt_key(facts.subject.cluster)];
     let more = ours.iter().filter(|key| !instance.tags.contains_key(*key)).count();
     let group = has_tag(&["aws:autoscaling:groupName"]);
     let node = has_tag(&[
@@ -40,12 +41,12 @@ pub(super) fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> 
     ]);
     let is_mac = instance.instance_type.as_deref().is_some_and(|kind| kind.starts_with("mac"));
     let in_region =
-        |zone: &String| zone.strip_prefix(scene.home().as_str()).is_some_and(|rest| rest.len() == 1);
+        |zone: &String| zone.strip_prefix(facts.home().as_str()).is_some_and(|rest| rest.len() == 1);
     let local_zone = !instance.zone.as_ref().is_none_or(in_region);
     let spot = instance.lifecycle.as_deref().is_some_and(|lifecycle| lifecycle != "on-demand");
     let attached =
         !instance.attachments.is_empty() && instance.attachments.iter().all(|volume| volume.attached);
-    let (stops, reboots) = (stops(scene, instance), reboots(scene, instance));
+    let (stops, reboots) = (stops(facts, instance), reboots(facts, instance));
     let disturbed = |check: &str, tag: Option<String>, reason: Reason, what: &str| match tag {
         Some(tag) if stops => failed(
             check,
@@ -98,17 +99,17 @@ pub(super) fn described(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> 
         test("Volumes", attached, Reason::InstanceBusy, || {
             format!("{id} has no volume, or one that is being attached or detached: asked again")
         }),
-        devices(scene, instance),
+        devices(facts, instance),
     ];
-    findings.extend(warnings(scene, instance));
-    findings.extend(free_names(scene));
+    findings.extend(warnings(facts, instance));
+    findings.extend(free_names(facts));
     findings
 }
 
 /// What is left out must be there, and must not be the root.
-fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
+fn devices(facts: &Facts<'_>, instance: &Instance) -> Finding {
     let known: Vec<&str> = instance.attachments.iter().map(|volume| volume.device.as_str()).collect();
-    let excluded = &scene.subject.spec.capture.exclude_device_names;
+    let excluded = &facts.subject.spec.capture.exclude_device_names;
     let is_root = |device: &&String| instance.root_device.as_ref() == Some(*device);
     if let Some(root) = excluded.iter().find(is_root) {
         let text = format!(
@@ -130,9 +131,9 @@ fn devices(scene: &Scene<'_>, instance: &Instance) -> Finding {
 }
 
 /// What the author should know, and what is no reason not to begin.
-fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
-    let capture = &scene.subject.spec.capture;
-    let (stops, limit) = (stops(scene, instance), capture.max_downtime_seconds_or_default());
+fn warnings(facts: &Facts<'_>, instance: &Instance) -> Vec<Finding> {
+    let capture = &facts.subject.spec.capture;
+    let (stops, limit) = (stops(facts, instance), capture.max_downtime_seconds_or_default());
     let timeout = capture::stop_timeout_of(capture, instance);
     let counted = stop_timeout(timeout, limit);
     let schedule = instance.tags.keys().find(|key| key.eq_ignore_ascii_case(SCHEDULE));
@@ -181,7 +182,7 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
         (
             "Scheduler",
-            schedule.is_some() && (stops || reboots(scene, instance)),
+            schedule.is_some() && (stops || reboots(facts, instance)),
             format!(
                 "the tag {} says that a scheduler starts and stops it: save it at a time at which that leaves it alone",
                 schedule.map(String::as_str).unwrap_or_default()
@@ -194,7 +195,7 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         ),
     ];
     let holds = rows.into_iter().filter(|(_, holds, _)| *holds);
-    let stale = tagged::stale(scene, instance).map(|key| {
+    let stale = tagged::stale(facts, instance).map(|key| {
         let text = format!(
             "it has carried a restart record under {} for a day that nobody can be owed by: it is ignored",
             quoted(&key)
@@ -202,7 +203,7 @@ fn warnings(scene: &Scene<'_>, instance: &Instance) -> Vec<Finding> {
         noted("RestartRecord", CheckResult::Warning, text)
     });
     let holds = holds.map(|(check, _, text)| noted(check, CheckResult::Warning, text)).chain(stale);
-    let patience = fold::is_patient(scene).then(fold::patience);
+    let patience = fold::is_patient(facts).then(fold::patience);
     let patience = patience.map(|row| noted(&row.check, row.result, row.message.unwrap_or_default()));
     holds.chain(patience).collect()
 }
@@ -223,22 +224,22 @@ fn state(instance: &Instance) -> Finding {
 }
 
 /// The names of the images, in home and in each region: nobody else may have them.
-fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
-    let attempts = scene.attempts_at(scene.subject.spec.revision).saturating_add(1);
-    let name = scene.owner().image_name(scene.template_name(), scene.subject.spec.revision, attempts);
+fn free_names(facts: &Facts<'_>) -> Vec<Finding> {
+    let attempts = facts.attempts_at(facts.subject.spec.revision).saturating_add(1);
+    let name = facts.owner().image_name(facts.template_name(), facts.subject.spec.revision, attempts);
     let regions =
-        std::iter::once(scene.home()).chain(scene.subject.spec.regions.iter().map(|region| &region.name));
+        std::iter::once(facts.home()).chain(facts.subject.spec.regions.iter().map(|region| &region.name));
     let mut findings = Vec::new();
     for region in regions {
-        let images = if region == scene.home() { scene.images() } else { scene.images_in(region) };
+        let images = if region == facts.home() { facts.images() } else { facts.images_in(region) };
         let Some(images) = images else {
             let why =
-                scene.world.abroad.get(region).and_then(|view| view.as_ref().err()).map(ToString::to_string);
+                facts.world.abroad.get(region).and_then(|view| view.as_ref().err()).map(ToString::to_string);
             let finding = noted("NameFree", CheckResult::Unknown, why.unwrap_or_else(|| "not read".into()));
             findings.push(in_region(finding, region));
             continue;
         };
-        if let Some(taken) = images.iter().find(|image| image.name == name && !scene.is_ours(image, region)) {
+        if let Some(taken) = images.iter().find(|image| image.name == name && !facts.is_ours(image, region)) {
             let text = format!(
                 "the name {name} is taken by {} in {region}: choose another spec.templateName, or deregister it",
                 taken.id
@@ -249,12 +250,12 @@ fn free_names(scene: &Scene<'_>) -> Vec<Finding> {
     if findings.is_empty() { vec![passed("NameFree")] } else { findings }
 }
 
-pub(super) fn stops(scene: &Scene<'_>, instance: &Instance) -> bool {
-    let mode = scene.subject.spec.capture.mode_or_default();
+pub(super) fn stops(facts: &Facts<'_>, instance: &Instance) -> bool {
+    let mode = facts.subject.spec.capture.mode_or_default();
     mode == CaptureMode::Stop && instance.state != InstanceState::Stopped
 }
 
-pub(super) fn reboots(scene: &Scene<'_>, instance: &Instance) -> bool {
-    let mode = scene.subject.spec.capture.mode_or_default();
+pub(super) fn reboots(facts: &Facts<'_>, instance: &Instance) -> bool {
+    let mode = facts.subject.spec.capture.mode_or_default();
     mode == CaptureMode::Reboot && instance.state != InstanceState::Stopped
 }

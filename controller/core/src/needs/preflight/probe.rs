@@ -14,19 +14,19 @@ use super::{
     finding::{Finding, failed, in_region, noted, passed, test, unanswered},
 };
 use crate::{
+    facts::Facts,
     fold::MULTI_ATTACH,
     ownership::revision_of,
     quote::{flag, quoted},
     refusal::Refusal,
-    scene::Scene,
     time::seconds_between,
     world::{Image, ImageState, Instance, OptIn, Probe, Snapshot, SnapshotState, Volume},
 };
 
 /// What only calls about this machine tell.
-pub(super) fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding> {
+pub(super) fn probed(facts: &Facts<'_>, instance: &Instance, probe: &Probe) -> Vec<Finding> {
     let id = &instance.id;
-    let (stops, region) = (stops(scene, instance), scene.home());
+    let (stops, region) = (stops(facts, instance), facts.home());
     let mut findings = vec![
         answer("StopProtection", &probe.stop_protected, |protected| {
             test("StopProtection", !(protected && stops), Reason::StopProtected, || {
@@ -36,7 +36,7 @@ pub(super) fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> V
             })
         }),
         answer("InstanceStore", &probe.instance_store, |has_store| {
-            instance_store(scene, id, has_store && stops)
+            instance_store(facts, id, has_store && stops)
         }),
         answer("ShutdownBehavior", &probe.shutdown_terminates, |terminates| {
             let text = "a shutdown from inside terminates it (instanceInitiatedShutdownBehavior): nobody should do that while it is saved";
@@ -56,17 +56,17 @@ pub(super) fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> V
         }),
         owned_volumes(&probe.volumes),
         encrypted(&probe.volumes, stops),
-        young_snapshots(scene, probe),
-        pending_images(scene, id, &probe.pending_images),
-        namesakes(scene, &probe.namesakes),
+        young_snapshots(facts, probe),
+        pending_images(facts, id, &probe.pending_images),
+        namesakes(facts, &probe.namesakes),
         multi_attach(&probe.volumes),
         answer("CreateImagePermitted", &probe.create_image, |()| passed("CreateImagePermitted")),
     ];
     match &probe.regions {
         Ok(known) => {
-            let copies = scene.subject.spec.regions.iter().enumerate();
+            let copies = facts.subject.spec.regions.iter().enumerate();
             let copies = copies.map(|(at, region)| (format!("spec.regions[{at}].name"), &region.name));
-            let wanted = std::iter::once(("spec.source.region".to_owned(), scene.home())).chain(copies);
+            let wanted = std::iter::once(("spec.source.region".to_owned(), facts.home())).chain(copies);
             let off = wanted.filter(|(_, region)| known.get(region) != Some(&OptIn::Enabled));
             let off = off.map(|(field, region)| {
                 let text = format!(
@@ -84,8 +84,8 @@ pub(super) fn probed(scene: &Scene<'_>, instance: &Instance, probe: &Probe) -> V
     findings
 }
 
-fn instance_store(scene: &Scene<'_>, id: &InstanceId, erases: bool) -> Finding {
-    match scene.subject.spec.capture.instance_store {
+fn instance_store(facts: &Facts<'_>, id: &InstanceId, erases: bool) -> Finding {
+    match facts.subject.spec.capture.instance_store {
         _ if !erases => passed("InstanceStore"),
         InstanceStore::Discard => {
             let text = "a stop erases its instance-store volumes, as spec.capture.instanceStore allows";
@@ -131,7 +131,7 @@ fn encrypted(volumes: &Result<Vec<Volume>, Refusal>, stops: bool) -> Finding {
 }
 
 /// §11: EC2 refuses a snapshot of a volume that has too many pending ones, or a very young one.
-fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
+fn young_snapshots(facts: &Facts<'_>, probe: &Probe) -> Finding {
     answer("PendingSnapshots", &probe.snapshots, |snapshots| {
         let slow = |volume: &VolumeId| {
             let volumes = probe.volumes.as_deref().unwrap_or_default();
@@ -143,7 +143,7 @@ fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
         };
         let young = |volume: &VolumeId| {
             let at = snapshots.iter().filter(|shot| shot.volume == *volume).filter_map(|shot| shot.started);
-            at.max().is_some_and(|at| seconds_between(at, scene.now) < 15)
+            at.max().is_some_and(|at| seconds_between(at, facts.now) < 15)
         };
         let busy = snapshots.iter().map(|shot| &shot.volume).filter(|volume| {
             let most = if slow(volume) { 1 } else { 4 };
@@ -161,11 +161,11 @@ fn young_snapshots(scene: &Scene<'_>, probe: &Probe) -> Finding {
 }
 
 /// §4: a backup tool that is imaging the machine: our stop would spoil its image.
-fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
+fn pending_images(facts: &Facts<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
     answer("PendingImages", images, |images| {
         let others = images
             .iter()
-            .filter(|image| image.state == ImageState::Pending && !scene.is_ours(image, scene.home()));
+            .filter(|image| image.state == ImageState::Pending && !facts.is_ours(image, facts.home()));
         let others: Vec<&str> = others.map(|image| image.id.as_str()).collect();
         test("PendingImages", others.is_empty(), Reason::InstanceBusy, || {
             format!("somebody else is making {} of {id}: waiting until it is done", others.join(", "))
@@ -174,13 +174,13 @@ fn pending_images(scene: &Scene<'_>, id: &InstanceId, images: &Result<Vec<Image>
 }
 
 /// Another cluster has saved a template of this namespace, name and revision.
-fn namesakes(scene: &Scene<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
+fn namesakes(facts: &Facts<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
     answer("RevisionFree", images, |images| {
-        let foreign = images.iter().filter(|image| scene.is_namesakes(image));
+        let foreign = images.iter().filter(|image| facts.is_namesakes(image));
         let newest = foreign
             .filter_map(|image| Some((revision_of(&image.tags)?, image)))
             .max_by_key(|(revision, _)| *revision);
-        let taken = newest.filter(|(revision, _)| *revision >= scene.subject.spec.revision);
+        let taken = newest.filter(|(revision, _)| *revision >= facts.subject.spec.revision);
         test("RevisionFree", taken.is_none(), Reason::RevisionTaken, || {
             let (revision, image) =
                 taken.map_or((0, String::new()), |(revision, image)| (revision, image.id.to_string()));

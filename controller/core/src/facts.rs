@@ -1,4 +1,4 @@
-//! One pass over one object: what was read, and the status as it will be written.
+//! Facts of one object in one pass: what is wanted, what EC2 shows, and the status with what follows from both. Read only.
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,18 +12,17 @@ use saved_template_api::{
 };
 
 use crate::{
-    answer::was_refused,
     cloud::FRESH,
     ownership::Estate,
     restart::{self, Awaits, Record},
-    step::{CREATE_IMAGE, STOP, Step, request_text},
+    step::CREATE_IMAGE,
     subject::Subject,
     time::{self, left, pause},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
 };
 
-/// What the needs read and change.
-pub(crate) struct Scene<'a> {
+/// What is known of one object: the spec, the world, and the status.
+pub(crate) struct Facts<'a> {
     pub(crate) subject: Subject<'a>,
     pub(crate) world: &'a World,
     pub(crate) now: Timestamp,
@@ -31,7 +30,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) estate: Estate,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Facts<'a> {
     pub(crate) fn new(subject: Subject<'a>, world: &'a World, now: Timestamp) -> Self {
         Self { subject, world, now, status: subject.status.clone(), estate: Estate::of(&subject) }
     }
@@ -212,24 +211,6 @@ impl<'a> Scene<'a> {
         self.status.announced.as_ref().is_none_or(|announced| self.read_after(&announced.time))
     }
 
-    /// Writes down what is about to be done: the number of the try and its time, so that the status always differs.
-    pub(crate) fn announce(&mut self, step: &Step) {
-        let request = request_text(step);
-        // A Stop that was definitely refused leaves nothing under way: the next one is the first again (R6).
-        let over = |last: &Announced| last.step == STOP && was_refused(last);
-        let same = |last: &Announced| last.step == step.name() && last.request == request && !over(last);
-        let number = match &self.status.announced {
-            Some(last) if same(last) => last.number.saturating_add(1),
-            // The status may have forgotten that one was sent: what EC2 answers proves nothing then.
-            Some(_) | None if matches!(step, Step::Stop { force: false, .. }) && !self.world.unsent => 2,
-            Some(_) | None => 1,
-        };
-        let region = step.region().cloned();
-        let time = self.time();
-        self.status.announced =
-            Some(Announced { number, step: step.name().to_owned(), time, request, region, outcome: None });
-    }
-
     /// What is left of the pause after the last announcement of `step`: 5 s, doubling up to `longest`.
     pub(crate) fn pause_left(&self, step: &str, longest: Duration) -> Option<Duration> {
         let announced = self.announced(step)?;
@@ -260,11 +241,6 @@ impl<'a> Scene<'a> {
         let (revision, attempt) = self.edition();
         let name = self.owner().image_name(self.template_name(), revision, attempt);
         (1..=self.copies(region)).map(move |number| copy_name(name.clone(), number))
-    }
-
-    /// The row of a region, made if it is not there.
-    pub(crate) fn row_mut(&mut self, region: &Region) -> Option<&mut RegionStatus> {
-        self.status.regions.iter_mut().find(|row| row.region == *region)
     }
 
     pub(crate) fn row(&self, region: &Region) -> Option<&RegionStatus> {
@@ -310,16 +286,6 @@ impl<'a> Scene<'a> {
     pub(crate) fn wanted(&self) -> Vec<Region> {
         let copies = self.subject.spec.regions.iter().map(|region| &region.name);
         std::iter::once(self.home()).chain(copies).cloned().collect()
-    }
-
-    /// Keys that are about to be put on something of ours: only these are ever taken off.
-    pub(crate) fn applies<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
-        for key in keys {
-            if !self.status.applied_tag_keys.iter().any(|known| known == key) {
-                self.status.applied_tag_keys.push(key.to_owned());
-            }
-        }
-        self.status.applied_tag_keys.truncate(50);
     }
 
     /// Every region that this object has, or ever had, an image in, as far as the status tells; home first.
