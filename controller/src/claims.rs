@@ -22,7 +22,7 @@ use saved_template_api::{
     names::hex_digest,
 };
 
-use saved_template_core::key::Key;
+use saved_template_core::{key::Key, world::ClaimRefused};
 use tokio::time::Instant;
 
 /// A claim whose holder does nothing with it is given up after two looks this far apart.
@@ -50,15 +50,20 @@ impl Claims {
         Self { client, leases, doubted: Mutex::default() }
     }
 
-    /// Claims a machine for an object, or says who has it. A claim that cannot be made counts as somebody else's.
+    /// Claims a machine for an object, or says why not.
     pub(crate) async fn claim(
         &self,
         key: &Key,
         region: &Region,
         instance: &InstanceId,
-    ) -> Result<(), String> {
-        let unsure = |error: kube::Error| format!("somebody, as far as is known ({error})");
+    ) -> Result<(), ClaimRefused> {
         let name = name(region, instance);
+        let unsure = |error: kube::Error| {
+            tracing::warn!(claim = name, %error, "a claim could not be made");
+            ClaimRefused::Unknown(
+                "its Lease could not be read or made (the controller's log says why)".to_owned(),
+            )
+        };
         for _ in 0..2 {
             let lease = Lease {
                 metadata: ObjectMeta {
@@ -83,17 +88,17 @@ impl Claims {
             // The error names the other object, which may be in a namespace that the reader of this one may not see.
             let unread = |error: kube::Error| {
                 tracing::warn!(claim = name, holder = other, %error, "what has a claim cannot be read");
-                format!(
-                    "somebody, as far as is known: what has the Lease {name} cannot be read. If it is in a namespace that \
-                     this controller does not watch any more, and no restart record is on the machine, delete that Lease"
-                )
+                ClaimRefused::Unknown(format!(
+                    "what has the Lease {name} in the controller's namespace cannot be read. If it is in a namespace that \
+                     the controller does not watch any more, and no restart record is on the machine, delete that Lease"
+                ))
             };
             if !self.is_stale(&name, &there, &other).await.map_err(unread)? {
-                return Err(other);
+                return Err(ClaimRefused::Held(other));
             }
             self.delete(&name, &there).await.map_err(unsure)?;
         }
-        Err("somebody who is as quick".to_owned())
+        Err(ClaimRefused::Unknown("others are as quick: it is tried again".to_owned()))
     }
 
     /// The save is over: whoever waits may begin. One that is not released is found stale.

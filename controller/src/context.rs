@@ -31,7 +31,8 @@ pub(crate) struct Context<C> {
 }
 
 impl<C> Context<C> {
-    /// The uid of `kube-system`: it survives a restore of etcd, and differs in a twin of the cluster.
+    /// The uid of `kube-system`: it differs in a twin of the cluster. It survives a restore of etcd, also one beside the live
+    /// cluster, from which it tells nothing apart (docs/threat-model.md).
     pub(crate) async fn holder(&self) -> Result<&str> {
         let ask = async || {
             let namespaces = Api::<Namespace>::all(self.client.clone());

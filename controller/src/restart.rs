@@ -110,7 +110,7 @@ impl<C: Cloud> Restart<C> {
                 }
             }
             let sweep = sweeps.borrow_and_update().clone().filter(|_| changed);
-            for debt in sweep.iter().flat_map(|sweep| self.debts(&sweep.machines)) {
+            for debt in sweep.iter().flat_map(|sweep| self.debts(sweep)) {
                 // A view older than our last write about this record shows the world before it.
                 let stale = |sweep: &Sweep| acted.get(&place(&debt)).is_some_and(|at| sweep.began() <= *at);
                 if let Some(sweep) = sweep.as_ref().filter(|sweep| !stale(sweep))
@@ -126,9 +126,11 @@ impl<C: Cloud> Restart<C> {
     }
 
     /// Every record: those on machines, and those that this process remembers. What is not paid is told.
-    fn debts(&self, instances: &[Instance]) -> Vec<Debt> {
-        let (debts, told) = found(instances, self.survey.debt_key(), &self.survey.memory().records());
-        let on_machines = debts.iter().filter(|debt| debt.copy != Copy::Remembered).count();
+    fn debts(&self, sweep: &Sweep) -> Vec<Debt> {
+        let (key, remembered) = (self.survey.debt_key(), self.survey.memory().records());
+        let (debts, told) = found(&sweep.machines, key, &remembered, sweep.view.began);
+        // Also those that are not paid: a machine may be down under one.
+        let on_machines = sweep.machines.iter().filter(|instance| instance.tags.contains_key(key)).count();
         self.metrics.owed(self.survey.cloud.region().as_str(), on_machines);
         self.tell(told.into_iter().collect());
         debts
@@ -169,7 +171,7 @@ impl<C: Cloud> Restart<C> {
         let mut announced = Announced { at: sweep.view.began, instant: sweep.began().into_std() };
         if !matches!(verdict, Verdict::Wait | Verdict::Ignore) && sweep.began().elapsed() > OLD {
             announced = Announced { at: now, instant: monotonic() };
-            let Some(again) = self.again(debt).await else {
+            let Some(again) = self.again(debt, now).await else {
                 return Done { place, sent: None };
             };
             debt = again;
@@ -181,13 +183,9 @@ impl<C: Cloud> Restart<C> {
         match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
             Verdict::Void => self.survey.memory().forget(&record),
-            Verdict::Unclear { code } => {
-                let message = format!(
-                    "{} is stopped with the reason {code:?}, which is not known: start it by hand if it should run",
-                    record.instance
-                );
-                self.survey.memory().refused(&record, Refusal::new("StartInstances", UNCLEAR_STATE, message));
-                self.metrics.restart("unclear");
+            Verdict::Unclear(why) => {
+                let message = format!("{} {why}: start it by hand if it should run", record.instance);
+                self.hold(&record, UNCLEAR_STATE, "unclear", message);
             }
             Verdict::Start { due, since } => {
                 if self.may_start(&record, since, now) {
@@ -221,10 +219,7 @@ impl<C: Cloud> Restart<C> {
                     "{} carries a restart record that cannot be honest by its times: it is not started; if it should run, start it by hand",
                     record.instance
                 );
-                self.survey
-                    .memory()
-                    .refused(&record, Refusal::new("StartInstances", IMPLAUSIBLE_RECORD, message));
-                self.metrics.restart("implausible");
+                self.hold(&record, IMPLAUSIBLE_RECORD, "implausible", message);
                 return Done { place, sent: None };
             }
         }
@@ -233,7 +228,7 @@ impl<C: Cloud> Restart<C> {
 
     /// The machine as it is now, where a sweep took so long that nothing may rest on it any more. None if its record is
     /// another one by now, or if it cannot be read.
-    async fn again(&self, debt: Debt) -> Option<Debt> {
+    async fn again(&self, debt: Debt, now: Timestamp) -> Option<Debt> {
         let id = &debt.record.instance;
         let shown = self.survey.cloud.instances(Instances::One(id.clone())).await;
         let shown = shown
@@ -241,8 +236,17 @@ impl<C: Cloud> Restart<C> {
             .ok()?;
         let instance = shown.into_iter().find(|instance| instance.id == *id);
         let remembered = if debt.copy == Copy::Tag { Vec::new() } else { vec![debt.record.clone()] };
-        let (debts, _) = found(instance.as_slice(), self.survey.debt_key(), &remembered);
+        let (debts, _) = found(instance.as_slice(), self.survey.debt_key(), &remembered, now);
         debts.into_iter().find(|there| there.record == debt.record && there.copy == debt.copy)
+    }
+
+    /// Nothing is started under the record: said once.
+    fn hold(&self, record: &Record, code: &str, outcome: &'static str, message: String) {
+        let refusal = Refusal::new("StartInstances", code, message);
+        if self.survey.memory().refused(record, &refusal) {
+            tracing::error!(instance = %record.instance, capture = record.capture, why = refusal.message, "a machine is not started");
+            self.metrics.restart(outcome);
+        }
     }
 
     fn pacing(&self) -> MutexGuard<'_, Pacing> {
@@ -270,7 +274,7 @@ impl<C: Cloud> Restart<C> {
             Err(refusal) => {
                 tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
                 self.metrics.restart("refused");
-                self.survey.memory().refused(record, refusal);
+                self.survey.memory().refused(record, &refusal);
                 self.pacing().refused(record, monotonic());
             }
         }
@@ -308,7 +312,7 @@ impl<C: Cloud> Restart<C> {
     }
 
     /// What the record is by now, read right before it is overwritten: that of another capture stays.
-    async fn on_machine(&self, record: &Record) -> Result<Record, String> {
+    async fn on_machine(&self, record: &Record, now: Timestamp) -> Result<Record, String> {
         let id = record.instance.clone();
         let found = self.survey.cloud.instances(Instances::Ids(vec![id])).await;
         let found = found.map_err(|refusal| refusal.to_string())?;
@@ -320,7 +324,7 @@ impl<C: Cloud> Restart<C> {
                 && !stopped_by_somebody(record, instance)
         });
         match value.map(|value| value.parse::<Record>()) {
-            Some(Ok(there)) if record.followed_by(&there) => Ok(there),
+            Some(Ok(there)) if record.followed_by(&there, now) => Ok(there),
             Some(Ok(_)) if is_held => Ok(record.clone()),
             Some(Ok(there)) => Err(format!("the machine carries the record of capture {}", there.capture)),
             Some(Err(_)) | None => Ok(record.clone()),
@@ -338,7 +342,7 @@ impl<C: Cloud> Restart<C> {
             return Done { place, sent: None };
         }
         let announced = Announced { at: now, instant: monotonic() };
-        let record = match self.on_machine(&record).await {
+        let record = match self.on_machine(&record, now).await {
             Ok(record) => record,
             Err(why) => {
                 tracing::error!(instance = %record.instance, capture, why, "the save could not be given up: it is tried again");

@@ -104,7 +104,7 @@ async fn a_name_that_ec2_will_not_look_for_is_told_about_and_blinds_no_other() {
         })
         .await
         .unwrap();
-    assert!(is(&told, "Ready", "False", None));
+    assert!(is(&told, "Stalled", "True", None) && is(&told, "Validated", "False", Some("RequestRefused")));
     let refused = |lab: &Lab<'_>| lab.ec2.sim().faults().iter().map(|fault| fault.hits).sum::<u32>();
     let (before, sweeps) = (refused(&lab), reads(&lab, "DescribeInstances"));
     lab.apply(&with("good", "other", "  revision: 2\n")).await.unwrap();

@@ -17,7 +17,8 @@ pub use crate::witness::{FILE, Seen};
 /// Where the document is, from the root of the repository.
 pub const DOCUMENT: &str = "docs/conditions.md";
 
-const API: &str = include_str!("../../crds/src/condition.rs");
+const API: &str =
+    concat!(include_str!("../../crds/src/condition.rs"), include_str!("../../crds/src/condition/reason.rs"));
 
 const HEAD: &str = "\
 # Conditions

@@ -118,7 +118,8 @@ fn validated(facts: &Facts<'_>, unmet: Option<&Unmet>) -> Row {
         let status = if reason == Reason::NotChecked { Unknown } else { False };
         return (status, reason, unmet.message.clone());
     }
-    let captured = facts.home_row().is_some_and(|row| row.image_id.is_some());
+    let failed = facts.capture().is_some_and(|capture| capture.reason.is_some());
+    let captured = !failed && facts.home_row().is_some_and(|row| row.image_id.is_some());
     let no_capture = |unmet: &Unmet| matches!(unmet.ready, Reason::ImageMissing | Reason::RevisionNotFound);
     if captured || unmet.is_some_and(no_capture) {
         return (
@@ -171,7 +172,7 @@ fn image(facts: &Facts<'_>, unmet: Option<&Unmet>) -> Row {
             && capture.disruptions >= facts.subject.spec.capture.max_disruptions;
         let reason = if spent {
             Reason::DisruptionLimitReached
-        } else if capture.stop_requested_time.is_none() {
+        } else if capture.image_requested_time.is_none() {
             Reason::NotRequested
         } else {
             Reason::ImageFailed

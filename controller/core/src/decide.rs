@@ -77,6 +77,8 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
 const RARELY: Duration = Duration::from_hours(2);
 
 #[cfg(test)]
+mod ended;
+#[cfg(test)]
 mod finalizer;
 #[cfg(test)]
 mod limits;

@@ -174,9 +174,10 @@ impl Memory {
         self.started.entry(record.debtor()).or_insert(started);
     }
 
-    /// The start for a record was refused, or is not tried.
-    pub fn refused(&mut self, record: &Record, refusal: Refusal) {
-        self.refused.insert(record.debtor(), refusal);
+    /// The start for a record was refused, or is not tried. Answers whether that is news.
+    pub fn refused(&mut self, record: &Record, refusal: &Refusal) -> bool {
+        let known = self.refused.insert(record.debtor(), refusal.clone());
+        known.is_none_or(|known| known != *refusal)
     }
 
     /// What became of the start of the machine for the capture.

@@ -21,7 +21,7 @@ use saved_template_api::Reason;
 
 use crate::{
     facts::Facts,
-    refusal::NOT_ENABLED,
+    refusal::{Class, NOT_ENABLED},
     time::LATER,
     unmet::{Said, Unmet, Waits},
 };
@@ -36,7 +36,12 @@ pub(crate) fn first_unmet(facts: &Facts<'_>) -> Said {
             return Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone()).into();
         }
         let message = format!("cannot read {}: {refusal}", facts.home());
-        return Unmet::waiting(Reason::Preflight, message, LATER).into();
+        if refusal.class == Class::Caller {
+            let message =
+                format!("{message}. Correct spec.source, or name the machine by spec.source.instanceID");
+            return Unmet { look_again: LATER, ..Unmet::invalid(Reason::RequestRefused, message) }.into();
+        }
+        return Unmet::waiting(Reason::NotChecked, message, LATER).into();
     }
     let before = [record::unsupported, record::need, stop::need, image::request, support::need, adopt::need];
     if let Some(unmet) = before.iter().find_map(|need| need(facts)) {

@@ -1,5 +1,5 @@
 //! Whose is it? Before anything is served, copied, adopted, changed or deleted, the owner tags and EC2's own fields must
-//! agree (§8). Nothing else compares tags: who may write tags must not be able to say what is ours.
+//! agree (§8): who may write tags must not be able to say what is ours. Elsewhere tags are compared only of what is ours already.
 mod asked;
 mod estate;
 

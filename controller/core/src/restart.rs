@@ -12,7 +12,7 @@ mod signature;
 pub use evidence::{Evidence, Volumes};
 pub use found::{Debt, Told, found};
 pub use judge::{
-    Copy, Due, IMAGE_MARGIN, Settled, UNTAGGED_AFTER, Verdict, is_gone, judge, last_arrival, pause,
+    Copy, Due, IMAGE_MARGIN, Settled, UNTAGGED_AFTER, Unclear, Verdict, is_gone, judge, last_arrival, pause,
     stopped_by_somebody,
 };
 pub use pacing::{Call, Pacing};

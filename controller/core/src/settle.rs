@@ -40,8 +40,10 @@ pub fn settle(
         Outcome::Stopped { previous } => {
             answer(&mut status, found(*previous));
         }
-        Outcome::Busy { value } => {
-            let busy = Refusal::new(step.name(), "IncorrectState", format!("the machine carries {value}"));
+        // What it says is anybody's text.
+        Outcome::Busy { .. } => {
+            let text = "the tag on the machine is another one by now";
+            let busy = Refusal::new(step.name(), "IncorrectState", text);
             answer(&mut status, answer::refused(&busy));
         }
         Outcome::Image(id) => named(&mut status, step, id, now),

@@ -320,8 +320,8 @@ pub struct World {
     pub probe: Option<Probe>,
     /// Answer to [`crate::decision::Question::Permits`].
     pub permits: Option<Permits>,
-    /// Answer to [`crate::decision::Question::Claim`]: who else in this installation saves the machine.
-    pub claim: Option<Result<(), String>>,
+    /// Answer to [`crate::decision::Next::Acquire`]: whether this object alone saves the machine in this installation.
+    pub claim: Option<Result<(), ClaimRefused>>,
     /// What this process knows of the start of the current capture.
     pub started: Option<Started>,
     /// Why the restart loop could not start the machine when it last tried.
@@ -351,4 +351,13 @@ impl World {
             sent: false,
         }
     }
+}
+
+/// Why the claim on a machine was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimRefused {
+    /// Another object has it: its namespace and name, with a slash between them.
+    Held(String),
+    /// Who has it is not known: what to do, for whoever reads the object.
+    Unknown(String),
 }

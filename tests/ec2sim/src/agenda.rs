@@ -55,10 +55,16 @@ impl Sim {
     pub(crate) fn happen(&mut self, at: Millis, key: &Key, due: Due) {
         match due {
             Due::Instance { id, epoch, state } => {
+                let is_told_anew = self.config.transition_at_end && state == InstanceState::Stopped;
                 let place = self.place_mut(key);
-                if place.instances.get(&id).is_some_and(|instance| instance.epoch == epoch) {
-                    place.enter(&id, state, at, "ec2");
+                let Some(instance) = place.instances.get_mut(&id).filter(|instance| instance.epoch == epoch)
+                else {
+                    return;
+                };
+                if is_told_anew && instance.transition.starts_with("User initiated") {
+                    instance.transition = format!("User initiated ({})", spoken(at));
                 }
+                place.enter(&id, state, at, "ec2");
             }
             Due::StartFails { id, epoch } => self.fall_back(at, key, &id, epoch),
             Due::SnapshotAppears { image, device } => self.appear(at, key, &image, &device),

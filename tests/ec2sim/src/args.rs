@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// Starting a machine before its snapshots appeared does not fail its image.
     #[arg(long)]
     early_start_is_harmless: bool,
+    /// The state transition reason has the time when a stop ended.
+    #[arg(long)]
+    transition_at_end: bool,
     /// Images of `CreateImage` do not name the AMI that their machine was launched from.
     #[arg(long)]
     no_ancestors: bool,
@@ -91,6 +94,7 @@ impl From<Args> for ServerConfig {
             snapshot_release: args.snapshot_release,
             page: args.page,
             start_before_capture_fails_image: !args.early_start_is_harmless,
+            transition_at_end: args.transition_at_end,
             ancestors: !args.no_ancestors,
             copy_name_unique: !args.copies_share_names,
             throttles: args.throttles,

@@ -48,6 +48,9 @@ pub struct Config {
     /// Whether an image fails if its instance is started, stopped or rebooted before its snapshots appeared
     /// (`Client.InstanceTerminated`); otherwise they hold whatever was written by then.
     pub start_before_capture_fails_image: bool,
+    /// Whether the state transition reason of a stopped machine has the time when the stop ended, and not when it was asked
+    /// for: the documents do not say.
+    pub transition_at_end: bool,
     /// Whether an image of `CreateImage` names the AMI that its machine was launched from; for some it is not available.
     pub ancestors: bool,
     /// Whether `CopyImage` refuses a name in use.
@@ -150,6 +153,7 @@ impl Default for Config {
             token_lifetime: 24 * HOUR,
             page: 1_000,
             start_before_capture_fails_image: true,
+            transition_at_end: false,
             ancestors: true,
             copy_name_unique: true,
             failed_name_taken: true,

@@ -113,7 +113,7 @@ pub(super) const fn advice(reason: Reason) -> &'static str {
         R::RegionNotCovered => "Start the controller with `--regions` that name it, or without.",
         R::RegionNotAllowed => "Take the region out, or use a class that allows it.",
         R::NameConflict => {
-            "Choose another `spec.templateName`, or `aws ec2 deregister-image --region REGION --image-id ID`"
+            "Raise `spec.revision`, or `aws ec2 deregister-image --region REGION --image-id ID`, or make another object with another `spec.templateName`."
         }
         R::RevisionTaken => {
             "Set `spec.revision` to the number in the message. If the other cluster is gone: start the controller with `--adopt-from=CLUSTER`."

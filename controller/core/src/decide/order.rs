@@ -10,7 +10,9 @@ use super::*;
 use crate::{
     refusal::{NOT_ENABLED, Refusal},
     restart::{Awaits, Record},
-    sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, subject, world},
+    sample::{
+        CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved, subject, world,
+    },
     step::Step,
     time::LATER,
     world::{Absence, ImageState},
@@ -23,18 +25,25 @@ fn told(decision: &Decision, kind: ConditionType) -> (String, String) {
 }
 
 #[test]
-fn a_home_region_that_is_not_enabled_waits_for_somebody_and_one_that_is_silent_for_us() {
-    for (code, kind, validated) in [
-        (NOT_ENABLED, ConditionType::Stalled, "RegionNotEnabled"),
-        ("InternalError", ConditionType::Reconciling, ""),
+fn a_home_region_that_cannot_be_read_waits_for_whoever_can_do_something_about_it() {
+    for (code, kind, ready, validated) in [
+        (NOT_ENABLED, ConditionType::Stalled, "Preflight", "RegionNotEnabled"),
+        ("InvalidParameterValue", ConditionType::Stalled, "Preflight", "RequestRefused"),
+        ("InternalError", ConditionType::Reconciling, "NotChecked", "NotChecked"),
     ] {
         let mut dark = world(at(60), vec![], vec![], vec![]);
         dark.home = Err(Refusal::new("DescribeInstances", code, "no"));
-        let status = SavedTemplateStatus::default();
-        let decision = decide(subject(&plain(), &status), &dark, at(60)).into_decision().unwrap();
-        assert_eq!(told(&decision, kind).0, "True", "{code}");
-        let reason = told(&decision, ConditionType::Validated).1;
-        assert_eq!(reason == "RegionNotEnabled", validated == "RegionNotEnabled", "{reason}");
+        for status in [SavedTemplateStatus::default(), saved()] {
+            let decision = decide(subject(&plain(), &status), &dark, at(60)).into_decision().unwrap();
+            assert_eq!(told(&decision, kind).0, "True", "{code}");
+            assert_eq!(told(&decision, ConditionType::Ready).1, ready, "{code}");
+            let checked = if !status.regions.is_empty() && ready == "NotChecked" {
+                "NothingToCapture"
+            } else {
+                validated
+            };
+            assert_eq!(told(&decision, ConditionType::Validated).1, checked, "{code}");
+        }
     }
 }
 

@@ -20,12 +20,16 @@ use crate::{
 pub(crate) fn home_image<'a>(facts: &Facts<'a>) -> Option<&'a Image> {
     let revision = facts.subject.spec.revision;
     let known = facts.status.revisions.iter().find(|entry| entry.revision == revision);
-    if known.is_some_and(|entry| entry.state == RevisionState::Failed) {
+    let is_failed = known.is_some_and(|entry| entry.state == RevisionState::Failed);
+    let failed =
+        facts.status.capture.as_ref().filter(|capture| capture.revision == revision && is_over(capture));
+    if is_failed && failed.is_none() {
         return None;
     }
     let usable = |image: &&Image| {
         revision_of(&image.tags) == Some(revision)
             && !is_of_failed_attempt(&image.tags)
+            && failed.is_none_or(|failed| is_of_later_attempt(image, failed))
             && matches!(image.state, ImageState::Pending | ImageState::Available | ImageState::Disabled)
     };
     let images = facts.our_images(facts.home())?.into_iter().filter(usable);
@@ -37,7 +41,19 @@ pub(crate) fn home_image<'a>(facts: &Facts<'a>) -> Option<&'a Image> {
 /// Whether the image of the wanted revision is known, or a capture of it is to bring one, or has failed.
 pub(crate) fn is_answered(facts: &Facts<'_>) -> bool {
     let has_image = facts.home_row().is_some_and(|row| row.image_id.is_some());
-    has_image || facts.capture().is_some_and(|capture| !is_past(capture))
+    let is_overtaken = |capture| is_over(capture) && home_image(facts).is_some();
+    has_image || facts.capture().is_some_and(|capture| !is_past(capture) && !is_overtaken(capture))
+}
+
+/// Whether a capture has ended without its image.
+const fn is_over(capture: &CaptureStatus) -> bool {
+    capture.completion_time.is_some() && capture.reason.is_some()
+}
+
+/// Whether an image is of an attempt that a status, which went back to the end of the one before, knows nothing of.
+fn is_of_later_attempt(image: &Image, failed: &CaptureStatus) -> bool {
+    image.tags.get(tag::CAPTURE).is_some_and(|capture| *capture != failed.id)
+        && attempt_of(&image.tags) >= failed.attempts
 }
 
 /// Whether a capture made its image. Where the row does not name it any more, another revision was wanted in between.
@@ -61,6 +77,8 @@ pub(super) fn take(draft: &mut Draft<'_>) -> bool {
     row.image_id = Some(image.id.clone());
     row.attempts = attempt_of(&image.tags);
     row.state = RegionState::Pending;
+    // One that ended without an image says nothing of this one.
+    draft.status.capture.take_if(|capture| is_over(capture));
     draft.status.regions.retain(|old| old.region != region);
     draft.status.regions.insert(0, row);
     true

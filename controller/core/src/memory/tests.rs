@@ -141,7 +141,7 @@ fn what_a_status_owes_is_remembered_if_anything_else_says_so_and_what_it_owes_no
 #[test]
 fn a_start_is_known_until_its_capture_is_over_and_the_first_answer_counts() {
     let mut memory = alone(Instant::now());
-    memory.refused(&record(), refusal("InsufficientInstanceCapacity"));
+    memory.refused(&record(), &refusal("InsufficientInstanceCapacity"));
     assert_eq!(told(&memory).3, Some(refusal("InsufficientInstanceCapacity")));
     memory.started(&record(), STARTED);
     memory.started(&record(), Started { previous: InstanceState::Running, ..STARTED });
@@ -158,7 +158,7 @@ fn a_record_on_another_machine_that_has_the_capture_of_ours_changes_nothing_of_w
     let forged = Record { instance: "i-0fedcba9876543210".parse().unwrap(), ..record() };
     let mut memory = alone(born);
     memory.started(&forged, STARTED);
-    memory.refused(&forged, refusal("UnclearStateReason"));
+    memory.refused(&forged, &refusal("UnclearStateReason"));
     memory.forget(&forged);
     assert_eq!((memory.records(), memory.alone(later(born, 60))), (vec![record()], vec![record()]));
     assert_eq!((told(&memory).2, told(&memory).3), (None, None));

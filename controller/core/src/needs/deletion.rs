@@ -34,7 +34,11 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
         return Some(pay_first(facts));
     }
     if !facts.subject.finalizer {
-        return Some(Unmet::waiting(Reason::Deleting, "nothing of this object is in AWS", SOON));
+        return Some(Unmet::waiting(
+            Reason::Deleting,
+            "this controller is done with it: something else holds the object by its finalizer",
+            SOON,
+        ));
     }
     match facts.subject.spec.deletion_policy {
         DeletionPolicy::Retain => Some(gone(&kept(facts))),
@@ -98,9 +102,10 @@ fn images(facts: &Facts<'_>) -> Option<Unmet> {
                     waits.get_or_insert((left, format!("{region}: {} is tried again", step.name())));
                     continue;
                 }
-                let row = match &step {
-                    Step::Deregister { region, image } => kept_in_mind(facts, region, image),
-                    _ => None,
+                let row = if let Step::Deregister { region, image } = &step {
+                    kept_in_mind(facts, region, image)
+                } else {
+                    None
                 };
                 return Some(act(facts, step).writing(row));
             }

@@ -132,14 +132,15 @@ fn name_taken(facts: &Facts<'_>, record: &Record) -> Option<Unmet> {
     let foreign: Option<&Image> =
         facts.images()?.iter().find(|image| image.name == name && !facts.is_of_capture(image, record));
     if let Some(id) = foreign.map(|image| image.id.clone()) {
-        let text =
-            format!("the name {name} is taken by {id}: choose another spec.templateName, or deregister {id}");
+        let text = format!("the name {name} is taken by {id}: another attempt takes another name");
         return upkeep::give_up(facts, CaptureReason::NameConflict, &text);
     }
     let absence = facts.view()?.absences.get(&name)?;
     let nobody = facts.now.duration_since(facts.absent_since(*absence, facts.home())) >= TAKEN_BY_NOBODY;
     if nobody {
-        let text = format!("EC2 says that the name {name} is in use, and shows no image of that name");
+        let text = format!(
+            "EC2 says that the name {name} is in use, and shows no image of that name: another attempt takes another name"
+        );
         return upkeep::give_up(facts, CaptureReason::NameConflict, &text);
     }
     Some(Unmet::waiting(Reason::Capturing, format!("looking for the image that has the name {name}"), SOON))

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use saved_template_api::{
-    ConditionType, Reason, names,
+    ConditionType, Reason,
+    ids::InstanceId,
+    names,
     spec::{CaptureMode, RestartWhen},
     status::{
         CaptureReason, CaptureStatus, Consistency, RegionRole, RegionState, RegionStatus, RevisionState,
@@ -15,14 +17,14 @@ use crate::{
     capture::{self, stop_timeout_of},
     facts::Facts,
     fold,
-    needs::{adopt, preflight},
+    needs::{adopt, preflight, requests},
     quote::claimant,
     receipt,
     restart::{Awaits, Record},
     step::Step,
     time::{LATER, SLOWLY, later, left},
     unmet::{Lack, Unmet},
-    world::{Instance, InstanceState},
+    world::{ClaimRefused, Instance, InstanceState},
     write::Write,
 };
 
@@ -80,7 +82,15 @@ fn number(entry: &RevisionStatus) -> String {
 /// A capture ended without an image: it is tried again only while it may disrupt the machine.
 fn failed(facts: &Facts<'_>, capture: &CaptureStatus) -> Unmet {
     let message = capture.message.clone().unwrap_or_default();
+    let is_terminated = capture.reason == Some(CaptureReason::InstanceTerminated);
     if capture.disruptions >= facts.subject.spec.capture.max_disruptions {
+        if is_terminated {
+            let next = next_revision(facts);
+            let text = format!(
+                "{message}: name a machine that exists in spec.source, and set spec.revision to {next}"
+            );
+            return Unmet::invalid(Reason::InstanceTerminated, text);
+        }
         let text = format!(
             "{message}. The machine was disrupted {} time(s), as often as one revision may: {}",
             capture.disruptions,
@@ -110,6 +120,11 @@ fn failed(facts: &Facts<'_>, capture: &CaptureStatus) -> Unmet {
                 let text = format!("{message}; tried again at {again}");
                 Unmet { invalid: known, ..Unmet::waiting(Reason::Preflight, text, left) }
             }
+            Some(reason) if is_terminated => {
+                let text =
+                    format!("{message}: name a machine that exists in spec.source; it goes on at {again}");
+                Unmet::invalid(reason, text)
+            }
             Some(reason) => {
                 Unmet::invalid(reason, format!("{message}; once that is mended it goes on at {again}"))
             }
@@ -121,7 +136,7 @@ fn failed(facts: &Facts<'_>, capture: &CaptureStatus) -> Unmet {
 
 /// How somebody lets a revision that may not disrupt the machine again be tried once more.
 fn another(facts: &Facts<'_>, disruptions: i32) -> String {
-    let next = facts.status.latest_revision.unwrap_or(0).max(facts.subject.spec.revision).saturating_add(1);
+    let next = next_revision(facts);
     let raised = disruptions.saturating_add(1);
     let raise = format!("to try once more, set spec.revision to {next}");
     if raised <= MOST_DISRUPTIONS {
@@ -129,6 +144,10 @@ fn another(facts: &Facts<'_>, disruptions: i32) -> String {
     } else {
         raise
     }
+}
+
+fn next_revision(facts: &Facts<'_>) -> i32 {
+    facts.status.latest_revision.unwrap_or(0).max(facts.subject.spec.revision).saturating_add(1)
 }
 
 fn begin(facts: &Facts<'_>, last: Option<&CaptureStatus>) -> Unmet {
@@ -156,24 +175,25 @@ fn checked_out(facts: &Facts<'_>, instance: &Instance, last: Option<&CaptureStat
     }
     match &facts.world.claim {
         None => return Unmet::lacking(Lack::Claim(instance.id.clone())),
-        Some(Err(other)) => {
-            let other = claimant(other, facts.subject.namespace);
-            let message = format!("{} is being saved by {other}: waiting until it is done", instance.id);
-            let busy = Unmet::waiting(Reason::Preflight, message, LATER);
-            return Unmet { invalid: Some(Reason::InstanceBusy), ..busy };
-        }
+        Some(Err(refused)) => return not_claimed(facts, &instance.id, refused),
         Some(Ok(())) => {}
     }
-    // A plan under which nothing was asked for keeps its number; a name that may be taken is not tried again (§6).
-    let seen = facts.attempts_at(facts.subject.spec.revision).saturating_add(1);
-    let attempts = match last {
-        Some(last) if last.image_requested_time.is_none() && seen <= last.attempts => last.attempts,
-        Some(last) => last.attempts.saturating_add(1).max(seen),
-        None => seen,
-    };
     // What stands under our key and nobody can be owed by makes room.
     let stale = instance.tags.get(&facts.debt_key()).cloned();
-    write(facts, instance, attempts, last.map_or(0, |last| last.disruptions), stale)
+    write(facts, instance, requests::next_attempt(facts), last.map_or(0, |last| last.disruptions), stale)
+}
+
+fn not_claimed(facts: &Facts<'_>, instance: &InstanceId, refused: &ClaimRefused) -> Unmet {
+    let (invalid, message) = match refused {
+        ClaimRefused::Held(holder) => {
+            let other = claimant(holder, facts.subject.namespace);
+            (Reason::InstanceBusy, format!("{instance} is being saved by {other}: waiting until it is done"))
+        }
+        ClaimRefused::Unknown(why) => {
+            (Reason::NotChecked, format!("whether another template saves {instance} is not known: {why}"))
+        }
+    };
+    Unmet { invalid: Some(invalid), ..Unmet::waiting(Reason::Preflight, message, LATER) }
 }
 
 /// Everything that can be checked is good, and nothing is done.

@@ -124,7 +124,7 @@ fn question(facts: &Facts<'_>, instance: &Instance) -> Question {
     let sketch = CaptureStatus {
         id: "0".repeat(16),
         revision: spec.revision,
-        attempts: facts.attempts_at(facts.subject.spec.revision).saturating_add(1),
+        attempts: requests::next_attempt(facts),
         mode: spec.capture.mode_or_default(),
         exclude_device_names: spec.capture.exclude_device_names.clone(),
         ..CaptureStatus::default()

@@ -17,6 +17,7 @@ use crate::{
     step::{Step, TAG},
     time::{LATER, SOON, seconds_between},
     unmet::{Lack, Unmet},
+    world::Instance,
 };
 
 /// A refusal within this many seconds of tagging may be IAM that does not see the tag yet (R1).
@@ -77,6 +78,9 @@ fn planned(facts: &Facts<'_>, capture: &CaptureStatus, record: &Record) -> Unmet
         if !facts.is_known_unstopped(record) {
             return waiting(upkeep::UNKNOWN);
         }
+        if let Some(message) = saved_elsewhere(facts, instance) {
+            return end(facts, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
+        }
         if plan::is_of_another_spec(facts, capture) {
             let message =
                 "the spec was changed before anything was asked for under the plan: it is planned anew";
@@ -93,9 +97,7 @@ fn planned(facts: &Facts<'_>, capture: &CaptureStatus, record: &Record) -> Unmet
         None if as_planned => return tag(facts, record, None),
         Some(_) | None => {}
     }
-    if let Some((key, _)) = tagged::foreign_record(facts, instance) {
-        let message =
-            format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(key));
+    if let Some(message) = saved_elsewhere(facts, instance) {
         return end(facts, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
     }
     let sighting = facts.view().and_then(|view| view.sightings.get(&(instance.id.clone(), text)));
@@ -125,6 +127,12 @@ fn planned(facts: &Facts<'_>, capture: &CaptureStatus, record: &Record) -> Unmet
         return not_permitted(facts, record, refusal);
     }
     stop::stop(facts, capture.clone(), record)
+}
+
+/// Who else saves the machine.
+fn saved_elsewhere(facts: &Facts<'_>, instance: &Instance) -> Option<String> {
+    let (key, _) = tagged::foreign_record(facts, instance)?;
+    Some(format!("another installation is saving {}: it carries the tag {}", instance.id, quoted(key)))
 }
 
 fn tag(facts: &Facts<'_>, record: &Record, replaces: Option<String>) -> Unmet {

@@ -1,5 +1,8 @@
 //! What EC2 is asked for.
-use saved_template_api::{spec::CaptureMode, status::CaptureStatus};
+use saved_template_api::{
+    spec::CaptureMode,
+    status::{CaptureReason, CaptureStatus},
+};
 
 use crate::{
     facts::Facts,
@@ -19,4 +22,13 @@ pub(crate) fn image_request(facts: &Facts<'_>, capture: &CaptureStatus, instance
         reboot: capture.mode == CaptureMode::Reboot && instance.state == InstanceState::Running,
         excluded_devices: capture.exclude_device_names.clone(),
     }
+}
+
+/// The number of the next attempt at the wanted revision. A plan under which nothing was asked for keeps its number; a name
+/// that is or may be taken is not tried again (§6).
+pub(crate) fn next_attempt(facts: &Facts<'_>) -> i32 {
+    let seen = facts.attempts_at(facts.subject.spec.revision).saturating_add(1);
+    let Some(last) = facts.capture().filter(|last| last.reason.is_some()) else { return seen };
+    let is_free = last.image_requested_time.is_none() && last.reason != Some(CaptureReason::NameConflict);
+    if is_free && seen <= last.attempts { last.attempts } else { last.attempts.saturating_add(1).max(seen) }
 }

@@ -41,10 +41,8 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
             continue;
         }
         let keys = |tags: &Tags| tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
-        let applies = match &step {
-            Step::TagImages { tags, .. } => Some(Write::Applies(keys(tags))),
-            _ => None,
-        };
+        let applies =
+            if let Step::TagImages { tags, .. } = &step { Some(Write::Applies(keys(tags))) } else { None };
         return Unmet::acting(Reason::Copying, message, step).writing(applies).into();
     }
     let is_there = |region: &Region| facts.row(region).is_some_and(|row| row.state == RegionState::Available);

@@ -45,14 +45,10 @@ pub(crate) fn give_up(facts: &Facts<'_>, reason: CaptureReason, message: &str) -
     if capture.reason.is_none() {
         capture::fail(&mut capture, reason, message);
     }
-    if for_certain
-        && !facts.was_stopped()
-        && !stopped
-        && capture.mode == CaptureMode::Reboot
-        && capture.image_requested_time.is_some()
-    {
-        // Nothing was rebooted.
-        capture.disruptions = capture.disruptions.saturating_sub(1).max(0);
+    if for_certain && !stopped && capture.image_requested_time.take().is_some() {
+        // Nothing was imaged, and nothing was rebooted.
+        let rebooted = capture.mode == CaptureMode::Reboot && !facts.was_stopped();
+        capture.disruptions = capture.disruptions.saturating_sub(i32::from(rebooted)).max(0);
     }
     Some(if stopped { abort(facts, capture, &record) } else { withdraw(facts, capture, &record) })
 }
@@ -75,14 +71,15 @@ pub(crate) fn withdraw_stop(
 /// First the status, then `DeleteTags` by value until it is gone.
 pub(super) fn withdraw(facts: &Facts<'_>, capture: CaptureStatus, record: &Record) -> Unmet {
     let message = capture.message.clone().unwrap_or_default();
+    let ready = if capture.image_requested_time.is_some() { Reason::Failed } else { Reason::Preflight };
     let on_machine = facts.tagged_value().and_then(|value| value.parse::<Record>().ok());
     let ours = on_machine.filter(|tagged| tagged.capture == record.capture);
     let may_still_arrive = facts.announced(TAG).is_some();
     let unmet = if facts.pause_left(UNTAG, PAUSE).is_some() || (ours.is_none() && !may_still_arrive) {
-        Unmet::waiting(Reason::Preflight, message, SOON)
+        Unmet::waiting(ready, message, SOON)
     } else {
         let step = Step::Untag { record: ours.unwrap_or_else(|| record.clone()) };
-        Unmet::acting(Reason::Preflight, message, step)
+        Unmet::acting(ready, message, step)
     };
     unmet.with(capture)
 }

@@ -11,7 +11,12 @@ impl Refusal {
 
     /// The same, of at most so many bytes: what helps is never cut off.
     pub(crate) fn told_within(&self, most: usize) -> String {
-        let help = if self.lacks_permission() {
+        let help = if self.lacks_permission() && self.message.contains("explicit deny") {
+            format!(
+                "; a Deny or a service control policy forbids ec2:{} there (README, IAM: --regions)",
+                self.operation
+            )
+        } else if self.lacks_permission() {
             format!("; allow ec2:{} to the controller's identity (README, IAM)", self.operation)
         } else if self.class == Class::Denied {
             "; see that the controller's credentials are valid and that the account may do this".to_owned()

@@ -1,6 +1,7 @@
 //! Which records there are to judge: those on machines, and those that are remembered. One machine has one.
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use saved_template_api::ids::InstanceId;
 
 use super::{
@@ -58,8 +59,14 @@ pub enum Told {
     },
 }
 
-/// The records under `key` on these machines, and the `remembered` ones, under each of which a Stop was announced.
-pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<Debt>, Vec<Told>) {
+/// The records under `key` on these machines, as they were read at `now`, and the `remembered` ones, under each of which a
+/// Stop was announced.
+pub fn found(
+    instances: &[Instance],
+    key: &str,
+    remembered: &[Record],
+    now: Timestamp,
+) -> (Vec<Debt>, Vec<Told>) {
     let (mut debts, mut told) = (Vec::new(), Vec::new());
     let mut stands: BTreeSet<InstanceId> = BTreeSet::new();
     for instance in instances {
@@ -75,7 +82,7 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
         let is_about_another = record.instance != instance.id;
         let copy = if is_about_another || ours.peek().is_none() {
             Copy::Tag
-        } else if ours.clone().any(|known| known.followed_by(&record)) {
+        } else if ours.clone().any(|known| known.followed_by(&record, now)) {
             Copy::Both
         } else {
             // Where reads lag, an earlier state of ours is still shown.
@@ -98,11 +105,15 @@ pub fn found(instances: &[Instance], key: &str, remembered: &[Record]) -> (Vec<D
 }
 
 impl Record {
-    /// Whether a remembered record can have become this one without this process knowing: a hard stop moves `s` and `m` on,
-    /// an abort brings `m` forward. Anybody may have written what differs otherwise; `n` changes with the status alone.
-    pub fn followed_by(&self, tag: &Self) -> bool {
-        let latest = if tag.stop_by > self.stop_by { self.forced_with(tag.stop_by) } else { self.clone() };
-        self.differs_in_limits(tag) && tag.stop_by == latest.stop_by && tag.image_by <= latest.image_by
+    /// Whether a remembered record can have become this one by `now` without this process knowing: a hard stop moves `s` and
+    /// `m` on, an abort brings `m` forward. Anybody may have written what differs otherwise; `n` changes with the status alone.
+    pub fn followed_by(&self, tag: &Self, now: Timestamp) -> bool {
+        let is_forced = tag.stop_by > self.stop_by;
+        let latest = if is_forced { self.forced_with(tag.stop_by) } else { self.clone() };
+        self.differs_in_limits(tag)
+            && (!is_forced || self.may_be_forced_with(tag.stop_by, now))
+            && tag.stop_by == latest.stop_by
+            && tag.image_by <= latest.image_by
     }
 
     /// Whether another record differs in nothing but `s` and `m`.
@@ -140,14 +151,14 @@ mod tests {
             (Some(forced.clone()), Record { capture: "f".repeat(16), ..record() }.to_string(), None),
             (Some(forced), "nonsense".to_owned(), None),
         ] {
-            let (debts, _) = found(&[with(&value)], &key, remembered.as_slice());
+            let (debts, _) = found(&[with(&value)], &key, remembered.as_slice(), at(800));
             assert_eq!(debts.len(), 1, "{value}");
             assert_eq!(debts[0].on_machine(&key), taken, "{value}");
         }
     }
 
     fn copies(value: &str, remembered: &[Record]) -> (Vec<(String, Copy)>, usize) {
-        let (debts, told) = found(&[with(value)], &names::debt_key(OWNER.cluster), remembered);
+        let (debts, told) = found(&[with(value)], &names::debt_key(OWNER.cluster), remembered, at(800));
         (debts.into_iter().map(|debt| (debt.record.capture, debt.copy)).collect(), told.len())
     }
 
@@ -196,6 +207,16 @@ mod tests {
             ("given up", &ours, &given_up, Copy::Both, 0),
             ("stopped the hard way by another leader", &ours, &forced, Copy::Both, 0),
             ("the same, and given up", &ours, &forced.aborted(at(800)), Copy::Both, 0),
+            ("a hard stop before the guest had its time", &ours, &ours.forced(at(599)), Copy::Remembered, 0),
+            ("a hard stop that is not due yet", &ours, &ours.forced(at(861)), Copy::Remembered, 0),
+            (
+                "a hard stop after the save was given up",
+                &given_up,
+                &given_up.forced(at(700)),
+                Copy::Remembered,
+                0,
+            ),
+            ("a second hard stop", &forced, &forced.forced(at(790)), Copy::Remembered, 0),
             ("an old read of before the hard stop", &forced, &ours, Copy::Remembered, 0),
             ("an old read of before the abort", &given_up, &ours, Copy::Remembered, 0),
             ("a later m", &ours, &later, Copy::Remembered, 0),
@@ -212,7 +233,7 @@ mod tests {
         let elsewhere = Record { instance: "i-00000000000000009".parse().unwrap(), ..record() };
         let remembered = [record()];
         let (debts, told) =
-            found(&[with(&elsewhere.to_string())], &names::debt_key(OWNER.cluster), &remembered);
+            found(&[with(&elsewhere.to_string())], &names::debt_key(OWNER.cluster), &remembered, at(800));
         let places: Vec<_> = debts.iter().map(|debt| (debt.place(), debt.copy)).collect();
         assert_eq!(places, [(&running().id, Copy::Tag), (&running().id, Copy::Remembered)]);
         assert_eq!(told, []);
@@ -225,7 +246,7 @@ mod tests {
         let other = Instance { id: "i-00000000000000009".parse().unwrap(), ..bare.clone() };
         let key = names::debt_key(OWNER.cluster);
         for (machines, judged) in [(vec![other.clone(), bare.clone()], Some(bare)), (vec![other], None)] {
-            let (debts, _) = found(&machines, &key, &[record()]);
+            let (debts, _) = found(&machines, &key, &[record()], at(800));
             let seen: Vec<_> = debts.into_iter().map(|debt| (debt.copy, debt.instance)).collect();
             assert_eq!(seen, [(Copy::Remembered, judged)]);
         }

@@ -1,5 +1,5 @@
 //! When an instance that we stopped must be started again (R0-R8), from its record and what EC2 shows.
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -106,13 +106,34 @@ pub enum Verdict {
     Void,
     /// A copied tag: not about this instance.
     Ignore,
-    /// Stopped for a reason that we do not know: hold the record, start nothing, tell.
-    Unclear {
-        /// `StateReason.Code`.
-        code: String,
-    },
+    /// Whether we stopped it cannot be told: hold the record, start nothing, tell.
+    Unclear(Unclear),
     /// So old, or so far ahead, that no honest record can be: hold it, start nothing, tell.
     Implausible,
+}
+
+/// Why it cannot be told whose stop it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unclear {
+    /// `StateReason.Code` is not one that we know.
+    Reason(String),
+    /// Its last start failed before the record was written, as far as EC2 tells.
+    StartFailedBefore(String),
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reason(code) if code.is_empty() => write!(f, "is stopped, and EC2 does not say why"),
+            Self::Reason(code) => write!(f, "is stopped with the reason {code:?}, which is not known"),
+            Self::StartFailedBefore(code) => {
+                write!(
+                    f,
+                    "is stopped since a start failed ({code}), as it seems before this record was written"
+                )
+            }
+        }
+    }
 }
 
 /// Judges one record about one instance (R0, R3, R4, R5, R7).
@@ -164,11 +185,11 @@ fn judge_stopped(
 ) -> Verdict {
     let start = match whose_stop(record, instance) {
         Whose::Somebody => return Verdict::Remove(Settled::StoppedBySomebody),
-        Whose::Unclear(code) => return Verdict::Unclear { code },
+        Whose::Unclear(code) => return Verdict::Unclear(Unclear::Reason(code)),
         // Who may tag a machine chooses `t` of what nobody remembers: such a start must have failed after it.
         Whose::FailedStart if copy == Copy::Tag && !failed_since(record, instance, now) => {
             let code = instance.state_reason.clone().unwrap_or_default();
-            return Verdict::Unclear { code };
+            return Verdict::Unclear(Unclear::StartFailedBefore(code));
         }
         Whose::FailedStart => Some((Due::StartFailed, None)),
         // Who stopped it, or since when it ran, may be missing in one reply: what is not told is waited for until `d`.
@@ -209,7 +230,8 @@ fn whose_stop(record: &Record, instance: &Instance) -> Whose {
         return Whose::Somebody;
     }
     let started_since = instance.launch_time.is_some_and(|launch| launch > record.planned);
-    let window = after(record.planned, -2)..=last_arrival(record);
+    // Whether EC2 tells when a stop began or when it ended is not known: one that the plan is patient with ends before `m`.
+    let window = after(record.planned, -2)..=last_arrival(record).max(record.image_by);
     let in_window = instance.transition_time.is_none_or(|time| window.contains(&time));
     match code {
         // A reply without the reason says nothing against the record.

@@ -12,6 +12,10 @@ const STOP_WITHIN: i64 = 60;
 const FORCED_WITHIN: i64 = 75 * 60;
 /// The hard stop needs this long before `d`.
 const FORCED_BEFORE: i64 = 180;
+/// `m` leaves this long for the image after the stop timeout.
+const IMAGE_AFTER_STOP: i64 = 180;
+/// The shortest `stop.timeoutSeconds`.
+const SHORTEST_STOP_TIMEOUT: i64 = 60;
 /// `m` is this long before `d` at least.
 const IMAGE_BEFORE: i64 = 60;
 /// The shortest and the longest `maxDowntimeSeconds`.
@@ -135,7 +139,7 @@ impl Record {
             owner,
             planned: now,
             stop_by: after(now, STOP_WITHIN),
-            image_by: after(now, stop_timeout.saturating_add(180)),
+            image_by: after(now, stop_timeout.saturating_add(IMAGE_AFTER_STOP)),
             start_by: after(now, i64::from(max_downtime_seconds)),
             awaits,
             volumes,
@@ -158,6 +162,14 @@ impl Record {
     /// The record of the hard stop that has this `s`.
     pub(super) fn forced_with(&self, stop_by: Timestamp) -> Self {
         self.forced(after(stop_by, -STOP_WITHIN))
+    }
+
+    /// Whether the hard stop can have been planned by `now` with this `s`: once, after the stop timeout that `m` tells of, and
+    /// not over an abort, which ends the wait for the stop. An abort that came late looks like a plan with a shorter timeout.
+    pub(super) fn may_be_forced_with(&self, stop_by: Timestamp, now: Timestamp) -> bool {
+        let (patience, planned) = (after(self.image_by, -IMAGE_AFTER_STOP), after(stop_by, -STOP_WITHIN));
+        let is_aborted = patience < after(self.planned, SHORTEST_STOP_TIMEOUT);
+        !self.is_forced() && !is_aborted && (patience..=after(now, STOP_WITHIN)).contains(&planned)
     }
 
     /// R6: whether the hard stop may still be planned at `now`: three minutes remain to `d`.

@@ -19,7 +19,7 @@ use saved_template_core::{
     settle::settle,
     step::Outcome,
     subject::{Heritage, Subject},
-    world::{Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
+    world::{ClaimRefused, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 
 use crate::{
@@ -168,7 +168,9 @@ impl State {
             let idle = held_by.gone || is_over(&held_by.status.value);
             *holder != object && !(idle && self.now - since >= DOUBT)
         });
-        world.claim = Some(other.map_or(Ok(()), |(holder, _)| Err(self.objects[holder].name.into())));
+        world.claim = Some(
+            other.map_or(Ok(()), |(holder, _)| Err(ClaimRefused::Held(self.objects[holder].name.into()))),
+        );
     }
 
     /// What the restart loop would do.
@@ -202,7 +204,8 @@ impl State {
     /// What is done about the first record that anything is to be done about.
     fn debts(&self, mind: &mut Mind, instance: &Instance) -> Option<(Record, What)> {
         let remembered: Vec<Record> = mind.records.values().cloned().collect();
-        let (debts, _) = found(std::slice::from_ref(instance), &debt_key(CLUSTER), &remembered);
+        let (debts, _) =
+            found(std::slice::from_ref(instance), &debt_key(CLUSTER), &remembered, time(self.now));
         if debts.is_empty() {
             return None;
         }
@@ -214,7 +217,7 @@ impl State {
             let what = match judge(&record, copy, Some(instance), evidence, time(self.now)) {
                 Verdict::Wait
                 | Verdict::Ignore
-                | Verdict::Unclear { .. }
+                | Verdict::Unclear(_)
                 | Verdict::Implausible
                 | Verdict::Void => continue,
                 Verdict::Remove(_) => {

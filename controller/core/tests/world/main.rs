@@ -13,6 +13,7 @@ mod deed;
 mod ec2;
 mod enemy;
 mod failed;
+mod hard;
 mod hostile;
 mod lab;
 mod late;

@@ -71,7 +71,7 @@ impl Lab {
         self.abort_alone(memory)?;
         let instances = view.instances.as_deref().unwrap_or_default();
         let remembered = memory.of_stops.records();
-        let (debts, _) = found(instances, &key, &remembered);
+        let (debts, _) = found(instances, &key, &remembered, view.began);
         for debt in debts {
             let there = debt.on_machine(&key);
             let Debt { record, copy, instance } = debt;
@@ -79,7 +79,7 @@ impl Lab {
             let started = Started { previous: instance.state, launch_time_before: instance.launch_time };
             let calls =
                 match judge(&record, copy, Some(&instance), Evidence::of(&view, &record.instance), now) {
-                    Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } | Verdict::Implausible => {
+                    Verdict::Wait | Verdict::Ignore | Verdict::Unclear(_) | Verdict::Implausible => {
                         continue;
                     }
                     Verdict::Remove(_) if there.is_none() => {
@@ -164,7 +164,7 @@ impl Lab {
                     }
                     Err(refusal) => {
                         memory.pacing.refused(&record, self.instant());
-                        memory.of_stops.refused(&record, refusal);
+                        _ = memory.of_stops.refused(&record, &refusal);
                     }
                 }
             }

@@ -19,7 +19,7 @@ use crate::{
     },
     step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
     subject::Subject,
-    world::{Absence, Image, Instance, InstanceState, World},
+    world::{Absence, ClaimRefused, Image, Instance, InstanceState, World},
 };
 
 fn with(policy: DeletionPolicy) -> SavedTemplateSpec {
@@ -265,7 +265,7 @@ fn the_list_of_receipts_is_changed_under_the_claim_on_the_machine_alone() {
     let subject = || Subject { deleting: true, ..subject(&spec, &status) };
     world.claim = None;
     assert_eq!(decide(subject(), &world, at(900)), Next::Acquire(running().id));
-    world.claim = Some(Err("geo/another".into()));
+    world.claim = Some(Err(ClaimRefused::Held("geo/another".into())));
     let decision = decide(subject(), &world, at(900)).into_decision().unwrap();
     assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep));
 }

@@ -18,7 +18,7 @@ use crate::{
         stopped_at, subject, tagged, world,
     },
     subject::Subject,
-    world::{Image, ImageState, Snapshot, SnapshotState, Tags, World},
+    world::{ClaimRefused, Image, ImageState, Snapshot, SnapshotState, Tags, World},
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -357,15 +357,21 @@ fn a_machine_that_another_object_saves_is_waited_for() {
     let (spec, status) = (plain(), SavedTemplateStatus::default());
     let claimed = |claim| decide(subject(&spec, &status), &World { claim, ..seen(running(), 0) }, at(0));
     assert_eq!(claimed(None), Next::Acquire(running().id));
-    let busy = claimed(Some(Err("geo/tremor".into()))).into_decision().unwrap();
-    assert_eq!(busy.step, None);
-    let (reason, message) = told(&busy, ConditionType::Validated);
-    assert_eq!(reason, "InstanceBusy");
-    assert!(message.contains("geo/tremor"), "{message}");
-    let hidden = claimed(Some(Err("secret/tremor".into()))).into_decision().unwrap();
-    let (_, message) = told(&hidden, ConditionType::Validated);
-    assert!(message.contains("another template") && !message.contains("secret"), "{message}");
-    assert!(find(&busy.status.conditions, ConditionType::Reconciling).is_some(), "it is over by itself");
-    assert_eq!(busy.look_again, LATER);
+    let held = |holder: &str| ClaimRefused::Held(holder.to_owned());
+    for (refused, reason, says) in [
+        (held("geo/tremor"), "InstanceBusy", "geo/tremor: waiting"),
+        (held("secret/tremor"), "InstanceBusy", "another template of this installation: waiting"),
+        (ClaimRefused::Unknown("its Lease is gone".into()), "NotChecked", "is not known: its Lease is gone"),
+    ] {
+        let busy = claimed(Some(Err(refused))).into_decision().unwrap();
+        assert_eq!(busy.step, None);
+        let (shown, message) = told(&busy, ConditionType::Validated);
+        assert_eq!(shown, reason);
+        assert!(message.contains(says) && !message.contains("secret"), "{message}");
+        let status = find(&busy.status.conditions, ConditionType::Validated).unwrap().status.clone();
+        assert_eq!(status, if reason == "NotChecked" { "Unknown" } else { "False" });
+        assert!(find(&busy.status.conditions, ConditionType::Reconciling).is_some(), "it is over by itself");
+        assert_eq!(busy.look_again, LATER);
+    }
     assert!(begun(&claimed(Some(Ok(()))).into_decision().unwrap()).is_some());
 }

@@ -6,7 +6,7 @@ use crate::{
     capture,
     facts::Facts,
     fold,
-    needs::tagged,
+    needs::{requests, tagged},
     quote::quoted,
     restart::stop_timeout,
     world::{Instance, InstanceState, Reservation},
@@ -225,8 +225,8 @@ fn state(instance: &Instance) -> Finding {
 
 /// The names of the images, in home and in each region: nobody else may have them.
 fn free_names(facts: &Facts<'_>) -> Vec<Finding> {
-    let attempts = facts.attempts_at(facts.subject.spec.revision).saturating_add(1);
-    let name = facts.owner().image_name(facts.template_name(), facts.subject.spec.revision, attempts);
+    let (revision, attempt) = (facts.subject.spec.revision, requests::next_attempt(facts));
+    let name = facts.owner().image_name(facts.template_name(), revision, attempt);
     let regions =
         std::iter::once(facts.home()).chain(facts.subject.spec.regions.iter().map(|region| &region.name));
     let mut findings = Vec::new();
@@ -241,8 +241,10 @@ fn free_names(facts: &Facts<'_>) -> Vec<Finding> {
         };
         if let Some(taken) = images.iter().find(|image| image.name == name && !facts.is_ours(image, region)) {
             let text = format!(
-                "the name {name} is taken by {} in {region}: choose another spec.templateName, or deregister it",
-                taken.id
+                "the name {name} is taken by {0} in {region}: set spec.revision to {next}, deregister {0}, or make another object with another \
+                 spec.templateName",
+                taken.id,
+                next = revision.saturating_add(1)
             );
             findings.push(in_region(failed("NameFree", Reason::NameConflict, text), region));
         }

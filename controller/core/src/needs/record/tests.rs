@@ -359,3 +359,15 @@ fn a_plan_remembers_the_source_that_it_was_made_from() {
     let digest = decision.status.capture.unwrap().source_digest;
     assert_eq!(digest, Some(names::source_digest(&plain().source)));
 }
+
+#[test]
+fn a_late_plan_is_not_made_anew_while_another_installation_saves_the_machine() {
+    let mut machine = tagged(running());
+    machine.tags.insert(names::debt_key("0b2c3d4e-other"), record().to_string());
+    for (seconds, reason) in [(30, None), (82, Some("InstanceBusy"))] {
+        let seen = World { unsent: false, ..read(machine.clone(), seconds) };
+        let decision = decided(&plain(), &plan(), &seen, seconds);
+        assert_eq!(told(&decision).1, reason, "at {seconds}: a Stop may be under way until then");
+        assert_eq!(decision.status.capture.unwrap().id, CAPTURE);
+    }
+}

@@ -61,15 +61,15 @@ fn what_is_no_second_copy_of_ours_or_not_whole_or_all_that_there_is_stays() {
     ] {
         let world = images(at(900), vec![made()], vec![copy(), image]);
         let status = status();
-        let mut facts = Facts::new(subject(&spec, &status), &world, at(900));
-        assert_eq!(need(&mut facts).and_then(|unmet| unmet.step), None, "{what}");
+        let facts = Facts::new(subject(&spec, &status), &world, at(900));
+        assert_eq!(need(&facts).and_then(|unmet| unmet.step), None, "{what}");
     }
     // The row's own is not there, or cannot be launched: nothing is taken away.
     for copies in [vec![second()], vec![Image { state: ImageState::Disabled, ..copy() }, second()]] {
         let world = images(at(900), vec![made()], copies);
         let status = status();
-        let mut facts = Facts::new(subject(&spec, &status), &world, at(900));
-        assert_eq!(need(&mut facts).and_then(|unmet| unmet.step), None);
+        let facts = Facts::new(subject(&spec, &status), &world, at(900));
+        assert_eq!(need(&facts).and_then(|unmet| unmet.step), None);
     }
     // Consumers may read it.
     let mut served = status();
@@ -81,8 +81,8 @@ fn what_is_no_second_copy_of_ours_or_not_whole_or_all_that_there_is_stays() {
         created_time: None,
     });
     let world = images(at(900), vec![made()], vec![copy(), second()]);
-    let mut facts = Facts::new(subject(&spec, &served), &world, at(900));
-    assert_eq!(need(&mut facts).and_then(|unmet| unmet.step), None);
+    let facts = Facts::new(subject(&spec, &served), &world, at(900));
+    assert_eq!(need(&facts).and_then(|unmet| unmet.step), None);
 }
 
 #[test]

@@ -292,7 +292,7 @@ proptest! {
             Verdict::Void => prop_assert_eq!(state, InstanceState::Terminated),
             Verdict::Rewrite { .. } => prop_assert!(false, "the tag is there"),
             Verdict::Implausible => prop_assert!(false, "its times are those of a plan"),
-            Verdict::Wait | Verdict::Ignore | Verdict::Unclear { .. } => {}
+            Verdict::Wait | Verdict::Ignore | Verdict::Unclear(_) => {}
         }
     }
 
@@ -483,7 +483,23 @@ fn a_stop_is_ours_only_by_reason_launch_time_and_window() {
     ] {
         assert_eq!(ours(reason, -9000, Some(20)), theirs, "{reason}");
     }
-    let unclear = Verdict::Unclear { code: "Server.NewReason".into() };
+    let late = Record::plan(
+        record().instance,
+        CAPTURE.into(),
+        "0a1b2c3d".into(),
+        at(0),
+        (1200, 3600),
+        Awaits::Image,
+        2,
+    );
+    let whose = |transition| {
+        let machine = stopped_at(Some(at(transition)));
+        let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
+        judge(&late, Copy::Both, Some(&machine), evidence, at(transition + 1))
+    };
+    assert_eq!(whose(1380), Verdict::Wait, "bare metal takes so long, and EC2 may tell when the stop ended");
+    assert_eq!(whose(1381), theirs);
+    let unclear = Verdict::Unclear(Unclear::Reason("Server.NewReason".into()));
     assert_eq!(ours("Server.NewReason", -9000, Some(20)), unclear);
 }
 
@@ -504,7 +520,7 @@ fn a_start_that_failed_before_the_record_is_nobodys_debt() {
         let evidence = Evidence { images: Some(&[]), snapshots: Some(&[]), absence: None };
         judge(&record(), copy, Some(&machine), evidence, at(now))
     };
-    let unclear = Verdict::Unclear { code: "Server.InsufficientInstanceCapacity".into() };
+    let unclear = Verdict::Unclear(Unclear::StartFailedBefore("Server.InsufficientInstanceCapacity".into()));
     let failed = Verdict::Start { due: Due::StartFailed, since: None };
     for (what, copy, launch, transition, now, expected) in [
         ("a tag, and it failed long before", Copy::Tag, -9_000_000, Some(-9_000_000), 2, &unclear),
@@ -535,7 +551,7 @@ fn what_one_reply_does_not_tell_ends_no_debt_and_is_waited_for_until_d() {
         assert_eq!(judged(&instance, &[], &barrier(), 1799), Verdict::Wait, "{code:?} {launch:?}");
         assert_eq!(due_for(&judged(&instance, &[], &barrier(), 1800)), Some(Due::Deadline));
     }
-    let unclear = Verdict::Unclear { code: String::new() };
+    let unclear = Verdict::Unclear(Unclear::Reason(String::new()));
     assert_eq!(
         judged(&untold(None, Some(1)), &[], &barrier(), 2000),
         unclear,

@@ -242,3 +242,25 @@ fn an_api_server_that_goes_back_to_a_refusal_leaves_no_machine_down_and_takes_no
         }
     }
 }
+
+/// The first attempt is refused, the second brings the image; then the status is that of the pause between them.
+#[test]
+fn an_api_server_that_goes_back_to_between_two_attempts_serves_the_image_of_the_second() {
+    for writes in 1..20 {
+        for manner in MANNERS {
+            let mut lab = Lab::new(crate::PLAIN);
+            lab.past.kept = true;
+            let (code, message) = ("OperationNotPermitted".into(), "not now".into());
+            let refusal = Effect::Refuse { code, message, status: None };
+            lab.sim.add_fault(Fault::new("StopInstances", refusal).nth(1));
+            lab.until(1200, "saved", Lab::is_ready);
+            lab.goes_back(writes, manner);
+            lab.run(3000);
+            let what = format!("{writes} back, {manner:?}");
+            crate::oracle::assert_given_back(&lab, &what);
+            assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.story());
+            assert_eq!(lab.images(crate::ec2::HOME), 1, "{what}\n{}", lab.story());
+            assert!(lab.is_ready(), "{what}: {:?}\n{}", lab.condition("Ready"), lab.story());
+        }
+    }
+}

@@ -44,6 +44,10 @@ pub(crate) enum Note {
     ButAClaim,
     ButHasty,
     ButOfManyVolumes,
+    /// As a hard stop, or an abort, makes it.
+    ButForced,
+    ButForcedLate,
+    ButAborted,
     Illegible,
     AnotherKey,
     Copied,
@@ -51,7 +55,7 @@ pub(crate) enum Note {
     OursElsewhere,
 }
 
-pub(crate) const NOTES: [Note; 17] = [
+pub(crate) const NOTES: [Note; 20] = [
     Note::Right,
     Note::Unbounded,
     Note::Future,
@@ -65,6 +69,9 @@ pub(crate) const NOTES: [Note; 17] = [
     Note::ButAClaim,
     Note::ButHasty,
     Note::ButOfManyVolumes,
+    Note::ButForced,
+    Note::ButForcedLate,
+    Note::ButAborted,
     Note::Illegible,
     Note::AnotherKey,
     Note::Copied,
@@ -119,6 +126,9 @@ impl Forgery {
                 Note::ButAClaim => "record: ours, as if we had stopped nothing",
                 Note::ButHasty => "record: ours, with an s that our stop missed",
                 Note::ButOfManyVolumes => "record: ours, of more volumes",
+                Note::ButForced => "record: ours, to be stopped the hard way now",
+                Note::ButForcedLate => "record: ours, to be stopped the hard way before d",
+                Note::ButAborted => "record: ours, given up",
                 Note::Illegible => "record: illegible",
                 Note::AnotherKey => "record: under another key",
                 Note::Copied => "record: copied from another machine",
@@ -309,6 +319,11 @@ impl Lab {
             Note::ButAClaim => but(&|one| one.awaits = Awaits::Nothing),
             Note::ButHasty => but(&|one| one.stop_by = one.planned + jiff::SignedDuration::from_secs(1)),
             Note::ButOfManyVolumes => but(&|one| one.volumes = 128),
+            Note::ButForced => but(&|one| *one = one.forced(jiff::Timestamp::from_second(now).unwrap())),
+            Note::ButForcedLate => {
+                but(&|one| *one = one.forced(one.start_by - jiff::SignedDuration::from_secs(300)))
+            }
+            Note::ButAborted => but(&|one| *one = one.aborted(jiff::Timestamp::from_second(now).unwrap())),
             Note::Illegible => Some((id.to_owned(), "v1 i=x $(reboot)".to_owned())),
             Note::AnotherKey => Some((id.to_owned(), "rubbish".to_owned())),
             Note::Copied => there.map(|value| (self.watch.others[1].clone(), value)),

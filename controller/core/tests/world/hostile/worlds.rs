@@ -6,8 +6,8 @@ use saved_template_api::{Region, SavedTemplateSpec, SavedTemplateStatus, names, 
 use saved_template_core::{
     refusal::Refusal,
     world::{
-        Absence, Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Reservation,
-        Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
+        Absence, Attachment, ClaimRefused, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe,
+        Reservation, Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
     },
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn world(
         abroad,
         probe: Some(probe(dice, spec)),
         permits: Some(Permits { stop: read(dice, |_| ()), start: read(dice, |_| ()) }),
-        claim: Some(if dice.once_in(8) { Err(dice.text(300)) } else { Ok(()) }),
+        claim: Some(if dice.once_in(8) { Err(ClaimRefused::Held(dice.text(300))) } else { Ok(()) }),
         started: dice.maybe(|dice| Started {
             previous: dice.pick(&STATES),
             launch_time_before: dice.maybe(Dice::time),
