@@ -11,7 +11,7 @@ use crate::{
 /// Something that only a call about this one machine can answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Fill [`World::probe`]; the request is what `CreateImage` is asked with `DryRun`.
+    /// Fill [`crate::world::World::probe`]; the request is what `CreateImage` is asked with `DryRun`.
     Probe {
         /// The machine.
         instance: InstanceId,
@@ -22,7 +22,7 @@ pub enum Question {
         /// The request.
         request: Box<ImageRequest>,
     },
-    /// Fill [`World::permits`].
+    /// Fill [`crate::world::World::permits`].
     Permits(InstanceId),
 }
 
@@ -60,7 +60,7 @@ pub enum Next {
     /// EC2 is asked about this one machine first; then it is decided anew.
     Ask(Question),
     /// The claim on this machine is taken first, that this object alone saves it in this installation, and
-    /// [`World::claim`] filled; then it is decided anew.
+    /// [`crate::world::World::claim`] filled; then it is decided anew.
     Acquire(InstanceId),
 }
 
