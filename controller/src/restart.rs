@@ -165,6 +165,7 @@ impl<C: Cloud> Restart<C> {
                 Told::Unreadable { instance, value, why } => {
                     self.metrics.restart(match why {
                         Unreadable::Malformed => "unreadable",
+                        Unreadable::Later => "later",
                         Unreadable::Unauthentic => "unauthentic",
                     });
                     tracing::error!(%instance, value, %why, "a restart record that cannot be read is not paid");
