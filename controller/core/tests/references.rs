@@ -214,3 +214,59 @@ fn a_link_from_one_document_to_another_leads_somewhere() {
     let one = BTreeMap::from([("README.md".to_owned(), planted.to_owned())]);
     assert_eq!(broken("README.md", &one), ["README.md: gone.md", "README.md: CHANGELOG.md#gone"]);
 }
+
+/// Where the tests of a binary are, as the tables and the mutants call it.
+const BINARIES: [(&str, &str); 11] = [
+    ("api", "crds/src"),
+    ("cel", "crds/tests/cel"),
+    ("cluster", "tests/cluster/tests/suite"),
+    ("controller", "controller/src"),
+    ("core", "controller/core/src"),
+    ("ec2", "controller/ec2/src"),
+    ("faults", "tests/faults"),
+    ("flows", "tests/flows"),
+    ("rules", "tests/ec2sim/tests/rules"),
+    ("small", "controller/core/tests/small"),
+    ("world", "controller/core/tests/world"),
+];
+
+/// Whether a test is in the module that its path names; one of a module within a file counts as that file's.
+fn is_there(folder: &str, path: &str, texts: &BTreeMap<String, String>) -> bool {
+    let mut modules: Vec<&str> = path.split("::").collect();
+    let Some(name) = modules.pop() else { return false };
+    let function = format!("fn {name}(");
+    let holds = |file: &str| texts.get(file).is_some_and(|content| content.contains(&function));
+    let places = (0..=modules.len()).rev().map(|depth| {
+        let inner = modules.iter().take(depth).copied();
+        std::iter::once(folder).chain(inner).collect::<Vec<_>>().join("/")
+    });
+    let mut files = places.flat_map(|place| [format!("{place}.rs"), format!("{place}/main.rs")]);
+    files.any(|file| holds(&file))
+}
+
+/// What the tables of tests name, with the binary.
+fn named(table: &str) -> Vec<(String, String)> {
+    let pick = |line: &str| {
+        let (_, rest) = line.split_once("{binary: ")?;
+        let (binary, rest) = rest.split_once(", name: ")?;
+        let name = rest.trim_matches(|letter: char| "'\"}, ".contains(letter));
+        Some((binary.to_owned(), name.to_owned()))
+    };
+    table.lines().filter_map(pick).collect()
+}
+
+#[test]
+fn a_test_that_the_tables_name_is_where_they_say() {
+    let texts = all_texts();
+    let is_lost = |(binary, name): &(String, String)| {
+        let folder = BINARIES.iter().find(|(known, _)| known == binary).map(|(_, folder)| *folder);
+        folder.is_none_or(|folder| !is_there(folder, name, &texts))
+    };
+    for table in ["tests/faults.yaml", "tests/features.yaml"] {
+        let named = named(&texts[table]);
+        assert!(named.len() > 100, "{table}: {}", named.len());
+        assert_eq!(named.into_iter().filter(is_lost).collect::<Vec<_>>(), [], "{table}");
+    }
+    let moved = ("core".to_owned(), "debt::tests::running_alone_never_pays_a_debt".to_owned());
+    assert!(is_lost(&moved), "a module that is not there any more");
+}
