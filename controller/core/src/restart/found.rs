@@ -203,9 +203,12 @@ mod tests {
         let later = Record { image_by: after(ours.image_by, 300), ..ours.clone() };
         let hasty = Record { stop_by: after(ours.stop_by, -50), ..ours.clone() };
         let waiting = Record { image_by: after(forced.image_by, 300), ..forced.clone() };
+        // The guest has the shortest time that a manifest can give it: a minute.
+        let quick = Record { image_by: after(ours.planned, 60 + 180), ..ours.clone() };
         for (what, known, tag, copy, told) in [
             ("given up", &ours, &given_up, Copy::Both, 0),
             ("stopped the hard way by another leader", &ours, &forced, Copy::Both, 0),
+            ("stopped the hard way after the shortest timeout", &quick, &quick.forced(at(700)), Copy::Both, 0),
             ("the same, and given up", &ours, &forced.aborted(at(800)), Copy::Both, 0),
             ("a hard stop before the guest had its time", &ours, &ours.forced(at(599)), Copy::Remembered, 0),
             ("a hard stop that is not due yet", &ours, &ours.forced(at(861)), Copy::Remembered, 0),
