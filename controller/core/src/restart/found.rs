@@ -208,7 +208,13 @@ mod tests {
         for (what, known, tag, copy, told) in [
             ("given up", &ours, &given_up, Copy::Both, 0),
             ("stopped the hard way by another leader", &ours, &forced, Copy::Both, 0),
-            ("stopped the hard way after the shortest timeout", &quick, &quick.forced(at(700)), Copy::Both, 0),
+            (
+                "stopped the hard way after the shortest timeout",
+                &quick,
+                &quick.forced(at(700)),
+                Copy::Both,
+                0,
+            ),
             ("the same, and given up", &ours, &forced.aborted(at(800)), Copy::Both, 0),
             ("a hard stop before the guest had its time", &ours, &ours.forced(at(599)), Copy::Remembered, 0),
             ("a hard stop that is not due yet", &ours, &ours.forced(at(861)), Copy::Remembered, 0),
