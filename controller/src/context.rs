@@ -1,18 +1,22 @@
 //! What every reconcile shares.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use tokio::sync::OnceCell;
 
-use saved_template_core::subject::Heritage;
+use saved_template_core::{cloud::Cloud, key::Key, subject::Heritage, written::Written};
 
 use crate::{
     claims::Claims,
     error::{Error, Result},
     metrics::Metrics,
     regions::Regions,
+    wait::monotonic,
 };
 
 /// The clients and the settings.
@@ -25,12 +29,30 @@ pub(crate) struct Context<C> {
     pub(crate) heritage: Heritage,
     pub(crate) claims: Claims,
     pub(crate) holder: OnceCell<String>,
+    pub(crate) written: Mutex<Written>,
     pub(crate) deadline: Duration,
     /// The node's clock, where EC2 has not told its own.
     pub(crate) clock: fn() -> Timestamp,
 }
 
-impl<C> Context<C> {
+impl<C: Cloud> Context<C> {
+    /// The status of an object was written.
+    pub(crate) fn wrote(&self, key: &Key) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).wrote(key, monotonic());
+    }
+
+    /// When to look at an object again.
+    pub(crate) fn look_again(&self, key: &Key, look_again: Duration) -> Duration {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.look_again(key, look_again, monotonic())
+    }
+
+    /// The object is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.regions.forget(key);
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).forget(key);
+    }
+
     /// The uid of `kube-system`: it differs in a twin of the cluster. It survives a restore of etcd, also one beside the live
     /// cluster, from which it tells nothing apart (docs/threat-model.md).
     pub(crate) async fn holder(&self) -> Result<&str> {

@@ -42,7 +42,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         Key { namespace: meta.namespace().ok_or(Error::Malformed("namespace"))?, name: meta.name_any() };
     let api = Api::<SavedTemplate>::namespaced(ctx.client.clone(), &key.namespace);
     let Some(object) = api.get_opt(&key.name).await? else {
-        ctx.regions.forget(&key);
+        ctx.forget(&key);
         return Ok(Action::await_change());
     };
     let holder = ctx.holder().await?;
@@ -60,11 +60,14 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
     let object = record::finalizer(&api, &object, finalizer).await?;
     if finalizer == Finalizer::Remove {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
-        ctx.regions.forget(&key);
+        ctx.forget(&key);
         return Ok(Action::await_change());
     }
     let announced = announcing(now);
     let object = record::status(&api, &object, &status).await?;
+    if status != before {
+        ctx.wrote(&key);
+    }
     if status.capture.is_some() {
         let home = ctx.regions.desk(&object.spec.source.region);
         home.survey.memory().contact(&status, monotonic());
@@ -83,7 +86,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
         publish(&object, ctx, refused.as_slice()).await;
     }
-    Ok(Action::requeue(look_again))
+    Ok(Action::requeue(ctx.look_again(&key, look_again)))
 }
 
 /// What is decided, and the time that it is decided at. EC2 is asked about this one machine only where a decision lacks it.

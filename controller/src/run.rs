@@ -1,5 +1,8 @@
 //! Wires client, lease, loops and server, and takes them down in order.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use futures::{StreamExt, TryStreamExt, future};
@@ -91,6 +94,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
         claims,
         holder: OnceCell::new(),
+        written: Mutex::default(),
         deadline: Duration::from_secs(args.reconcile_seconds),
         clock: whole_seconds,
     });

@@ -14,9 +14,9 @@ use crate::{
         },
         status::{
             Announced, CaptureReason, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES,
-            MAX_CHECKS, MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionReason, RegionRole,
-            RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
-            StepOutcome, StepResult, Storage,
+            MAX_CHECKS, MAX_REMOVED_IMAGES, MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionReason,
+            RegionRole, RegionState, RegionStatus, RemovedImage, RevisionImage, RevisionState,
+            RevisionStatus, Shares, SourceStatus, StepOutcome, StepResult, Storage,
         },
     },
 };
@@ -144,6 +144,12 @@ fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
                 message: Some("e".repeat(512)),
             }),
         }),
+        removed_images: (0..u32::try_from(MAX_REMOVED_IMAGES).unwrap_or(0))
+            .map(|n| {
+                let image_id = format!("ami-{n:017x}").parse()?;
+                Ok(RemovedImage { image_id, region: region(n)?, requested_time: time() })
+            })
+            .collect::<Result<_, Malformed>>()?,
         storage: Some(Storage {
             size_bytes: Some(i64::MAX),
             estimated_monthly_usd: Some("9".repeat(32)),

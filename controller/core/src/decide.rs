@@ -62,7 +62,7 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
     }
     let (finalizer, step, look_again) = match unmet {
         Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
-        None => (Finalizer::Keep, None, if draft.doubts() { time::LATER } else { RARELY }),
+        None => (Finalizer::Keep, None, if draft.doubts() || draft.removes() { time::LATER } else { RARELY }),
     };
     // Whoever is to delete images must hear of the deletion, also of those that were adopted.
     let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;

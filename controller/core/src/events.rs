@@ -163,6 +163,8 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32
         let cause = cause.trim_end();
         let (its, revision) = ((row.revision.unwrap_or(revision), cause), row.revision.unwrap_or(revision));
         let message = || row.message.clone().unwrap_or_default();
+        let removed =
+            after.removed_images.iter().any(|removed| Some(&removed.image_id) == row.image_id.as_ref());
         events.extend(match (row.role, row.state) {
             (RegionRole::Copy, _) if old.map_or(0, |old| old.attempts) < row.attempts => {
                 let text = format!("asked for the copy in {attempt}");
@@ -181,12 +183,12 @@ fn rows(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32
                 Some(warning("CopyFailed", its, format!("{id} in {region}: {}", message())))
             }
             (RegionRole::Home, RegionState::Missing)
-                if had.is_some() && was != Some(RegionState::Missing) =>
+                if had.is_some() && was != Some(RegionState::Missing) && !removed =>
             {
                 Some(warning("ImageMissing", its, format!("{id} in {region} is disabled or gone")))
             }
             (RegionRole::Copy, RegionState::Missing)
-                if had.is_some() && was != Some(RegionState::Missing) =>
+                if had.is_some() && was != Some(RegionState::Missing) && !removed =>
             {
                 Some(warning("ImageMissing", its, format!("the copy in {region}: {}", message())))
             }

@@ -8,7 +8,7 @@ use saved_template_api::{
     ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
     names::{self, Owner, tag},
     spec::{CaptureMode, StopSpec},
-    status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus},
+    status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus, RemovedImage},
 };
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
     time::{self, left, pause},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
 };
+
+/// How long after a DeregisterImage was announced reads may show the image: the call may leave, and take, 20 s.
+const SHOWN_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 /// What is known of one object: the spec, the world, and the status.
 pub(crate) struct Facts<'a> {
@@ -312,6 +315,30 @@ impl<'a> Facts<'a> {
         rows.chain(older).any(|(id, region)| {
             self.absence_of(id, region).is_some() && !self.row(region).is_some_and(missing)
         })
+    }
+
+    /// What EC2 was asked to deregister in a region.
+    pub(crate) fn removed_in(&self, region: &Region) -> impl Iterator<Item = &RemovedImage> {
+        self.status.removed_images.iter().filter(move |removed| removed.region == *region)
+    }
+
+    /// Whether something that is read on is to go, or may have left something.
+    pub(crate) fn removes(&self) -> bool {
+        self.wanted().iter().any(|region| self.removed_in(region).next().is_some())
+    }
+
+    /// Whether EC2 was asked to deregister this image.
+    pub(crate) fn is_removed(&self, id: &ImageId) -> bool {
+        self.status.removed_images.iter().any(|removed| removed.image_id == *id)
+    }
+
+    /// Whether what was read of a region may still show what was taken away there: nothing becomes available by such a read.
+    /// Only what was asked for before now counts.
+    pub(crate) fn is_settling(&self, region: &Region) -> bool {
+        let began = self.view_of(region).map(|view| view.began);
+        let is_shown = |asked: Timestamp| began.is_none_or(|began| began < time::later(asked, SHOWN_AFTER));
+        self.removed_in(region)
+            .any(|removed| removed.requested_time.0 <= self.now && is_shown(removed.requested_time.0))
     }
 
     /// How long, and how often, an image that was known by its id has not been seen in a region.

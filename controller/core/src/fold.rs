@@ -2,8 +2,9 @@
 pub(crate) mod adopted;
 mod failure;
 mod heal;
-mod images;
+pub(crate) mod images;
 mod recovered;
+mod removed;
 mod revisions;
 mod warned;
 
@@ -59,6 +60,7 @@ fn images(draft: &mut Draft<'_>) {
         shown(draft);
         revisions::revisions(draft);
     }
+    removed::forget(draft);
     revisions::served(draft);
     revisions::summary(draft);
 }

@@ -86,7 +86,9 @@ fn known(facts: &Facts<'_>, region: &Region) -> Vec<ImageId> {
     let served = status.images.iter().filter(|image| image.region == *region).map(|image| &image.image_id);
     let older = status.revisions.iter().flat_map(|revision| &revision.images);
     let older = older.filter(|image| image.region == *region).map(|image| &image.image_id);
-    let all: BTreeSet<ImageId> = of_row.into_iter().chain(served.chain(older).cloned()).collect();
+    let removed = facts.removed_in(region).map(|removed| &removed.image_id);
+    let all: BTreeSet<ImageId> =
+        of_row.into_iter().chain(served.chain(older).chain(removed).cloned()).collect();
     all.into_iter().collect()
 }
 
@@ -102,7 +104,7 @@ fn abroad(facts: &Facts<'_>, region: &Region, has_image: bool, now: Option<Times
     Interest {
         image_names: if named { vec![facts.expected_name(region)] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
-        cadence: busy.or(doubted(row)).or(syncing(facts, region)),
+        cadence: busy.or(doubted(row)).or(syncing(facts, region)).or(settling(facts, region)),
         ..Interest::default()
     }
 }
@@ -116,6 +118,11 @@ fn doubted(row: Option<&RegionStatus>) -> Option<Duration> {
 fn syncing(facts: &Facts<'_>, region: &Region) -> Option<Duration> {
     let announced = facts.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region))?;
     (seconds_between(announced.time.0, facts.now) < 60).then_some(Duration::from_secs(5))
+}
+
+/// A region in which something was taken away, and may still be shown, or have left something.
+fn settling(facts: &Facts<'_>, region: &Region) -> Option<Duration> {
+    facts.removed_in(region).next().map(|_| LATER)
 }
 
 fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Interest {

@@ -33,6 +33,7 @@ pub mod time;
 mod unmet;
 pub mod world;
 mod write;
+pub mod written;
 
 #[cfg(test)]
 mod sample;

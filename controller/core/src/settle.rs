@@ -60,9 +60,27 @@ fn answer(status: &mut SavedTemplateStatus, outcome: StepOutcome) {
 
 /// A change of images that went through: what an earlier refusal said of the region is over.
 fn cleared(status: &mut SavedTemplateStatus, step: &Step) {
+    if let Step::Deregister { region, image } = step {
+        return deregistered(status, region, image);
+    }
     let Some(region) = step.region() else { return };
-    if let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) {
+    // Why an image is missing stays true whatever else was changed.
+    let refused = |row: &&mut RegionStatus| row.region == *region && row.state != RegionState::Missing;
+    if let Some(row) = status.regions.iter_mut().find(refused) {
         (row.reason, row.message, row.next_attempt_time) = (None, None, None);
+    }
+}
+
+/// An image that is gone because we said so is served no more. The history names it on: that tells whose its snapshots are.
+fn deregistered(status: &mut SavedTemplateStatus, region: &Region, id: &ImageId) {
+    status.images.retain(|image| image.image_id != *id);
+    if status.image_id.as_ref() == Some(id) {
+        (status.image_id, status.active_revision) = (None, None);
+    }
+    let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
+    (row.reason, row.message, row.next_attempt_time) = (None, None, None);
+    if row.image_id.as_ref() == Some(id) {
+        (row.state, row.progress_percent) = (RegionState::Missing, None);
     }
 }
 
@@ -93,6 +111,17 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     answer(status, answer::refused(refusal));
     match step {
         Step::CopyImage { .. } => {}
+        // The reply to an earlier try was lost.
+        Step::Deregister { region, image }
+            if refusal.class == Class::NotFound || refusal.code == "InvalidAMIID.Unavailable" =>
+        {
+            return deregistered(status, region, image);
+        }
+        // It stays, and so does what it left if somebody else takes it away.
+        Step::Deregister { image, .. } if refusal.is_definite() => {
+            status.removed_images.retain(|removed| removed.image_id != *image);
+            return hindered(status, step, refusal, now);
+        }
         Step::TagImages { .. }
         | Step::UntagImages { .. }
         | Step::SetDescription { .. }
@@ -155,13 +184,13 @@ fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, no
 
 #[cfg(test)]
 mod tests {
-    use saved_template_api::status::StepResult;
+    use saved_template_api::status::{RemovedImage, StepResult};
 
     use saved_template_api::status::Announced;
 
     use super::*;
     use crate::{
-        sample::{at, record},
+        sample::{at, copy, images, made, plain, record, replicated, subject},
         step::CopyRequest,
     };
 
@@ -224,6 +253,49 @@ mod tests {
         let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
         let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
         assert_eq!(status.announced.unwrap().outcome, Some(found(InstanceState::Stopped)));
+    }
+
+    #[test]
+    fn an_image_that_ec2_took_away_for_us_is_served_no_more_and_one_that_it_kept_is() {
+        let served = images(at(400), vec![made()], vec![copy()]);
+        let decision = crate::decide::decide(subject(&plain(), &replicated()), &served, at(400));
+        let mut before = decision.into_decision().unwrap().status;
+        assert_eq!(before.images.len(), 2);
+        before.removed_images = vec![RemovedImage {
+            image_id: copy().id,
+            region: "us-east-2".parse().unwrap(),
+            requested_time: Time(at(405)),
+        }];
+        let row = &mut before.regions[1];
+        (row.reason, row.message) = (Some(RegionReason::AccessDenied), Some("an earlier one".into()));
+        let refused = |code| Outcome::Refused(Refusal::new("DeregisterImage", code, "no"));
+        let step = |image| Step::Deregister { region: "us-east-2".parse().unwrap(), image };
+        let other: ImageId = "ami-00000000000000009".parse().unwrap();
+        for (what, image, outcome, goes, told) in [
+            ("taken", copy().id, Outcome::Done, true, None),
+            (
+                "by an earlier try, whose reply was lost",
+                copy().id,
+                refused("InvalidAMIID.NotFound"),
+                true,
+                None,
+            ),
+            ("denied", copy().id, refused("UnauthorizedOperation"), false, Some(RegionReason::AccessDenied)),
+            ("lost", copy().id, refused(""), false, Some(RegionReason::AccessDenied)),
+            ("another one was taken", other, Outcome::Done, false, None),
+        ] {
+            let after = settle(&before, &step(image), &outcome, at(410)).unwrap_or_else(|| before.clone());
+            let is_served = after.images.iter().any(|image| image.region.as_str() == "us-east-2");
+            assert_eq!(is_served, !goes, "{what}");
+            assert_eq!(after.image_id, before.image_id, "{what}: home stays");
+            let row = &after.regions[1];
+            assert_eq!((row.state == RegionState::Missing, row.image_id.is_some()), (goes, true), "{what}");
+            assert_eq!(row.reason, told, "{what}");
+            assert_eq!(after.removed_images.is_empty(), what == "denied", "{what}: it stays");
+        }
+        let home = Step::Deregister { region: "us-west-2".parse().unwrap(), image: made().id };
+        let after = settle(&before, &home, &Outcome::Done, at(410)).unwrap();
+        assert_eq!((after.image_id, after.active_revision), (None, None));
     }
 
     #[test]

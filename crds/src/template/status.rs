@@ -10,6 +10,7 @@ mod announced;
 mod capture;
 mod reason;
 mod region;
+mod removed;
 mod revision;
 
 pub use announced::{Announced, StepOutcome, StepResult};
@@ -18,6 +19,7 @@ pub use capture::{
 };
 pub use reason::{CaptureReason, RegionReason};
 pub use region::{MAX_ROW_MESSAGE_BYTES, RegionImage, RegionRole, RegionState, RegionStatus, Shares};
+pub use removed::{MAX_REMOVED_IMAGES, RemovedImage};
 pub use revision::{Consistency, RevisionImage, RevisionState, RevisionStatus};
 
 /// Observed state of the template.
@@ -78,6 +80,12 @@ pub struct SavedTemplateStatus {
     /// The change to AWS that was announced last, written before it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<Announced>,
+
+    /// Images that EC2 was asked to deregister, until nothing of them is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_REMOVED_IMAGES))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["imageID".into()]))]
+    pub removed_images: Vec<RemovedImage>,
 
     /// What the snapshots hold and cost; not written in this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,6 +68,9 @@ pub(super) fn heal(draft: &mut Draft<'_>) {
             bring_back(time);
         }
     }
+    for removed in &mut status.removed_images {
+        bring_back(&mut removed.requested_time);
+    }
     let Some(capture) = status.capture.as_mut() else { return };
     if capture.completion_time.is_some() {
         capture.restart_record.take_if(|debt| debt.parse::<Record>().is_err());

@@ -124,6 +124,7 @@ const fn state_of(image: &Image) -> RegionState {
 /// The image of the current capture, or the one that was adopted.
 pub(super) fn home(draft: &mut Draft<'_>) {
     let Some(images) = draft.images() else { return };
+    let region = draft.home().clone();
     let known = draft.home_row().and_then(|row| row.image_id.clone());
     let record = draft.record();
     let of_capture =
@@ -139,7 +140,6 @@ pub(super) fn home(draft: &mut Draft<'_>) {
     };
     let held: Vec<_> = shots.unwrap_or_default().iter().filter(held).collect();
     let progress = found.map(|image| progress(image, held.iter().copied()));
-    let region = draft.home().clone();
     if found.is_none() && known.is_some() {
         lost(draft, &region);
     }
@@ -147,12 +147,14 @@ pub(super) fn home(draft: &mut Draft<'_>) {
         .as_ref()
         .and_then(|record| Some((record, draft.instance()?.launch_time?)))
         .and_then(|(record, launch)| (launch > record.planned).then_some(launch));
-    let revision = draft.revision();
+    let (revision, settles) = (draft.revision(), draft.is_settling(&region));
     let (Some(image), Some(row)) = (found, draft.row_mut(&region)) else {
         return;
     };
     row.revision = row.revision.or(Some(revision).filter(|revision| *revision > 0));
-    show(row, image, progress);
+    if !settles || row.state == RegionState::Available {
+        show(row, image, progress);
+    }
     let open = draft.status.capture.as_mut().filter(|capture| capture.completion_time.is_none());
     // Those of the barrier may have been others: what the image maps must itself have begun before the machine ran.
     let in_time =
@@ -198,9 +200,13 @@ pub(super) fn copy(draft: &mut Draft<'_>, region: &Region) {
     if found.is_none() && known.is_some() {
         lost(draft, region);
     }
+    let settles = draft.is_settling(region);
     let (Some(image), Some(row)) = (found, draft.row_mut(region)) else {
         return;
     };
+    if settles && row.state != RegionState::Available {
+        return;
+    }
     row.revision = revision;
     show(row, image, progress);
     if row.state == RegionState::Failed && row.next_attempt_time.is_none() {
@@ -219,7 +225,7 @@ const GONE_READS: u32 = 3;
 pub(crate) const UNSHOWN_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether an image is believed to be gone: looked for by its id, and absent for longer than EC2 may be late.
-pub(super) fn is_gone(facts: &Facts<'_>, id: &ImageId, region: &Region) -> bool {
+pub(crate) fn is_gone(facts: &Facts<'_>, id: &ImageId, region: &Region) -> bool {
     let row = facts.row(region).filter(|row| row.image_id.as_ref() == Some(id));
     let patience = if row.is_some_and(RegionStatus::is_unshown) { UNSHOWN_FOR } else { GONE_FOR };
     facts.absence_of(id, region).is_some_and(|absence| {
@@ -236,10 +242,16 @@ fn lost(draft: &mut Draft<'_>, region: &Region) {
         return;
     }
     let gone = is_gone(draft, &id, region);
+    let removed = draft.is_removed(&id) && draft.is_settling(region);
     let Some(row) = draft.row_mut(region) else { return };
     match row.state {
         // It is we who remove it.
         _ if deleting && !gone => {}
+        // The answer was lost.
+        RegionState::Available | RegionState::Pending if removed => {
+            row.state = RegionState::Missing;
+            (row.reason, row.message, row.next_attempt_time) = (None, None, None);
+        }
         RegionState::Pending | RegionState::Available if gone => {
             let message = if row.is_unshown() {
                 format!("EC2 named {id} in a reply, and never showed it")

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     ids::{ImageId, Region},
+    spec::DeletionPolicy,
     status::{
         Consistency, RegionImage, RegionRole, RegionState, RevisionImage, RevisionState, RevisionStatus,
     },
@@ -202,17 +203,24 @@ fn is_gone(facts: &Facts<'_>, id: &ImageId, region: &Region) -> bool {
 pub(super) fn served(draft: &mut Draft<'_>) {
     let spec = draft.subject.spec;
     let target = spec.active_revision.unwrap_or(spec.revision);
+    let deletes = draft.subject.deleting && spec.deletion_policy == DeletionPolicy::Delete;
     let mut images = Vec::new();
     for region in draft.wanted() {
         let old = draft.status.images.iter().find(|old| old.region == region);
         let stays = |old: &&RegionImage| match state_of(draft, &old.image_id, &region) {
             Some(ImageState::Available) => true,
             Some(_) => false,
+            None if draft.is_settling(&region) && draft.is_removed(&old.image_id) => false,
             None => !is_gone(draft, &old.image_id, &region),
         };
-        let chosen = of_revision(draft, &region, target)
-            .or_else(|| old.filter(stays).cloned())
-            .or_else(|| newest_before(draft, &region, target).filter(|_| spec.active_revision.is_none()));
+        // Where images are being taken away none takes the place of another, nor comes back by an old read.
+        let chosen = if deletes || draft.is_settling(&region) {
+            old.filter(stays).cloned()
+        } else {
+            of_revision(draft, &region, target)
+                .or_else(|| old.filter(stays).cloned())
+                .or_else(|| newest_before(draft, &region, target).filter(|_| spec.active_revision.is_none()))
+        };
         images.extend(chosen.map(|new| match old {
             Some(old) if old.image_id == new.image_id => {
                 RegionImage { revision: new.revision, ..old.clone() }

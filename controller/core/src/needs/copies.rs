@@ -80,7 +80,7 @@ fn next(facts: &Facts<'_>, row: &RegionStatus) -> Next {
     let Some(view) = facts.world.abroad.get(&row.region).and_then(|view| view.as_ref().ok()) else {
         return Next::Wait(LATER);
     };
-    if view.images.is_err() {
+    if view.images.is_err() || facts.is_settling(&row.region) {
         return Next::Wait(LATER);
     }
     if let Some(wait) = row.next_attempt_time.as_ref().and_then(|time| until(facts, time.0)) {
@@ -181,7 +181,11 @@ fn frozen(facts: &Facts<'_>) -> Option<CaptureStatus> {
 /// What is not available yet, in words.
 pub(crate) fn unfinished(facts: &Facts<'_>, wanted: &[Region]) -> Option<(Reason, String)> {
     let rows: Vec<&RegionStatus> = wanted.iter().filter_map(|region| facts.row(region)).collect();
-    let open: Vec<&&RegionStatus> = rows.iter().filter(|row| row.state != RegionState::Available).collect();
+    let serves = |region: &Region| facts.status.images.iter().any(|image| image.region == *region);
+    let is_open = |row: &&&RegionStatus| {
+        row.state != RegionState::Available || (facts.is_settling(&row.region) && !serves(&row.region))
+    };
+    let open: Vec<&&RegionStatus> = rows.iter().filter(is_open).collect();
     if open.is_empty() && rows.len() == wanted.len() {
         return None;
     }
@@ -215,6 +219,7 @@ fn words(facts: &Facts<'_>, row: &RegionStatus) -> String {
         return format!("{region} cannot be read ({why})");
     }
     match row.state {
+        _ if facts.is_settling(region) => format!("{region} is being emptied first"),
         RegionState::Pending if row.is_unshown() => format!("{region} asked for, not shown yet"),
         RegionState::Pending => format!("{region} {}%", row.progress_percent.unwrap_or(0)),
         RegionState::Waiting | RegionState::Available => format!("{region} waiting"),

@@ -23,13 +23,15 @@ use crate::{
 /// What is settled is written whatever else is to be done.
 pub(crate) fn need(facts: &Facts<'_>) -> Said {
     let wanted = facts.wanted();
-    let left: Vec<Region> = facts
-        .status
-        .regions
-        .iter()
-        .filter(|row| !wanted.contains(&row.region) && row.state != RegionState::Retained)
-        .map(|row| row.region.clone())
-        .collect();
+    let leaves = |row: &&RegionStatus| {
+        if wanted.contains(&row.region) {
+            !facts.is_settling(&row.region) && facts.left_in(&row.region).is_some_and(|left| !left.is_empty())
+        } else {
+            row.state != RegionState::Retained
+        }
+    };
+    let left: Vec<Region> =
+        facts.status.regions.iter().filter(leaves).map(|row| row.region.clone()).collect();
     if left.is_empty() {
         return Said::default();
     }
@@ -39,7 +41,13 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
     let mut writes = Vec::new();
     let mut soonest: Option<(Duration, String)> = None;
     for region in left {
+        let why_at_all = if wanted.contains(&region) {
+            format!("what an image left in {region} that was removed")
+        } else {
+            format!("{region} is no longer in spec.regions")
+        };
         let next = match facts.subject.spec.removed_region_policy {
+            _ if wanted.contains(&region) => removed(facts, &region),
             RemovedRegionPolicy::Retain => keep(facts, &region),
             RemovedRegionPolicy::Delete => removal::next(facts, &region),
         };
@@ -50,7 +58,7 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
             }
             Removal::Step(step) => {
                 let Some(left) = pause_left_of(facts, &step) else {
-                    let message = format!("{region} is no longer in spec.regions: {}", step.name());
+                    let message = format!("{why_at_all}: {}", step.name());
                     let unmet = Unmet::acting(Reason::Copying, message, step).aside();
                     return Said { writes, unmet: Some(unmet) };
                 };
@@ -65,11 +73,19 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
         };
         let sooner = soonest.as_ref().is_none_or(|(known, _)| wait < *known);
         if sooner {
-            soonest = Some((wait, format!("{region} is no longer in spec.regions: {why}")));
+            soonest = Some((wait, format!("{why_at_all}: {why}")));
         }
     }
     let unmet = soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait).aside());
     Said { writes, unmet }
+}
+
+/// What an image left that was taken away before its region was wanted again.
+fn removed(facts: &Facts<'_>, region: &Region) -> Removal {
+    match facts.left_in(region).as_deref() {
+        Some([shot, ..]) if is_fresh_in(facts, region) => removal::snapshot(facts, region, &shot.id),
+        Some(_) | None => Removal::Wait(SOON, "what was removed is still shown"),
+    }
 }
 
 /// Marked as what stays for good; from then on nothing of it is changed.

@@ -82,7 +82,7 @@ pub(crate) fn next(facts: &Facts<'_>, region: &Region) -> Removal {
 }
 
 /// A snapshot that is used by an image of somebody else stays, marked as one that stays.
-fn snapshot(facts: &Facts<'_>, region: &Region, id: &SnapshotId) -> Removal {
+pub(crate) fn snapshot(facts: &Facts<'_>, region: &Region, id: &SnapshotId) -> Removal {
     let region = region.clone();
     let in_use = facts.announced(DELETE_SNAPSHOT).is_some_and(|last| {
         let code = last.outcome.as_ref().and_then(|outcome| outcome.code.as_deref());

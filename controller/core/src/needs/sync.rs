@@ -1,16 +1,22 @@
 //! Tags and descriptions of everything that is there follow the spec, in every wanted region.
 use std::collections::BTreeSet;
 
-use saved_template_api::{Reason, ids::Region, names::tag, status::RegionState};
+use saved_template_api::{
+    Reason,
+    ids::Region,
+    names::tag,
+    status::{RegionState, RemovedImage},
+};
 
 use crate::{
     facts::Facts,
     needs::removal::{held_up, is_fresh_in, pause_left_of},
     ownership::{is_of_failed_attempt, is_retained},
+    restart::evidence::made_for,
     step::Step,
     time::{LATER, SOON},
     unmet::{Said, Unmet, Waits},
-    world::{Image, ImageState, Tags},
+    world::{Image, ImageState, Snapshot, Tags},
     write::Write,
 };
 
@@ -24,7 +30,7 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
         let blocked = facts.row(&region).and_then(|row| row.next_attempt_time.as_ref());
         let blocked = blocked.is_some_and(|until| until.0 > facts.now);
         let Some(step) = next(facts, &region) else {
-            in_line &= facts.our_snapshots(&region).is_some();
+            in_line &= facts.our_snapshots(&region).is_some() && facts.removed_in(&region).next().is_none();
             continue;
         };
         in_line = false;
@@ -64,7 +70,15 @@ fn things<'a>(facts: &Facts<'a>, region: &Region) -> Option<Vec<Thing<'a>>> {
     let images = facts.our_images(region)?.into_iter();
     let images = images.filter(|image| image.state != ImageState::Failed);
     let images = images.map(|image| Thing { id: image.id.to_string(), tags: &image.tags });
-    let snapshots = facts.our_snapshots(region)?.into_iter();
+    // What an image left that was removed goes, and is not tagged.
+    let stays = |shot: &&Snapshot| {
+        made_for(shot).is_none_or(|made| {
+            facts.removed_in(region).all(|RemovedImage { image_id: id, .. }| {
+                id.as_str() != made || facts.shows(id, region) != Some(false)
+            })
+        })
+    };
+    let snapshots = facts.our_snapshots(region)?.into_iter().filter(stays);
     let snapshots = snapshots.map(|shot| Thing { id: shot.id.to_string(), tags: &shot.tags });
     Some(images.chain(snapshots).filter(|thing| facts.holds(thing.tags)).collect())
 }

@@ -4,11 +4,15 @@ use saved_template_api::{
     names::{self, tag},
 };
 
-use super::estate::{MOST_ATTEMPTS, attempt_of, is, revision_of, without_copy};
+use super::estate::{MOST_ATTEMPTS, attempt_of, is, is_retained, revision_of, without_copy};
 use crate::{
     facts::Facts,
+    fold::images::is_gone,
     receipt,
-    restart::{Record, evidence::created_for},
+    restart::{
+        Record,
+        evidence::{created_for, made_for},
+    },
     world::{Image, ImageState, Instance, Snapshot, Tags},
 };
 
@@ -104,6 +108,37 @@ impl<'a> Facts<'a> {
         let images = self.our_images(region)?;
         let snapshots = self.view_of(region)?.snapshots.as_deref().ok()?;
         Some(snapshots.iter().filter(|shot| self.estate.is_snapshot(shot, &images)).collect())
+    }
+
+    /// Whether a region shows an image that was not deregistered; none where it cannot be read.
+    pub(crate) fn shows(&self, id: &ImageId, region: &Region) -> Option<bool> {
+        let images = self.view_of(region)?.images.as_deref().ok()?;
+        Some(images.iter().any(|image| image.id == *id && image.state != ImageState::Deregistered))
+    }
+
+    /// Snapshots that images left which EC2 was asked to deregister, and which are believed to be gone: ours, held here, of no
+    /// other image, and not to stay. None where the region cannot be read.
+    pub(crate) fn left_in(&self, region: &Region) -> Option<Vec<&'a Snapshot>> {
+        let images = self.view_of(region)?.images.as_deref().ok()?;
+        let was_removed = |id: &str| {
+            let removed = self.removed_in(region).find(|removed| removed.image_id.as_str() == id);
+            removed.is_some_and(|removed| {
+                self.shows(&removed.image_id, region) == Some(false)
+                    && is_gone(self, &removed.image_id, region)
+            })
+        };
+        let is_mapped = |shot: &Snapshot| {
+            let mut there = images.iter().filter(|image| image.state != ImageState::Deregistered);
+            there.any(|image| image.snapshots.contains(&shot.id))
+        };
+        let snapshots = self.our_snapshots(region)?.into_iter();
+        let left = snapshots.filter(|shot| {
+            !is_retained(&shot.tags)
+                && self.holds(&shot.tags)
+                && made_for(shot).is_some_and(was_removed)
+                && !is_mapped(shot)
+        });
+        Some(left.collect())
     }
 
     /// What in a region is left since nothing of EC2's shows that it is ours, although the status or our tags say so.

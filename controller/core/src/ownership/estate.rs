@@ -10,7 +10,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    restart::evidence::{copied_for, created_for, is_of_backup_service},
+    restart::evidence::{is_of_backup_service, made_for},
     subject::Subject,
     time::after,
     world::{Image, ImageState, Snapshot, Tags},
@@ -93,9 +93,9 @@ fn images_of(status: &SavedTemplateStatus) -> BTreeSet<ImageId> {
     let rows = status.regions.iter().filter_map(|row| row.image_id.as_ref());
     let served = status.images.iter().map(|image| &image.image_id);
     let older = status.revisions.iter().flat_map(|revision| &revision.images);
-    // What was asked to go last may be named by nothing else any more.
-    let last = status.announced.iter().filter_map(|announced| announced.request.parse().ok());
-    rows.chain(served).chain(older.map(|image| &image.image_id)).cloned().chain(last).collect()
+    // What was asked to go may be named by nothing else any more.
+    let removed = status.removed_images.iter().map(|removed| &removed.image_id);
+    rows.chain(served).chain(older.map(|image| &image.image_id)).chain(removed).cloned().collect()
 }
 
 impl Estate {
@@ -205,7 +205,7 @@ impl Estate {
     /// volumes.
     pub(super) fn is_snapshot(&self, shot: &Snapshot, images: &[&Image]) -> bool {
         let mapped = || images.iter().any(|image| image.snapshots.contains(&shot.id));
-        let made_for = created_for(shot).map(|(_, image)| image).or_else(|| copied_for(shot));
+        let made_for = made_for(shot);
         let described = || {
             made_for.is_some_and(|id| {
                 images.iter().any(|image| image.id.as_str() == id)

@@ -74,8 +74,13 @@ pub(crate) fn created_for(snapshot: &Snapshot) -> Option<(&str, &str)> {
     Some((instance, rest.split(' ').next()?))
 }
 
+/// The id of the image that EC2 took a snapshot for, as it writes it.
+pub(crate) fn made_for(snapshot: &Snapshot) -> Option<&str> {
+    created_for(snapshot).map(|(_, image)| image).or_else(|| copied_for(snapshot))
+}
+
 /// The image that EC2 writes on a snapshot that `CopyImage` makes.
-pub(crate) fn copied_for(snapshot: &Snapshot) -> Option<&str> {
+fn copied_for(snapshot: &Snapshot) -> Option<&str> {
     snapshot.description.strip_prefix("Copied for DestinationAmi ")?.split(' ').next()
 }
 

@@ -72,6 +72,28 @@ fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says
 }
 
 #[test]
+fn an_image_that_was_deregistered_is_served_by_nobody_when_its_region_is_wanted_again_at_once() {
+    for (lag, seed) in [(0, 0), (20, 1), (20, 2), (20, 3), (40, 4), (40, 5), (40, 6)] {
+        let mut lab = Lab::new(&spec(&json!({})));
+        ready(&mut lab);
+        lab.haze = Haze::new(lag, seed);
+        let old = served(&lab, FAR[1]).unwrap().1;
+        edit(&mut lab, &json!({"regions": [{"name": "us-west-1"}], "removedRegionPolicy": "Delete"}));
+        lab.until(600, "taken away", |lab| lab.count("DeregisterImage") == 1);
+        edit(&mut lab, &json!({}));
+        for _ in 0..900 {
+            let is_told = served(&lab, FAR[1]).is_some_and(|image| image.1 == old);
+            assert!(!is_told, "{lag} {seed}\n{}", lab.story());
+            lab.tick();
+        }
+        ready(&mut lab);
+        let made = (lab.count("CopyImage"), available(&lab, FAR[1]).len());
+        assert_eq!(made, (3, 1), "{lag} {seed}\n{}", lab.story());
+        lab.nothing_is_left_over();
+    }
+}
+
+#[test]
 fn tags_and_description_edited_later_are_those_of_every_image_and_snapshot_and_only_ours_are_taken_off() {
     let first = json!({"tags": [{"key": "team", "value": "geo"}, {"key": "old", "value": "x"}], "description": "one"});
     let second = json!({"tags": [{"key": "team", "value": "quakes"}], "description": "two"});

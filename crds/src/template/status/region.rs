@@ -179,7 +179,7 @@ pub enum RegionState {
     Available,
     /// EC2 gave up on it.
     Failed,
-    /// It was there, and somebody else removed it.
+    /// It was there, and is gone or disabled.
     Missing,
     /// The region is no longer wanted; its image stays.
     Retained,

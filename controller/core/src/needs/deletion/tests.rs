@@ -15,9 +15,10 @@ use crate::{
     refusal::Refusal,
     sample::{
         CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, outcome, plain,
-        planned, record, replicated, running, stopped_at, stopping, subject, tagged, world,
+        planned, record, replicated, running, saved, stopped_at, stopping, subject, tagged, world,
     },
-    step::{CREATE_IMAGE, DEREGISTER, REMOVE_RECEIPT, TAG},
+    settle::settle,
+    step::{CREATE_IMAGE, DEREGISTER, Outcome, REMOVE_RECEIPT, TAG},
     subject::Subject,
     world::{Absence, ClaimRefused, Image, Instance, InstanceState, World},
 };
@@ -67,6 +68,53 @@ fn emptied(mut world: World) -> World {
     at_home(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
     abroad(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
     world
+}
+
+#[test]
+fn no_older_revision_takes_the_place_of_one_that_was_taken_away() {
+    let older = Image {
+        id: "ami-00000000000000004".parse().unwrap(),
+        tags: {
+            let mut tags = made().tags;
+            tags.insert(names::tag::REVISION.into(), "1".into());
+            tags
+        },
+        name: made().name,
+        ..made()
+    };
+    let newer = {
+        let mut image = Image { name: OWNER.image_name(OWNER.name, 2, 1), ..made() };
+        image.tags.insert(names::tag::REVISION.into(), "2".into());
+        image
+    };
+    let spec = SavedTemplateSpec { revision: 2, ..with(DeletionPolicy::Delete) };
+    let mut status = saved();
+    status.regions[0].revision = Some(2);
+    let capture = status.capture.as_mut().unwrap();
+    (capture.revision, status.latest_revision) = (2, Some(2));
+    let there = images(at(900), vec![newer.clone(), older.clone()], vec![]);
+    let alive = decide(subject(&spec, &status), &there, at(901)).into_decision().unwrap();
+    let ids = |status: &SavedTemplateStatus| -> Vec<String> {
+        status.images.iter().map(|image| image.image_id.to_string()).collect()
+    };
+    assert_eq!(ids(&alive.status), [newer.id.to_string()]);
+    assert_eq!(alive.status.revisions.len(), 2, "{:?}", alive.status.revisions);
+    let decide_at = |status: &SavedTemplateStatus, world: &World, seconds| {
+        let subject = Subject { deleting: true, ..subject(&spec, status) };
+        decide(subject, world, at(seconds)).into_decision().unwrap()
+    };
+    let going = decide_at(&alive.status, &there, 902);
+    let step = going.step.expect("the newer one is listed first");
+    assert!(matches!(&step, Step::Deregister { image, .. } if *image == newer.id), "{step:?}");
+    let gone = settle(&going.status, &step, &Outcome::Done, at(902)).unwrap();
+    for (seconds, left) in
+        [(904, vec![newer, older.clone()]), (905, vec![older.clone()]), (1400, vec![older])]
+    {
+        let later = decide_at(&gone, &images(at(seconds), left, vec![]), seconds + 1);
+        assert_eq!(ids(&later.status), [""; 0], "{seconds}");
+        assert_eq!((later.status.image_id, later.status.active_revision), (None, None), "{seconds}");
+        assert!(later.events.iter().all(|event| event.reason != "RevisionActivated"), "{:?}", later.events);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use saved_template_api::{
     ConditionType, Reason, Region, SavedTemplateSpec, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, find},
+    ids::SnapshotId,
     names::{self, Owner, tag},
     spec::{DeletionPolicy, RemovedRegionPolicy},
     text::steers,
@@ -199,7 +200,9 @@ fn allowed(step: &Step, object: &Object, status: &SavedTemplateStatus, world: &W
             ours(world, object, region, image.as_str());
         }
         Step::DeleteSnapshot { region, snapshot } => {
-            removable(object, region);
+            if !was_left(object, world, region, snapshot) {
+                removable(object, region);
+            }
             assert_ne!(
                 ours_tags(world, object, region, snapshot.as_str()).get(tag::RETAINED).map(String::as_str),
                 Some("true")
@@ -244,6 +247,18 @@ fn removable(object: &Object, region: &Region) {
         && (object.spec.removed_region_policy == RemovedRegionPolicy::Delete
             || known_to_show(object, region));
     assert!(deleted || left, "{region}");
+}
+
+/// What an image left that was removed, and is not shown, goes also where the region is wanted again.
+fn was_left(object: &Object, world: &World, region: &Region, snapshot: &SnapshotId) -> bool {
+    let view = if *region == object.spec.source.region { &world.home } else { &world.abroad[region] };
+    let view = view.as_ref().unwrap();
+    let shot = view.snapshots.iter().flatten().find(|shot| shot.id == *snapshot).unwrap();
+    object.status.removed_images.iter().any(|removed| {
+        removed.region == *region
+            && shot.description.contains(removed.image_id.as_str())
+            && view.images.iter().flatten().all(|image| image.id != removed.image_id)
+    })
 }
 
 fn known_to_show(object: &Object, region: &Region) -> bool {

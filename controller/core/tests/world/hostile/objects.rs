@@ -1,5 +1,5 @@
 //! Objects that the schema takes, whatever sense they make: specs and statuses written by hand.
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use saved_template_api::{
     ImageId, InstanceId, Region, SavedTemplateSpec, SavedTemplateStatus, VolumeId,
@@ -8,8 +8,8 @@ use saved_template_api::{
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
         Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
-        RegionRole, RegionState, RegionStatus, RevisionImage, RevisionState, RevisionStatus, Shares,
-        SourceStatus, StepOutcome, Storage,
+        RegionRole, RegionState, RegionStatus, RemovedImage, RevisionImage, RevisionState, RevisionStatus,
+        Shares, SourceStatus, StepOutcome, Storage,
     },
 };
 use saved_template_core::restart::{Awaits, Record};
@@ -170,6 +170,7 @@ pub(crate) fn status(dice: &mut Dice<'_>) -> SavedTemplateStatus {
         source: dice.maybe(source),
         capture: if dice.once_in(3) { None } else { Some(begun(dice)) },
         announced: dice.maybe(announced),
+        removed_images: dice.few(3, removed),
         storage: dice.maybe(|dice| Storage {
             size_bytes: Some(dice.number().max(0)),
             estimated_monthly_usd: dice.maybe(|dice| dice.text(32)),
@@ -195,6 +196,8 @@ fn distinct(status: &mut SavedTemplateStatus) {
     status.images.dedup_by_key(|row| key(&row.region, &row.architecture));
     status.regions.sort_by_key(|row| key(&row.region, &row.architecture));
     status.regions.dedup_by_key(|row| key(&row.region, &row.architecture));
+    status.removed_images.sort_by_key(|removed| removed.image_id.to_string());
+    status.removed_images.dedup_by_key(|removed| removed.image_id.to_string());
     status.revisions.sort_by_key(|row| row.revision);
     status.revisions.dedup_by_key(|row| row.revision);
     status.conditions.sort_by_key(|row| row.type_.clone());
@@ -236,6 +239,14 @@ fn row(dice: &mut Dice<'_>) -> RegionStatus {
         message: dice.maybe(|dice| dice.text(320)),
         next_attempt_time: dice.when(),
         announced_time: dice.when(),
+    }
+}
+
+fn removed(dice: &mut Dice<'_>) -> RemovedImage {
+    RemovedImage {
+        image_id: image_id(dice),
+        region: region(dice),
+        requested_time: dice.when().unwrap_or(Time(Timestamp::UNIX_EPOCH)),
     }
 }
 

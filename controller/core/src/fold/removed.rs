@@ -1,0 +1,31 @@
+//! What was taken away is named until nothing of it is left: its snapshots may show later than it went.
+use jiff::SignedDuration;
+use saved_template_api::status::{RegionState, RemovedImage};
+
+use crate::{draft::Draft, facts::Facts, time::later};
+
+/// How long after the request snapshots of an image may still show.
+const SHOWN: SignedDuration = SignedDuration::from_mins(5);
+
+pub(super) fn forget(draft: &mut Draft<'_>) {
+    let mut removed = draft.status.removed_images.clone();
+    removed.retain(|removed| is_left(draft, removed));
+    draft.status.removed_images = removed;
+}
+
+/// Whether anything of an image is left, or may be. One that is still shown was not taken away.
+fn is_left(facts: &Facts<'_>, removed: &RemovedImage) -> bool {
+    let (id, region) = (&removed.image_id, &removed.region);
+    let is_kept = facts.row(region).is_none_or(|row| row.state == RegionState::Retained);
+    if is_kept && !facts.wanted().contains(region) {
+        // It is not read any more.
+        return facts.now < later(removed.requested_time.0, SHOWN);
+    }
+    let Some(view) = facts.view_of(region) else { return true };
+    let may_show = view.began < later(removed.requested_time.0, SHOWN);
+    match (facts.shows(id, region), facts.left_in(region)) {
+        (Some(shown), _) if shown => may_show,
+        (Some(_), Some(left)) => may_show || left.iter().any(|shot| shot.description.contains(id.as_str())),
+        _ => true,
+    }
+}
