@@ -91,11 +91,13 @@ impl<'a> Draft<'a> {
         let time = self.time();
         if let Step::Deregister { region, image } = step {
             let removed = &mut self.status.removed_images;
-            removed.retain(|known| known.image_id != *image);
-            // The oldest makes room.
-            removed.truncate(MAX_REMOVED_IMAGES - 1);
-            let (image_id, region, requested_time) = (image.clone(), region.clone(), time.clone());
-            removed.insert(0, RemovedImage { image_id, region, requested_time });
+            // An earlier try that was not refused may have been taken.
+            if removed.iter().all(|known| known.image_id != *image) {
+                // The oldest makes room.
+                removed.truncate(MAX_REMOVED_IMAGES - 1);
+                let (image_id, region, requested_time) = (image.clone(), region.clone(), time.clone());
+                removed.insert(0, RemovedImage { image_id, region, requested_time });
+            }
         }
         self.status.announced =
             Some(Announced { number, step: step.name().to_owned(), time, request, region, outcome: None });

@@ -15,7 +15,7 @@ use crate::{
     cloud::FRESH,
     ownership::Estate,
     restart::{self, Awaits, Record},
-    step::CREATE_IMAGE,
+    step::{CREATE_IMAGE, DEREGISTER},
     subject::Subject,
     time::{self, left, pause},
     world::{Absence, Image, Instance, InstanceState, Snapshot, Tags, View, World},
@@ -327,6 +327,12 @@ impl<'a> Facts<'a> {
         self.wanted().iter().any(|region| self.removed_in(region).next().is_some())
     }
 
+    /// When an image was last to be deregistered.
+    pub(crate) fn last_asked(&self, removed: &RemovedImage) -> Timestamp {
+        let announced = self.announced(DEREGISTER).filter(|last| last.request == removed.image_id.as_str());
+        announced.map_or(removed.requested_time.0, |last| last.time.0.max(removed.requested_time.0))
+    }
+
     /// Whether EC2 was asked to deregister this image.
     pub(crate) fn is_removed(&self, id: &ImageId) -> bool {
         self.status.removed_images.iter().any(|removed| removed.image_id == *id)
@@ -337,8 +343,8 @@ impl<'a> Facts<'a> {
     pub(crate) fn is_settling(&self, region: &Region) -> bool {
         let began = self.view_of(region).map(|view| view.began);
         let is_shown = |asked: Timestamp| began.is_none_or(|began| began < time::later(asked, SHOWN_AFTER));
-        self.removed_in(region)
-            .any(|removed| removed.requested_time.0 <= self.now && is_shown(removed.requested_time.0))
+        let mut asked = self.removed_in(region).map(|removed| self.last_asked(removed));
+        asked.any(|asked| asked <= self.now && is_shown(asked))
     }
 
     /// How long, and how often, an image that was known by its id has not been seen in a region.

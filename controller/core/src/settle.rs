@@ -117,9 +117,12 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
         {
             return deregistered(status, region, image);
         }
-        // It stays, and so does what it left if somebody else takes it away.
+        // It stays, and so does what it left if somebody else takes it away; unless an earlier try was taken.
         Step::Deregister { image, .. } if refusal.is_definite() => {
-            status.removed_images.retain(|removed| removed.image_id != *image);
+            let this = status.announced.as_ref().map(|announced| announced.time.clone());
+            status.removed_images.retain(|removed| {
+                removed.image_id != *image || Some(&removed.requested_time) != this.as_ref()
+            });
             return hindered(status, step, refusal, now);
         }
         Step::TagImages { .. }
@@ -261,10 +264,12 @@ mod tests {
         let decision = crate::decide::decide(subject(&plain(), &replicated()), &served, at(400));
         let mut before = decision.into_decision().unwrap().status;
         assert_eq!(before.images.len(), 2);
+        let asked = Step::Deregister { region: "us-east-2".parse().unwrap(), image: copy().id };
+        before.announced = announced(&asked).announced;
         before.removed_images = vec![RemovedImage {
             image_id: copy().id,
             region: "us-east-2".parse().unwrap(),
-            requested_time: Time(at(405)),
+            requested_time: Time(at(0)),
         }];
         let row = &mut before.regions[1];
         (row.reason, row.message) = (Some(RegionReason::AccessDenied), Some("an earlier one".into()));
@@ -293,6 +298,10 @@ mod tests {
             assert_eq!(row.reason, told, "{what}");
             assert_eq!(after.removed_images.is_empty(), what == "denied", "{what}: it stays");
         }
+        // An earlier try may have been taken.
+        before.removed_images[0].requested_time = Time(at(-60));
+        let denied = settle(&before, &step(copy().id), &refused("UnauthorizedOperation"), at(410)).unwrap();
+        assert_eq!(denied.removed_images.len(), 1);
         let home = Step::Deregister { region: "us-west-2".parse().unwrap(), image: made().id };
         let after = settle(&before, &home, &Outcome::Done, at(410)).unwrap();
         assert_eq!((after.image_id, after.active_revision), (None, None));

@@ -2,7 +2,7 @@
 use jiff::SignedDuration;
 use saved_template_api::status::{RegionState, RemovedImage};
 
-use crate::{draft::Draft, facts::Facts, time::later};
+use crate::{draft::Draft, facts::Facts, fold::images::is_gone, time::later};
 
 /// How long after the request snapshots of an image may still show.
 const SHOWN: SignedDuration = SignedDuration::from_mins(5);
@@ -19,13 +19,18 @@ fn is_left(facts: &Facts<'_>, removed: &RemovedImage) -> bool {
     let is_kept = facts.row(region).is_none_or(|row| row.state == RegionState::Retained);
     if is_kept && !facts.wanted().contains(region) {
         // It is not read any more.
-        return facts.now < later(removed.requested_time.0, SHOWN);
+        return facts.now < later(facts.last_asked(removed), SHOWN);
     }
     let Some(view) = facts.view_of(region) else { return true };
-    let may_show = view.began < later(removed.requested_time.0, SHOWN);
+    let may_show = view.began < later(facts.last_asked(removed), SHOWN);
     match (facts.shows(id, region), facts.left_in(region)) {
         (Some(shown), _) if shown => may_show,
-        (Some(_), Some(left)) => may_show || left.iter().any(|shot| shot.description.contains(id.as_str())),
+        // One that is not believed to be gone yet may have left something.
+        (Some(_), Some(left)) => {
+            may_show
+                || !is_gone(facts, id, region)
+                || left.iter().any(|shot| shot.description.contains(id.as_str()))
+        }
         _ => true,
     }
 }

@@ -13,6 +13,7 @@ use saved_template_api::{
 use crate::{
     capture,
     facts::{Facts, copy_name},
+    fold::images::is_gone,
     refusal::{Class, NOT_ENABLED, Refusal},
     step::{CopyRequest, Step},
     time::{LATER, later, passed},
@@ -59,7 +60,7 @@ fn wait_for_somebody(facts: &Facts<'_>, wanted: &[Region]) -> bool {
         let Some(row) = facts.row(region) else { return false };
         let is_closed =
             unread(facts, region).is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
-        row.state == RegionState::Available
+        (row.state == RegionState::Available && !facts.is_settling(region))
             || row.reason == Some(RegionReason::KeyNotUsable)
             || is_denied(row)
             || is_closed
@@ -81,6 +82,10 @@ fn next(facts: &Facts<'_>, row: &RegionStatus) -> Next {
         return Next::Wait(LATER);
     };
     if view.images.is_err() || facts.is_settling(&row.region) {
+        return Next::Wait(LATER);
+    }
+    let is_doubted = |id: &ImageId| facts.is_removed(id) && !is_gone(facts, id, &row.region);
+    if row.image_id.as_ref().is_some_and(is_doubted) {
         return Next::Wait(LATER);
     }
     if let Some(wait) = row.next_attempt_time.as_ref().and_then(|time| until(facts, time.0)) {

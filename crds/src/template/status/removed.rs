@@ -19,6 +19,6 @@ pub struct RemovedImage {
     /// Region of the image.
     pub region: Region,
 
-    /// When it was last to be deregistered, by EC2's clock.
+    /// When it was first to be deregistered and not refused, by EC2's clock.
     pub requested_time: Time,
 }

@@ -146,7 +146,12 @@ fn a_region_that_is_wanted_again_while_it_is_emptied_serves_and_asks_for_nothing
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Copying"), "{began}");
             assert!(ready.message.contains("is being emptied first"), "{}", ready.message);
         }
-        let asked = wanted_again(&status, vec![], vec![], 1020);
+        assert_eq!(
+            wanted_again(&status, vec![], vec![], 1020).step,
+            None,
+            "it is not believed to be gone yet"
+        );
+        let asked = wanted_again(&status, vec![], vec![], 1030);
         let Some(Step::CopyImage { request, .. }) = &asked.step else { panic!("{:?}", asked.step) };
         assert!(request.name.ends_with("-c2"), "another name: {}", request.name);
         // It is EC2's word by then.
@@ -208,6 +213,16 @@ fn what_an_image_left_that_was_removed_goes_and_what_another_holds_or_somebody_l
         let later = wanted_again(&gone, vec![], shots, seconds);
         assert_eq!(later.status.removed_images.len() == 1, named, "{seconds}");
     }
+    // Counted anew, since the process forgot, or a read showed the image.
+    let mut world = holding(1201, vec![], vec![copied_snapshot(1)]);
+    let anew = Absence { since: at(1200), reads: 1 };
+    abroad(&mut world).absences.insert(copy().id.to_string(), anew);
+    let kept = decide(subject(&plain(), &gone), &world, at(1202)).into_decision().unwrap();
+    assert_eq!(
+        (kept.status.removed_images.len(), kept.step.as_ref()),
+        (1, None),
+        "nor is it copied again yet"
+    );
     assert_eq!(
         wanted_again(&gone, vec![copy()], vec![], 1200).status.removed_images,
         [],
