@@ -4,7 +4,7 @@ mod failure;
 mod heal;
 pub(crate) mod images;
 mod recovered;
-mod removed;
+pub(crate) mod removed;
 mod revisions;
 mod warned;
 

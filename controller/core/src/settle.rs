@@ -64,9 +64,14 @@ fn cleared(status: &mut SavedTemplateStatus, step: &Step) {
         return deregistered(status, region, image);
     }
     let Some(region) = step.region() else { return };
-    // Why an image is missing stays true whatever else was changed.
-    let refused = |row: &&mut RegionStatus| row.region == *region && row.state != RegionState::Missing;
-    if let Some(row) = status.regions.iter_mut().find(refused) {
+    if let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) {
+        forgive(row);
+    }
+}
+
+/// What an earlier refusal said is over; why an image is missing stays true whatever else was changed.
+fn forgive(row: &mut RegionStatus) {
+    if !matches!(row.reason, Some(RegionReason::ImageMissing | RegionReason::ImageDisabled)) {
         (row.reason, row.message, row.next_attempt_time) = (None, None, None);
     }
 }
@@ -78,10 +83,10 @@ fn deregistered(status: &mut SavedTemplateStatus, region: &Region, id: &ImageId)
         (status.image_id, status.active_revision) = (None, None);
     }
     let Some(row) = status.regions.iter_mut().find(|row| row.region == *region) else { return };
-    (row.reason, row.message, row.next_attempt_time) = (None, None, None);
     if row.image_id.as_ref() == Some(id) {
-        (row.state, row.progress_percent) = (RegionState::Missing, None);
+        (row.state, row.reason, row.progress_percent) = (RegionState::Missing, None, None);
     }
+    forgive(row);
 }
 
 fn row_of<'s>(status: &'s mut SavedTemplateStatus, step: &Step) -> Option<&'s mut RegionStatus> {
@@ -305,6 +310,30 @@ mod tests {
         let home = Step::Deregister { region: "us-west-2".parse().unwrap(), image: made().id };
         let after = settle(&before, &home, &Outcome::Done, at(410)).unwrap();
         assert_eq!((after.image_id, after.active_revision), (None, None));
+    }
+
+    #[test]
+    fn a_change_that_went_through_ends_what_was_refused_before_and_leaves_why_the_image_is_missing() {
+        let region: Region = "us-east-2".parse().unwrap();
+        let snapshot = "snap-00000000000000001".parse().unwrap();
+        let deleted = Step::DeleteSnapshot { region: region.clone(), snapshot };
+        let other = Step::Deregister { region, image: "ami-00000000000000009".parse().unwrap() };
+        for (state, reason, stays) in [
+            (RegionState::Missing, RegionReason::AccessDenied, false),
+            (RegionState::Missing, RegionReason::SnapshotLocked, false),
+            (RegionState::Available, RegionReason::DeregistrationProtected, false),
+            (RegionState::Missing, RegionReason::ImageMissing, true),
+            (RegionState::Missing, RegionReason::ImageDisabled, true),
+        ] {
+            for step in [&deleted, &other] {
+                let mut before = replicated();
+                let row = &mut before.regions[1];
+                (row.state, row.reason, row.message) = (state, Some(reason), Some("no".into()));
+                let after = settle(&before, step, &Outcome::Done, at(10)).unwrap_or(before);
+                let told = after.regions[1].reason;
+                assert_eq!(told == Some(reason), stays, "{reason} after {}", step.name());
+            }
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 use jiff::SignedDuration;
 use saved_template_api::status::{RegionState, RemovedImage};
 
-use crate::{draft::Draft, facts::Facts, fold::images::is_gone, time::later};
+use crate::{draft::Draft, facts::Facts, fold::images::is_gone, restart::evidence::made_for, time::later};
 
-/// How long after the request snapshots of an image may still show.
-const SHOWN: SignedDuration = SignedDuration::from_mins(5);
+/// How long after an image was asked for, or was to go, it or its snapshots may still show.
+pub(crate) const SHOWN: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn forget(draft: &mut Draft<'_>) {
     let mut removed = draft.status.removed_images.clone();
@@ -24,12 +24,12 @@ fn is_left(facts: &Facts<'_>, removed: &RemovedImage) -> bool {
     let Some(view) = facts.view_of(region) else { return true };
     let may_show = view.began < later(facts.last_asked(removed), SHOWN);
     match (facts.shows(id, region), facts.left_in(region)) {
-        (Some(shown), _) if shown => may_show,
+        (Some(true), _) => may_show,
         // One that is not believed to be gone yet may have left something.
-        (Some(_), Some(left)) => {
+        (Some(false), Some(left)) => {
             may_show
                 || !is_gone(facts, id, region)
-                || left.iter().any(|shot| shot.description.contains(id.as_str()))
+                || left.iter().any(|shot| made_for(shot) == Some(id.as_str()))
         }
         _ => true,
     }

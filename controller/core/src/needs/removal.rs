@@ -11,6 +11,7 @@ use saved_template_api::{
 use crate::{
     answer::IN_USE,
     facts::Facts,
+    fold::removed::SHOWN,
     interest::everything,
     ownership::is_retained,
     step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
@@ -20,8 +21,7 @@ use crate::{
 
 /// A region is believed to be empty after so many sweeps without anything of ours, over so long.
 const EMPTY: (u32, SignedDuration) = (3, SignedDuration::from_secs(60));
-/// What was asked for may show so late; the second, where EC2's reply was never seen, or what it named never shown.
-const SHOWN: SignedDuration = SignedDuration::from_mins(5);
+/// Where EC2's reply was never seen, or what it named never shown, it may show so late.
 const SHOWN_UNANSWERED: SignedDuration = SignedDuration::from_mins(16);
 /// An image that EC2 is still writing is waited for so long: its snapshots show when it is gone, and nothing but its row
 /// would tell whose they are, so they had better go with it.
