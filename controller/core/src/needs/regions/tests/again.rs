@@ -40,6 +40,7 @@ fn a_region_that_is_wanted_again_while_it_is_emptied_serves_and_asks_for_nothing
             let again = wanted_again(&status, copies, vec![], began);
             let regions: Vec<&str> = again.status.images.iter().map(|image| image.region.as_str()).collect();
             assert_eq!((regions, again.step.as_ref()), (vec!["us-west-2"], None), "{began}");
+            assert_eq!(row(&again).unwrap().state, RegionState::Missing, "{began}");
             let ready = find(&again.status.conditions, ConditionType::Ready).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Copying"), "{began}");
             assert!(ready.message.contains("is being emptied first"), "{}", ready.message);
