@@ -1,5 +1,5 @@
 //! What becomes of a region that is wanted again while it is emptied: tables.
-use saved_template_api::status::RemovedImage;
+use saved_template_api::status::{RegionReason, RemovedImage};
 
 use super::*;
 use crate::{settle::settle, step::Outcome};
@@ -147,6 +147,8 @@ fn an_image_that_may_be_there_is_not_given_up_for_one_read_when_its_deregistrati
     abroad(&mut world).absences.insert(copy().id.to_string(), once);
     let after = decide(subject(&plain(), &before.status), &world, at(1031)).into_decision().unwrap();
     assert!(served(&after) && after.step.is_none(), "{:?}", after.step);
+    let doubted = row(&after).unwrap();
+    assert_eq!((doubted.state, doubted.reason), (RegionState::Available, Some(RegionReason::NotShown)));
     // What is not served is not Ready.
     let mut unserved = before.status;
     unserved.images.truncate(1);
