@@ -4,7 +4,7 @@ use saved_template_api::{
     ids::Region,
     names::{self, Owner, tag},
     revision::LARGEST_REVISION,
-    spec::DeletionPolicy,
+    spec::{DeletionPolicy, Source},
 };
 
 use super::*;
@@ -13,8 +13,8 @@ use crate::{
     facts::Facts,
     restart::Record,
     sample::{
-        CAPTURE, EARLIER_CAPTURE, OWNER, at, copied_snapshot, copy, imaging, made, plain, record, running,
-        saved, snapshot, spec, stopped_at, subject, tagged, world,
+        CAPTURE, EARLIER_CAPTURE, OWNER, at, copied_snapshot, copy, imaging, made, plain, planned, record,
+        running, saved, snapshot, spec, stopped_at, subject, tagged, world,
     },
     step::Step,
     subject::{Heritage, Subject},
@@ -424,6 +424,20 @@ fn a_declared_name_stands_for_the_machine_that_ec2_shows_of_an_image_with_our_na
         let pinned = asked(&nothing, seen, |facts| facts.pinned().is_some());
         assert_eq!(pinned, pins, "{what}");
     }
+}
+
+#[test]
+fn another_source_in_the_manifest_is_pinned_to_no_machine() {
+    for (what, declared, pins) in [("the same", plain().source, true), ("another", named("another"), false)] {
+        let mut status = planned();
+        status.capture.as_mut().unwrap().source_digest = Some(names::source_digest(&declared));
+        let seen = (running(), vec![made()], vec![]);
+        assert_eq!(asked(&status, seen, |facts| facts.pinned().is_some()), pins, "{what}");
+    }
+}
+
+fn named(name: &str) -> Source {
+    Source { instance_name: Some(name.into()), ..plain().source }
 }
 
 #[test]

@@ -371,3 +371,46 @@ fn a_late_plan_is_not_made_anew_while_another_installation_saves_the_machine() {
         assert_eq!(decision.status.capture.unwrap().id, CAPTURE);
     }
 }
+
+#[test]
+fn what_stood_still_for_a_day_and_is_no_record_is_replaced_on_a_machine_that_is_as_planned() {
+    let restarted = Instance { launch_time: Some(at(5)), ..running() };
+    for (what, machine, first, expected) in [
+        ("a day", running(), 20 - 86_400, (Some(TAG), None)),
+        ("a second less", running(), 21 - 86_400, (None, Some("InstanceBusy"))),
+        ("restarted since the plan", restarted, 20 - 86_400, (None, Some("InstanceBusy"))),
+    ] {
+        let mut machine = machine;
+        machine.tags.insert(names::debt_key(OWNER.cluster), "somebody's text".into());
+        let mut seen = read(machine, 20);
+        let view = Arc::make_mut(seen.home.as_mut().unwrap());
+        view.sightings.values_mut().for_each(|sighting| sighting.first = at(first));
+        let decision = decided(&plain(), &plan(), &seen, 20);
+        assert_eq!(told(&decision), expected, "{what}");
+        if let Some(Step::Tag { replaces, .. }) = &decision.step {
+            assert_eq!(replaces.as_deref(), Some("somebody's text"), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_the_status_alone_names_is_left_alone_and_the_status_says_how_to_name_it() {
+    let mut named = plain();
+    named.source.instance_id = Some(running().id);
+    let stranger = || {
+        let mut machine = running();
+        machine.tags.insert("Name".into(), "of somebody else".into());
+        machine
+    };
+    for (what, spec, machine, is_left) in [
+        ("the status alone", plain(), stranger(), true),
+        ("it carries the record", plain(), tagged(stranger()), false),
+        ("the spec names it", named, stranger(), false),
+    ] {
+        let decision = decided(&spec, &plan(), &read(machine, 20), 20);
+        let validated = find(&decision.status.conditions, ConditionType::Validated).expect("Validated");
+        let says = validated.message.contains("set spec.source.instanceID to i-0123456789abcdef0");
+        assert_eq!((validated.reason == "SourceChanged", says), (is_left, is_left), "{what}");
+        assert_eq!(decision.step.is_none() && decision.look_again == LATER, is_left, "{what}");
+    }
+}
