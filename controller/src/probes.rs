@@ -26,8 +26,11 @@ const KEPT: Duration = Duration::from_mins(1);
 /// In one region: so many at once, then one in each second. EC2 counts the `DryRun` of CreateImage as it counts CreateImage.
 const BURST: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(1);
-/// When all turns of the near future are given away.
+/// When all turns of the near future are given away. Of many who are turned away each comes again later by so much for each
+/// other one: two thousand that came back every ten seconds would leave no time for those that have a turn, or a machine.
 const LATER: Duration = Duration::from_secs(10);
+const SPACING: Duration = Duration::from_millis(250);
+const LATEST: Duration = Duration::from_mins(5);
 /// Objects that are remembered at once.
 const MOST: usize = 4096;
 
@@ -55,6 +58,28 @@ pub(crate) enum For {
 pub(crate) struct Probes {
     tokens: Tokens,
     rows: Mutex<HashMap<Key, Row>>,
+    crowd: Mutex<Crowd>,
+}
+
+/// How many were turned away within the last [`LATER`], and within the one before.
+#[derive(Default)]
+struct Crowd {
+    since: Option<Instant>,
+    now: u32,
+    before: u32,
+}
+
+impl Crowd {
+    /// When somebody who is turned away comes again.
+    fn turn_away(&mut self, now: Instant) -> Duration {
+        let age = self.since.map(|since| now.saturating_duration_since(since));
+        if age.is_none_or(|age| age >= LATER) {
+            let is_next = age.is_some_and(|age| age < LATER.saturating_mul(2));
+            (self.since, self.before, self.now) = (Some(now), if is_next { self.now } else { 0 }, 0);
+        }
+        self.now = self.now.saturating_add(1);
+        SPACING.saturating_mul(self.now.max(self.before)).clamp(LATER, LATEST)
+    }
 }
 
 struct Row {
@@ -73,7 +98,7 @@ struct Kept {
 
 impl Default for Probes {
     fn default() -> Self {
-        Self { tokens: Tokens::new(BURST, INTERVAL), rows: Mutex::default() }
+        Self { tokens: Tokens::new(BURST, INTERVAL), rows: Mutex::default(), crowd: Mutex::default() }
     }
 }
 
@@ -112,16 +137,20 @@ impl Probes {
         } else if rows.len() >= MOST {
             rows.retain(|_, row| age(row.turn) < KEPT);
             if rows.len() >= MOST {
-                return Turn::Wait(LATER);
+                return self.away(now);
             }
         }
         let Some(turn) = self.tokens.reserve(now) else {
-            return Turn::Wait(LATER);
+            return self.away(now);
         };
         let left = turn.saturating_duration_since(now);
         let row = rows.entry(key.clone()).or_insert(Row { turn, open: false, kept: None });
         (row.turn, row.open) = (turn, !left.is_zero());
         if row.open { Turn::Wait(left) } else { Turn::Ask }
+    }
+
+    fn away(&self, now: Instant) -> Turn {
+        Turn::Wait(self.crowd.lock().unwrap_or_else(PoisonError::into_inner).turn_away(now))
     }
 
     /// Remembers what EC2 has answered.

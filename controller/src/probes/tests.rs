@@ -121,3 +121,29 @@ fn what_is_remembered_is_bounded_and_whoever_comes_then_waits() {
     assert_eq!(probes.turn(&key("one"), 1, For::Telling, later(start, 60_000)), Turn::Ask);
     assert_eq!(probes.rows.lock().unwrap().len(), 1);
 }
+
+#[test]
+fn a_crowd_that_is_turned_away_does_not_come_back_every_ten_seconds_and_a_few_do() {
+    for (many, most_looks) in [(20, 200), (2000, 8000)] {
+        let (probes, start) = (Probes::default(), Instant::now());
+        let mut due = vec![0_u64; many];
+        let (mut looks, mut asked) = (0, 0);
+        for tenth in 0..1200 {
+            for (count, due) in due.iter_mut().enumerate().filter(|(_, due)| **due <= tenth) {
+                looks += 1;
+                match probes.turn(
+                    &key(&format!("no-{count}")),
+                    tenth,
+                    For::Telling,
+                    later(start, tenth * 100),
+                ) {
+                    Turn::Wait(left) => *due = tenth + u64::try_from(left.as_millis()).unwrap().div_ceil(100),
+                    Turn::Ask => (asked, *due) = (asked + 1, 6000),
+                    Turn::Kept(_) => panic!("nothing was kept"),
+                }
+            }
+        }
+        assert!(looks < most_looks, "{many}: {looks} looks in two minutes");
+        assert!(asked >= many.min(120), "{many}: every turn is taken, {asked}");
+    }
+}
