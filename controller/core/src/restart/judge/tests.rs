@@ -686,3 +686,15 @@ fn a_snapshot_without_our_tags_counts_only_if_ec2_made_it_for_an_image_of_this_c
         assert_eq!(record().holds(&shot, &images, Volumes::Of(&running())), holds, "{what}");
     }
 }
+
+#[test]
+fn what_cannot_be_told_says_what_ec2_said_and_what_it_did_not_say() {
+    for (unclear, words) in [
+        (Unclear::Reason(String::new()), "EC2 does not say why"),
+        (Unclear::Reason("Server.Moved".into()), "the reason \"Server.Moved\", which is not known"),
+        (Unclear::StartFailedBefore("Server.Full".into()), "a start failed (Server.Full)"),
+    ] {
+        let text = unclear.to_string();
+        assert!(text.starts_with("is stopped") && text.contains(words), "{text}");
+    }
+}
