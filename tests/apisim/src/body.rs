@@ -60,7 +60,7 @@ pub(crate) fn watch(watch: Watch) -> Response<ReplyBody> {
 }
 
 pub(crate) fn refusal(refusal: &Refusal) -> Response<ReplyBody> {
-    if refusal.reason.is_empty() {
+    if refusal.code == 404 && refusal.reason.is_empty() {
         let text = refusal.message.clone().into_bytes();
         return reply(refusal.code, "text/plain; charset=utf-8", Content::Once(Some(text)));
     }

@@ -74,27 +74,33 @@ fn start(store: &Store, call: &Call) -> Result<(u64, Option<String>), Refusal> {
         return Ok((version, Some(last)));
     }
     let Some(asked) = asked else { return Ok((store.version, None)) };
-    let version = number(asked)?;
-    if version > store.version {
-        return Err(too_new(version, store.version));
-    }
+    let version = reached(store, asked)?;
     Ok((if exact { version } else { store.version }, None))
 }
 
-/// A version that a list or a watch names.
+/// A version that a list names, which must be there by now.
+fn reached(store: &Store, text: &str) -> Result<u64, Refusal> {
+    let version = text.parse().map_err(|_| {
+        let value = format!("{text:?}");
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Refusal::bad_request(format!("resourceVersion: Invalid value: {value}: {why}"))
+    })?;
+    if version > store.version { Err(too_new(version, store.version)) } else { Ok(version) }
+}
+
+/// Whether what is there is not older than a GET wants it.
+pub(crate) fn is_fresh(store: &Store, text: &str) -> Result<(), Refusal> {
+    number(text)?;
+    reached(store, text).map(drop)
+}
+
+/// A version that a watch names.
 pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
-    text.parse().map_err(|_| {
-        let cause = Cause::invalid(
-            "resourceVersion",
-            &format!("{text:?}"),
-            &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-        );
-        Refusal::bad_request(format!("{}: {}", cause.field, cause.message))
-    })
+    text.parse().map_err(|_| Refusal::unexpected(format!("no resourceVersion: {text:?}")))
 }
 
 /// A version that is not there yet.
-pub(crate) fn too_new(asked: u64, current: u64) -> Refusal {
+fn too_new(asked: u64, current: u64) -> Refusal {
     let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
     Refusal {
         details: json!({

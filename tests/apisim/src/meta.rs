@@ -122,10 +122,7 @@ pub(crate) fn version(object: &Value) -> Result<u64, Refusal> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| {
-        let message = format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: invalid syntax");
-        Refusal::bad_request(message)
-    })
+    text.parse().map_err(|_| Refusal::unexpected(format!("no resourceVersion: {text:?}")))
 }
 
 /// What is wrong with the metadata of a new object.
@@ -174,7 +171,7 @@ pub(crate) fn faults_of_change(new: &Value, old: &Value) -> Vec<Cause> {
 fn contents(object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in map(object, "labels") {
-        causes.extend(invalid("metadata.labels", key, names::qualified(key)));
+        causes.extend(invalid("metadata.labels", key, names::label_key(key)));
         let value = value.as_str().unwrap_or_default();
         causes.extend(invalid("metadata.labels", value, names::value(value)));
     }

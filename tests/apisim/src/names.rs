@@ -36,7 +36,7 @@ fn too_long(most: usize) -> String {
 pub(crate) fn subdomain(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if name.len() > 253 {
-        wrong.push(too_long(253));
+        wrong.push("must be no more than 253 characters".to_owned());
     }
     if !name.split('.').all(is_lower) {
         wrong.push(SUBDOMAIN.to_owned());
@@ -46,6 +46,9 @@ pub(crate) fn subdomain(name: &str) -> Vec<String> {
 
 /// What is wrong with the name of a namespace.
 pub(crate) fn label(name: &str) -> Vec<String> {
+    if name.contains('.') {
+        return vec!["must not contain dots".to_owned()];
+    }
     let mut wrong = Vec::new();
     if name.len() > 63 {
         wrong.push(too_long(63));
@@ -56,7 +59,12 @@ pub(crate) fn label(name: &str) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with a key of labels and annotations, or with a finalizer.
+/// What is wrong with a key of labels.
+pub(crate) fn label_key(key: &str) -> Vec<String> {
+    qualified(key).into_iter().map(|why| why.replacen("a qualified name", "a valid label key", 1)).collect()
+}
+
+/// What is wrong with a key of annotations, or with a finalizer.
 pub(crate) fn qualified(name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let parts: Vec<&str> = name.split('/').collect();

@@ -1,10 +1,12 @@
 //! Patches.
 
+use serde_json::Value;
+
 use crate::{
     apply,
     json::merge,
     meta,
-    refusal::Refusal,
+    refusal::{Cause, Refusal},
     write::{Turn, Written},
 };
 
@@ -43,16 +45,26 @@ impl Turn<'_> {
         }
         let mut new = old.clone();
         merge(&mut new, patch);
-        let new = self.decoded(new)?;
+        let new = self.patched(new)?;
         self.update(new, &old).map(|object| Written { object, created: false })
+    }
+
+    /// An object that a patch made, as far as it is still one of this kind and name.
+    fn patched(&self, mut new: Value) -> Result<Value, Refusal> {
+        if let Err(refusal) = meta::tidy(&mut new) {
+            let cause = Cause::invalid("patch", "\"\"", &refusal.message);
+            return Err(Refusal::invalid("", "", "", &[cause]));
+        }
+        let new = self.decoded(new)?;
+        self.check_name(&new)?;
+        Ok(new)
     }
 
     fn apply_patch(&mut self) -> Result<Written, Refusal> {
         let patch = self.call.sent()?.clone();
         let manager = self.call.param("fieldManager").ok_or_else(|| {
-            let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply \
-                patch";
-            Refusal::new(422, "Invalid", message)
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            Refusal::invalid("PatchOptions", "meta.k8s.io", "", &[cause])
         })?;
         if let Some(field) = ["labels", "annotations", "finalizers", "ownerReferences"]
             .into_iter()
@@ -61,9 +73,8 @@ impl Turn<'_> {
             return Err(Refusal::not_built(&format!("metadata.{field} that is applied")));
         }
         let Ok(old) = self.there() else {
-            let mut object = patch;
-            meta::set(&mut object, "name", self.name());
-            let object = self.decoded(object)?;
+            let object = self.decoded(patch)?;
+            self.check_name(&object)?;
             let leaves = apply::leaves(&object);
             let written = self.insert(object)?;
             let key = self.key(self.name());
@@ -71,10 +82,14 @@ impl Turn<'_> {
             return Ok(written);
         };
         let key = self.key(self.name());
-        let mut owners = self.state.store.owners.get(&key).cloned().unwrap_or_default();
+        let before = self.state.store.owners.get(&key).cloned().unwrap_or_default();
+        let mut owners = before.clone();
         let new = apply::applied(&mut owners, manager, self.call.flag("force"), &old, &patch)?;
-        let new = self.decoded(new)?;
-        let object = self.update(new, &old)?;
+        let new = self.patched(new)?;
+        let mut object = self.update(new, &old)?;
+        if object == old && owners != before {
+            object = self.touch(object);
+        }
         if self.state.store.get(&key).is_some() {
             self.state.store.owners.insert(key, owners);
         }

@@ -61,6 +61,11 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
+    /// What kube-apiserver did not think of: its reply has no reason.
+    pub(crate) fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     pub(crate) fn not_built(what: &str) -> Self {
         Self::new(501, "NotImplemented", format!("apisim does not know {what} yet"))
     }
@@ -75,14 +80,24 @@ impl Refusal {
         Self::new(404, "NotFound", message).about(kind, name)
     }
 
-    pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", kind.resource());
+    pub(crate) fn already_exists(kind: &Kind, name: &str, is_being_deleted: bool) -> Self {
+        let going = if is_being_deleted { "object is being deleted: " } else { "" };
+        let message = format!("{going}{} {name:?} already exists", kind.resource());
         Self::new(409, "AlreadyExists", message).about(kind, name)
     }
 
     pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource());
         Self::new(409, "Conflict", message).about(kind, name)
+    }
+
+    /// A conflict that names the kind instead of the resource, as deletions do.
+    pub(crate) fn conflict_with_kind(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: {why}",
+            qualified(&kind.name, &kind.group)
+        );
+        Self { details: details(name, &kind.group, &kind.name, &[]), ..Self::new(409, "Conflict", message) }
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -117,8 +132,11 @@ impl Refusal {
     pub(crate) fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            place(&mut status, &["reason"], self.reason.as_str());
+        }
         if !self.details.is_null() {
             place(&mut status, &["details"], self.details.clone());
         }

@@ -52,7 +52,7 @@ impl Turn<'_> {
                     "the {name} in the precondition ({wanted}) does not match the {name} in record ({there}). The object \
                      might have been {why}"
                 );
-                return Err(Refusal::conflict(self.kind, self.name(), &why));
+                return Err(Refusal::conflict_with_kind(self.kind, self.name(), &why));
             }
         }
         Ok(())

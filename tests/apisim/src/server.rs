@@ -20,7 +20,7 @@ use crate::{
     call::{Call, Verb},
     hook::{Hook, Mishap, Moment},
     kind::Kind,
-    list::list,
+    list::{is_fresh, list},
     refusal::Refusal,
     state::{End, State},
     store::{Snapshot, path},
@@ -185,7 +185,10 @@ impl ApiServer {
         let one = |code, object: &Value| Ok(body::object(code, &View::of(&call.accept)?.object(object)?));
         let written = |written: Written| one(if written.created { 201 } else { 200 }, &written.object);
         match call.verb {
-            Verb::Get => one(200, &turn.there()?),
+            Verb::Get => {
+                call.param("resourceVersion").map(|text| is_fresh(&turn.state.store, text)).transpose()?;
+                one(200, &turn.there()?)
+            }
             Verb::List => Ok(body::object(200, &list(&state.store, index, kind, call)?)),
             Verb::Watch => Watch::open(shared, &mut state, index, kind, call).map(body::watch),
             Verb::Create => written(turn.create()?),
@@ -204,12 +207,17 @@ impl ApiServer {
         let of_all = matches!(call.verb, Verb::List | Verb::Watch);
         let placed =
             if kind.is_namespaced() { call.namespace.is_some() || of_all } else { call.namespace.is_none() };
-        let part = match call.subresource.as_deref() {
-            None => true,
-            Some("status") => kind.status && matches!(call.verb, Verb::Get | Verb::Update | Verb::Patch),
-            Some(_) => false,
-        };
-        if placed && part { Ok((index, kind)) } else { Err(Refusal::no_such_path()) }
+        if !placed {
+            return Err(Refusal::no_such_path());
+        }
+        match call.subresource.as_deref() {
+            None => Ok((index, kind)),
+            Some("status") if kind.status => match call.verb {
+                Verb::Get | Verb::Update | Verb::Patch => Ok((index, kind)),
+                Verb::List | Verb::Watch | Verb::Create | Verb::Delete => Err(Refusal::method_not_allowed()),
+            },
+            Some(_) => Err(Refusal::not_found(kind, call.name.as_deref().unwrap_or_default())),
+        }
     }
 }
 

@@ -46,11 +46,9 @@ impl View {
         match self {
             Self::Full => Ok(object.clone()),
             Self::Metadata => Ok(partial(object)),
-            Self::MetadataList => Err(Refusal::new(
-                406,
-                "NotAcceptable",
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*unstructured.Unstructured)",
-            )),
+            Self::MetadataList => {
+                Err(Refusal::unexpected("you requested PartialObjectMetadataList, but the object is no list"))
+            }
         }
     }
 
@@ -75,6 +73,8 @@ impl View {
             }
             Self::MetadataList => {
                 let items: Vec<Value> = objects.map(partial).collect();
+                // An empty list of metadata is null.
+                let items = if items.is_empty() { Value::Null } else { items.into() };
                 let name = "PartialObjectMetadataList";
                 Ok(json!({"apiVersion": META, "kind": name, "metadata": metadata, "items": items}))
             }

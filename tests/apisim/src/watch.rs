@@ -146,7 +146,10 @@ impl Watch {
         let Some(feed) = state.feed(self.feed) else { return Poll::Ready(None) };
         match feed.end {
             Some(End::Closed) => return Poll::Ready(None),
-            Some(End::Broken) => return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+            Some(End::Broken) => {
+                feed.end = Some(End::Closed);
+                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+            }
             None => {}
         }
         if !held {

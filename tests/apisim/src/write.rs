@@ -78,6 +78,11 @@ impl Turn<'_> {
                 }
                 "" => place(&mut object, &[field], expected),
                 found if found == expected => {}
+                found if field == "kind" && self.kind.is_custom() => {
+                    let cause = Cause::invalid("kind", &format!("{found:?}"), &format!("must be {expected}"));
+                    let name = meta::text(&object, "name");
+                    return Err(Refusal::invalid(found, &self.kind.group, name, &[cause]));
+                }
                 found if field == "kind" => {
                     let Kind { name, version, .. } = self.kind;
                     let message = format!("{found} in version {version:?} cannot be handled as a {name}");
@@ -94,14 +99,8 @@ impl Turn<'_> {
         let (of_object, of_call) =
             (meta::text(&object, "namespace"), self.call.namespace.as_deref().unwrap_or_default());
         if !of_object.is_empty() && of_object != of_call {
-            let message = if self.call.verb == Verb::Create {
-                "the namespace of the provided object does not match the namespace sent on the request"
-                    .to_owned()
-            } else {
-                format!(
-                    "the namespace of the object ({of_object}) does not match the namespace on the request ({of_call})"
-                )
-            };
+            let message =
+                "the namespace of the provided object does not match the namespace sent on the request";
             return Err(Refusal::bad_request(message));
         }
         if !of_call.is_empty() {
@@ -130,7 +129,7 @@ impl Turn<'_> {
         self.check_namespace(meta::text(&object, "name"))?;
         if meta::version(&object)? != 0 && self.call.verb == Verb::Create {
             let message = "resourceVersion should not be set on objects to be created";
-            return Err(Refusal::new(500, "InternalError", message));
+            return Err(Refusal::unexpected(message));
         }
         let base = meta::text(&object, "generateName").to_owned();
         if meta::text(&object, "name").is_empty() && !base.is_empty() {
@@ -160,8 +159,8 @@ impl Turn<'_> {
             return Err(Refusal::invalid(&self.kind.name, &self.kind.group, &name, &causes));
         }
         let key = self.key(&name);
-        if self.state.store.get(&key).is_some() {
-            return Err(Refusal::already_exists(self.kind, &name));
+        if let Some(there) = self.state.store.get(&key) {
+            return Err(Refusal::already_exists(self.kind, &name, meta::is_being_deleted(there)));
         }
         Ok(Written { object: self.put(key, &Value::Null, object), created: true })
     }
@@ -200,8 +199,11 @@ impl Turn<'_> {
         } else if self.kind.status {
             new = with_status_of(new, old);
         }
-        for field in ["creationTimestamp", "generation", "uid"] {
+        for field in ["creationTimestamp", "generation"] {
             meta::copy(&mut new, old, field);
+        }
+        if meta::text(&new, "uid").is_empty() {
+            meta::copy(&mut new, old, "uid");
         }
         if meta::is_being_deleted(old) {
             meta::copy(&mut new, old, "deletionTimestamp");
@@ -225,9 +227,15 @@ impl Turn<'_> {
         Ok(if new == *old { new } else { self.put(key, old, new) })
     }
 
+    /// Writes an object as it is, under a new version: who owns its fields has changed.
+    pub(crate) fn touch(&mut self, object: Value) -> Value {
+        let key = self.key(self.name());
+        self.put(key, &object.clone(), object)
+    }
+
     fn check_versions(&self, new: &mut Value, old: &Value, name: &str) -> Result<(), Refusal> {
         let (uid, there) = (meta::text(new, "uid"), meta::text(old, "uid"));
-        if !uid.is_empty() && uid != there {
+        if self.call.verb == Verb::Update && !uid.is_empty() && uid != there {
             let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
             return Err(Refusal::conflict(self.kind, name, &why));
         }
@@ -235,7 +243,7 @@ impl Turn<'_> {
             0 if self.kind.unconditional => meta::copy(new, old, "resourceVersion"),
             0 => {
                 let cause =
-                    Cause::invalid("metadata.resourceVersion", "0x0", "must be specified for an update");
+                    Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
                 return Err(Refusal::invalid(&self.kind.plural, &self.kind.group, name, &[cause]));
             }
             version if version != meta::version(old)? => {
