@@ -84,6 +84,9 @@ impl Normal {
         if !step.message {
             forget_words(&mut answer["body"]);
         }
+        if !step.version {
+            forget_versions(&mut answer);
+        }
         if !step.only.is_empty() {
             let of = |pointer: &&str| {
                 let value = answer["body"].pointer(pointer).cloned().unwrap_or_default();
@@ -148,6 +151,14 @@ fn without_numbers(text: &str) -> String {
         }
     }
     out
+}
+
+fn forget_versions(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("resourceVersion");
+        fields.values_mut().for_each(forget_versions);
+    }
+    value.as_array_mut().into_iter().flatten().for_each(forget_versions);
 }
 
 fn forget_words(body: &mut Value) {

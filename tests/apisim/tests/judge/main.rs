@@ -15,6 +15,8 @@ mod table;
 use anyhow::Result;
 use apisim::{ApiServer, Kind};
 use jiff::Timestamp;
+use kube::Client;
+use serde_json::Value;
 
 use crate::{side::Side, step::Step};
 
@@ -31,22 +33,60 @@ fn simulated() -> ApiServer {
     ApiServer::new(kinds, || Timestamp::UNIX_EPOCH)
 }
 
+/// Both sides' answers to some steps.
+struct Trial {
+    sides: [Side; 2],
+    steps: Vec<Step>,
+    answers: [Vec<Value>; 2],
+}
+
+impl Trial {
+    fn new(simulated: &ApiServer, real: Client) -> Self {
+        let sides = [Side::new(simulated.client("default")), Side::new(real)];
+        Self { sides, steps: Vec::new(), answers: [Vec::new(), Vec::new()] }
+    }
+
+    async fn take(&mut self, steps: Vec<Step>) {
+        for (side, answers) in self.sides.iter_mut().zip(&mut self.answers) {
+            for step in &steps {
+                answers.push(side.take(step).await);
+            }
+        }
+        self.steps.extend(steps);
+    }
+
+    /// Fails with what differs.
+    fn judge(self, least: usize) {
+        let Self { steps, answers, .. } = self;
+        let [simulated, real] = answers.map(|answers| compare::normal(&steps, answers));
+        let differences = compare::differences(&steps, &simulated, &real);
+        println!("{} rows, {} differ", steps.len(), differences.len());
+        assert!(steps.len() >= least, "the table has {} rows", steps.len());
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
+}
+
 #[tokio::test]
 async fn what_it_answers_is_what_kube_apiserver_answers() -> Result<()> {
-    let steps: Vec<Step> = table::steps();
-    assert!(steps.len() >= 60, "the table has {} rows", steps.len());
-    let real = real::start().await?;
-    let mut answers = Vec::new();
-    for client in [simulated().client("default"), real::client(&real).await?] {
-        let mut side = Side::new(client);
-        let mut of_side = Vec::new();
-        for step in &steps {
-            of_side.push(side.take(step).await);
-        }
-        answers.push(compare::normal(&steps, of_side));
-    }
-    let differences = compare::differences(&steps, &answers[0], &answers[1]);
-    println!("{} rows, {} differ", steps.len(), differences.len());
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let cluster = real::start().await?;
+    let mut trial = Trial::new(&simulated(), real::client(&cluster).await?);
+    trial.take(table::steps()).await;
+    trial.judge(300);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_older_looks_as_an_older_etcd_does() -> Result<()> {
+    let cluster = real::start().await?;
+    let server = simulated();
+    let mut trial = Trial::new(&server, real::client(&cluster).await?);
+    trial.take(table::restored::before()).await;
+    let (snapshot, backup) = (server.snapshot(), cluster.back_up("older")?);
+    trial.take(table::restored::lost()).await;
+    server.restore(&snapshot);
+    server.skip_versions(3);
+    cluster.restore(&backup).await?;
+    trial.take(table::restored::after()).await;
+    trial.judge(200);
     Ok(())
 }

@@ -20,6 +20,7 @@ pub(crate) struct Step {
     /// The only fields that are compared; all if there are none.
     pub(crate) only: &'static [&'static str],
     pub(crate) message: bool,
+    pub(crate) version: bool,
 }
 
 /// What is done.
@@ -53,7 +54,7 @@ pub(crate) enum Ask {
 }
 
 fn step(what: &'static str, ask: Ask) -> Step {
-    Step { what, ask, code: 200, reason: "", keep: None, only: &[], message: true }
+    Step { what, ask, code: 200, reason: "", keep: None, only: &[], message: true, version: true }
 }
 
 fn call(method: &'static str, what: &'static str, path: &str, body: String, content: &'static str) -> Step {
@@ -122,6 +123,11 @@ impl Step {
     /// The words of a refusal are not compared.
     pub(crate) fn in_other_words(self) -> Self {
         Self { message: false, ..self }
+    }
+
+    /// Versions are not compared: others have written too.
+    pub(crate) fn at_any_version(self) -> Self {
+        Self { version: false, ..self }
     }
 
     pub(crate) fn accepting(mut self, media: &'static str) -> Self {

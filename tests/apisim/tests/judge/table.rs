@@ -5,6 +5,7 @@ mod create;
 mod deletion;
 mod lists;
 mod patches;
+pub(crate) mod restored;
 mod status;
 mod update;
 mod watches;
