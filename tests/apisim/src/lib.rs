@@ -4,6 +4,9 @@
 //! [`ApiServer`] is a service of requests, from which kube makes its client. It holds objects as JSON, by the kinds that
 //! its caller registers. The same requests in the same order, at the same times, get the same replies.
 //!
+//! A client that kube makes from a `Config` tries again by itself what is answered with 429, 503 or 504;
+//! [`ApiServer::client`] does not.
+//!
 //! What it does not do: it validates metadata only, so no schema, no CEL, no defaults and no pruning; there is no
 //! authorization and no admission but that of namespaces; it knows one version of each kind; nothing is collected when
 //! its owner goes, and a namespace that is deleted stays as Terminating. `metadata.managedFields` is never shown. What

@@ -183,10 +183,10 @@ impl ApiServer {
     fn answer(&self, call: &Call) -> Result<Response<ReplyBody>, Refusal> {
         let shared = &self.0;
         let (index, kind) = self.find(call)?;
+        let (view, now) = (View::of(&call.accept)?, (shared.clock)());
         let mut state = shared.state();
-        let mut turn =
-            Turn { kinds: &shared.kinds, index, kind, state: &mut state, call, now: (shared.clock)() };
-        let one = |code, object: &Value| Ok(body::object(code, &View::of(&call.accept)?.object(object)?));
+        let mut turn = Turn { kinds: &shared.kinds, index, kind, state: &mut state, call, now };
+        let one = |code, object: &Value| Ok(body::object(code, &view.object(object)?));
         let written = |written: Written| one(if written.created { 201 } else { 200 }, &written.object);
         match call.verb {
             Verb::Get => {

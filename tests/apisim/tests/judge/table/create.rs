@@ -8,7 +8,7 @@ use crate::step::{METADATA, METADATA_LIST, Step, get, post};
 const NAMESPACES: &str = "/api/v1/namespaces";
 
 pub(crate) fn steps() -> Vec<Step> {
-    [namespaces(), created(), refused(), read(), nowhere()].into_iter().flatten().collect()
+    [namespaces(), created(), refused(), unacceptable(), read(), nowhere()].into_iter().flatten().collect()
 }
 
 fn namespaces() -> Vec<Step> {
@@ -91,6 +91,18 @@ fn refused() -> Vec<Step> {
         )
         .refused(500, "")
         .in_other_words(),
+    ]
+}
+
+/// What is not acceptable has no effect: it is not there afterwards.
+fn unacceptable() -> Vec<Step> {
+    let made = thing(&json!({"name": "unseen"}), 1);
+    vec![
+        post("an answer that no one can write", THINGS, &made)
+            .accepting("text/csv")
+            .refused(406, "NotAcceptable")
+            .in_other_words(),
+        get("what was not made", &at("unseen")).refused(404, "NotFound"),
     ]
 }
 
