@@ -1,0 +1,304 @@
+//! EC2 in one region: the port that core asks.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
+use saved_template_core::{
+    cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
+    refusal::{Class, Refusal},
+    restart::Signing,
+    step::{CopyRequest, ImageRequest},
+    world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
+};
+
+use crate::{
+    call::{Call, Filter, filters, literal, tag_filters},
+    clock::Clock,
+    convert,
+    endpoint::Endpoint,
+    errors::{incomplete, permitted, unreadable},
+    fleet::Caller,
+    hook::Hook,
+    line::Line,
+    records::Records,
+    xml::Node,
+};
+
+/// EC2 in one region, for one process. Cheap to clone.
+#[derive(Clone)]
+pub struct SimCloud(Arc<Line>);
+
+impl SimCloud {
+    pub(crate) fn new(
+        region: Region,
+        endpoint: Endpoint,
+        (caller, hook): (Caller, Option<Hook>),
+        signing: Signing,
+    ) -> Self {
+        let records = Records::new(signing, region.clone());
+        Self(Arc::new(Line { region, endpoint, caller, hook, clock: Clock::default(), records }))
+    }
+
+    async fn done(&self, call: &Call, announced: Announced) -> Result<(), Refusal> {
+        self.0.write(call, announced).await.map(|_| ())
+    }
+
+    async fn image_id(&self, call: &Call, announced: Announced) -> Result<ImageId, Refusal> {
+        let reply = self.0.write(call, announced).await?;
+        convert::id(&reply, "imageId").ok_or_else(|| incomplete(call.operation, "image id"))
+    }
+
+    async fn previous(
+        &self,
+        call: &Call,
+        instance: &InstanceId,
+        announced: Announced,
+    ) -> Result<InstanceState, Refusal> {
+        let reply = self.0.write(call, announced).await?;
+        convert::previous(&reply, instance).ok_or_else(|| incomplete(call.operation, instance.as_str()))
+    }
+
+    async fn attribute(&self, instance: &InstanceId, attribute: &str) -> Result<Option<Node>, Refusal> {
+        let call = Call::new("DescribeInstanceAttribute").with("InstanceId", instance.as_str());
+        let reply = self.0.read(&call.with("Attribute", attribute)).await?;
+        Ok(reply.child(attribute).cloned())
+    }
+}
+
+impl Cloud for SimCloud {
+    fn region(&self) -> &Region {
+        &self.0.region
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.0.clock.now()
+    }
+
+    async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
+        let managed = |call: Call| call.with("IncludeManagedResources", "true");
+        let filters = match which {
+            Instances::One(id) => {
+                let call = managed(Call::on_instance("DescribeInstances", &id));
+                let page = match self.0.read(&call).await {
+                    Err(refusal) if refusal.class == Class::NotFound => return Ok(Vec::new()),
+                    page => page?,
+                };
+                let found = convert::instances(&page).map_err(unreadable(call.operation))?;
+                return Ok(found.into_iter().map(|instance| self.0.records.read(instance)).collect());
+            }
+            Instances::TagKey(key) => filters("tag-key", [literal(&key)]),
+            Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
+            Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
+        };
+        let mut found = Vec::new();
+        for filter in filters {
+            let call = managed(Call::new("DescribeInstances").filters(&[filter]));
+            found.extend(self.0.list(call, convert::instances).await?);
+        }
+        Ok(found.into_iter().map(|instance| self.0.records.read(instance)).collect())
+    }
+
+    async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
+        let mut images = Vec::new();
+        for filters in image_filters(which) {
+            let call = Call::new("DescribeImages").with("Owner.1", "self").filters(&filters);
+            let entries = |page: &Node| convert::rows(page, "imagesSet", convert::image);
+            images.extend(self.0.list(call.with("IncludeDisabled", "true"), entries).await?);
+        }
+        Ok(images)
+    }
+
+    async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
+        let mut snapshots = Vec::new();
+        for filter in match which {
+            Snapshots::Tag(key, values) => tag_filters(&key, &values),
+            Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
+        } {
+            let call = Call::new("DescribeSnapshots").with("Owner.1", "self").filters(&[filter]);
+            let entries = |page: &Node| convert::rows(page, "snapshotSet", convert::snapshot);
+            snapshots.extend(self.0.list(call, entries).await?);
+        }
+        Ok(snapshots)
+    }
+
+    async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
+        let key: Filter = ("key".to_owned(), vec![literal(key)]);
+        let kind: Filter = ("resource-type".to_owned(), vec!["instance".to_owned()]);
+        let call = Call::new("DescribeTags").filters(&[key, kind]);
+        let entries = |page: &Node| convert::rows(page, "tagSet", |tag| Ok(convert::id(tag, "resourceId")));
+        let found: BTreeSet<InstanceId> = self.0.list(call, entries).await?.into_iter().collect();
+        Ok(found.into_iter().collect())
+    }
+
+    async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+        let attribute = self.attribute(instance, "disableApiStop").await?;
+        let value = attribute.map(|attribute| attribute.flag("value")).transpose();
+        let value = value.map_err(unreadable("DescribeInstanceAttribute"))?.flatten();
+        value.ok_or_else(|| incomplete("DescribeInstanceAttribute", "disableApiStop"))
+    }
+
+    async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+        let attribute = self.attribute(instance, "instanceInitiatedShutdownBehavior").await?;
+        let value = attribute.as_ref().and_then(|attribute| attribute.text("value"));
+        let value = value.ok_or_else(|| incomplete("DescribeInstanceAttribute", "shutdown behavior"))?;
+        Ok(value == "terminate")
+    }
+
+    async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Refusal> {
+        let call = Call::on_instance("DescribeInstanceStatus", instance).with("IncludeAllInstances", "true");
+        let reply = self.0.read(&call.with("IncludeManagedResources", "true")).await?;
+        let status = reply.items("instanceStatusSet").next();
+        let status = status.ok_or_else(|| incomplete("DescribeInstanceStatus", "status"))?;
+        Ok(status.items("eventsSet").filter_map(convert::event).collect())
+    }
+
+    async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
+        let call = Call::new("DescribeInstanceTypes").with("InstanceType.1", instance_type);
+        let reply = self.0.read(&call).await?;
+        let value = reply.items("instanceTypeSet").next().map(|row| row.flag("instanceStorageSupported"));
+        let value = value.transpose().map_err(unreadable(call.operation))?.flatten();
+        value.ok_or_else(|| incomplete(call.operation, "instanceStorageSupported"))
+    }
+
+    async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
+        let mut found = Vec::new();
+        for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
+            let call = Call::new("DescribeVolumes").filters(&[filter]);
+            let entries = |page: &Node| convert::rows(page, "volumeSet", convert::volume);
+            found.extend(self.0.list(call.with("IncludeManagedResources", "true"), entries).await?);
+        }
+        Ok(found)
+    }
+
+    async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
+        let reply = self.0.read(&Call::new("DescribeRegions").with("AllRegions", "true")).await?;
+        Ok(reply.items("regionInfo").filter_map(convert::region).collect())
+    }
+
+    async fn dry_run(&self, call: DryRun) -> Result<(), Refusal> {
+        let call = match &call {
+            DryRun::Stop(instance) => Call::on_instance("StopInstances", instance),
+            DryRun::Start(instance) => Call::on_instance("StartInstances", instance),
+            DryRun::CreateImage(request) => Call::create_image(request),
+        };
+        let call = call.with("DryRun", "true");
+        permitted(self.0.read(&call).await, call.operation)
+    }
+
+    async fn tag(&self, instance: &InstanceId, tags: Tags, announced: Announced) -> Result<(), Refusal> {
+        let call = Call::on_resources("CreateTags", &[instance.to_string()]);
+        self.done(&call.tags("Tag", &self.0.records.write(tags)), announced).await
+    }
+
+    async fn untag(
+        &self,
+        instance: &InstanceId,
+        key: &str,
+        value: &str,
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        let tag = [(key.to_owned(), self.0.records.written(instance, key, value))];
+        let call = Call::on_resources("DeleteTags", &[instance.to_string()]);
+        self.done(&call.tags("Tag", &tag.into()), announced).await
+    }
+
+    async fn stop(
+        &self,
+        instance: &InstanceId,
+        force: bool,
+        announced: Announced,
+    ) -> Result<InstanceState, Refusal> {
+        let call = Call::on_instance("StopInstances", instance).once();
+        let call = if force { call.with("Force", "true") } else { call };
+        self.previous(&call, instance, announced).await
+    }
+
+    async fn start(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Refusal> {
+        self.previous(&Call::on_instance("StartInstances", instance), instance, announced).await
+    }
+
+    async fn create_image(&self, request: &ImageRequest, announced: Announced) -> Result<ImageId, Refusal> {
+        self.image_id(&Call::create_image(request).once(), announced).await
+    }
+
+    async fn copy_image(&self, request: &CopyRequest, announced: Announced) -> Result<ImageId, Refusal> {
+        self.image_id(&Call::copy_image(request), announced).await
+    }
+
+    async fn tag_resources(
+        &self,
+        resources: &[String],
+        tags: Tags,
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        self.done(&Call::on_resources("CreateTags", resources).tags("Tag", &tags), announced).await
+    }
+
+    async fn untag_resources(
+        &self,
+        resources: &[String],
+        keys: &[String],
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        if keys.is_empty() {
+            return Err(Refusal::new("DeleteTags", "MissingParameter", "no tag keys are named"));
+        }
+        self.done(&Call::on_resources("DeleteTags", resources).keys(keys), announced).await
+    }
+
+    async fn set_description(
+        &self,
+        image: &ImageId,
+        description: &str,
+        announced: Announced,
+    ) -> Result<(), Refusal> {
+        let call = Call::new("ModifyImageAttribute").with("ImageId", image.as_str());
+        self.done(&call.with("Description.Value", description), announced).await
+    }
+
+    async fn deregister(
+        &self,
+        image: &ImageId,
+        announced: Announced,
+    ) -> Result<Vec<(SnapshotId, String)>, Refusal> {
+        let call = Call::new("DeregisterImage").with("ImageId", image.as_str());
+        let call = call.with("DeleteAssociatedSnapshots", "true").once();
+        let reply = self.0.write(&call, announced).await?;
+        Ok(reply.items("deleteSnapshotResultSet").filter_map(convert::kept).collect())
+    }
+
+    async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Refusal> {
+        let call = Call::new("DeleteSnapshot").with("SnapshotId", snapshot.as_str());
+        self.done(&call.once(), announced).await
+    }
+}
+
+/// The filters of each call; an image has to meet all filters of one.
+fn image_filters(which: Images) -> Vec<Vec<Filter>> {
+    let one_each = |filters: Vec<Filter>| filters.into_iter().map(|filter| vec![filter]).collect();
+    match which {
+        Images::Tag(key, values) => one_each(tag_filters(&key, &values)),
+        Images::Names(names) => one_each(filters("name", names.iter().map(|name| literal(name)))),
+        Images::Ids(ids) => one_each(filters("image-id", ids.iter().map(ToString::to_string))),
+        // Without a filter EC2 would answer all images.
+        Images::Tags(tags) if tags.is_empty() => Vec::new(),
+        Images::Tags(tags) => {
+            vec![tags.into_iter().flat_map(|(key, value)| tag_filters(&key, &[value])).collect()]
+        }
+        Images::PendingOf(instance) => {
+            let source = filters("source-instance-id", [instance.to_string()]);
+            let state = filters("state", ["pending".to_owned()]);
+            vec![source.into_iter().chain(state).collect()]
+        }
+    }
+}
+
+impl fmt::Debug for SimCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimCloud").field("region", &self.0.region).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! What an answer means where it is no good one: the same text and class as the client of the product gives it.
+use ec2sim::Reply;
+use saved_template_core::refusal::{Class, Refusal};
+
+use crate::xml::{Node, Unreadable, is_whole};
+
+/// Codes on which the SDK tries again, whatever the status (aws-runtime, `retries::classifiers`).
+const RETRIED: &[&str] = &[
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "RequestThrottled",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "EC2ThrottledException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+];
+
+/// What came of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// EC2 answered.
+    Reply(Box<Reply>),
+    /// No answer came, for this reason.
+    Lost(String),
+    /// The fence held it back.
+    Held,
+}
+
+impl Answer {
+    /// A good reply that was cut is none.
+    pub(crate) fn of(reply: Reply) -> Self {
+        if is_good(&reply) && !is_whole(&reply.body) {
+            let (status, why) = (reply.status, "the reply ended before its last element was closed");
+            return Self::Lost(format!("EC2's answer (HTTP status {status}) could not be read: {why}"));
+        }
+        Self::Reply(Box::new(reply))
+    }
+
+    /// Whether the SDK tries again after it.
+    pub(crate) fn is_retried(&self) -> bool {
+        match self {
+            Self::Held => false,
+            Self::Lost(_) => true,
+            Self::Reply(reply) => {
+                let code = code(reply).map(|(code, _)| code);
+                let is_named = code.is_some_and(|code| RETRIED.contains(&code.as_str()));
+                !is_good(reply) && (is_named || matches!(reply.status, 500 | 502 | 503 | 504))
+            }
+        }
+    }
+
+    /// Whether EC2 said by a code that it did nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let Self::Reply(reply) = self else { return false };
+        let refuses = |code| Refusal::new("", code, "").with_status(reply.status).class != Class::Unknown;
+        !is_good(reply) && reply.text("Code").is_some_and(refuses)
+    }
+
+    /// The reply as a tree, or what it means as far as it alone can tell.
+    pub(crate) fn read(&self, operation: &'static str) -> Result<Node, Refusal> {
+        match self {
+            Self::Held => Err(Refusal::new(operation, "", "held back")),
+            Self::Lost(why) => Err(Refusal::new(operation, "", why)),
+            Self::Reply(reply) if is_good(reply) => {
+                Node::parse(&reply.body).map_err(|_| nameless(operation, reply.status))
+            }
+            Self::Reply(reply) => Err(match code(reply) {
+                Some((code, message)) => Refusal::new(operation, code, message).with_status(reply.status),
+                None => nameless(operation, reply.status),
+            }),
+        }
+    }
+}
+
+fn is_good(reply: &Reply) -> bool {
+    (200..300).contains(&reply.status)
+}
+
+fn code(reply: &Reply) -> Option<(String, String)> {
+    let document = Node::parse(&reply.body).ok()?;
+    let error = document.child("Errors")?.child("Error")?;
+    Some((error.text("Code")?.to_owned(), error.text("Message").unwrap_or_default().to_owned()))
+}
+
+fn nameless(operation: &'static str, status: u16) -> Refusal {
+    Refusal::new(operation, "", format!("EC2 answered with HTTP status {status} and no error code"))
+}
+
+/// A good reply with an element that is not of its type.
+pub(crate) fn unreadable(operation: &'static str) -> impl Fn(Unreadable) -> Refusal {
+    move |Unreadable| nameless(operation, 200)
+}
+
+/// An answer that lacks what it must have: it was accepted, and nobody knows what came of it.
+pub(crate) fn incomplete(operation: &'static str, what: &str) -> Refusal {
+    Refusal::new(operation, "", format!("the reply has no {what}"))
+}
+
+/// The answer to a `DryRun`: EC2 says yes with an error.
+pub(crate) fn permitted<T>(result: Result<T, Refusal>, operation: &'static str) -> Result<(), Refusal> {
+    match result {
+        Ok(_) => Err(Refusal::new(operation, "", "answered a dry run as if it were none")),
+        Err(refusal) if refusal.code == "DryRunOperation" => Ok(()),
+        Err(refusal) => Err(refusal),
+    }
+}
