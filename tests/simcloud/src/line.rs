@@ -127,7 +127,9 @@ impl Line {
         self.learn(&reply, sent);
         if reply.breaks {
             let status = reply.status;
-            return Answer::Lost(format!("EC2's answer (HTTP status {status}) could not be read: it broke off"));
+            return Answer::Lost(format!(
+                "EC2's answer (HTTP status {status}) could not be read: it broke off"
+            ));
         }
         Answer::of(reply)
     }

@@ -128,11 +128,10 @@ mod tests {
         assert_eq!((node.text("none"), node.text("absent")), (Some(""), None));
         assert_eq!(node.flag("on"), Ok(Some(true)));
         assert_eq!(node.time("at").unwrap().unwrap().to_string(), "2026-11-24T07:46:58Z");
-        assert_eq!((node.flag("a"), node.number("none"), node.number("absent")), (
-            Err(Unreadable),
-            Err(Unreadable),
-            Ok(None)
-        ));
+        assert_eq!(
+            (node.flag("a"), node.number("none"), node.number("absent")),
+            (Err(Unreadable), Err(Unreadable), Ok(None))
+        );
     }
 
     #[test]
