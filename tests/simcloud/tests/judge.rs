@@ -90,7 +90,7 @@ mod tests {
     fn the_port_in_process_answers_as_the_client_of_the_product_does_and_asks_the_same_of_ec2() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let paused = runtime.enable_time().start_paused(true).build().unwrap();
-        let (rows, calls) = paused.block_on(async { Box::pin(play(InProcess::new())).await });
+        let (rows, calls) = paused.block_on(async { Box::pin(play(InProcess::new(0))).await });
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let (their_rows, their_calls) = runtime.block_on(Box::pin(play(OverHttp::new())));
         let rows = difference(&rows, &their_rows);

@@ -1,5 +1,5 @@
-//! The table of the judge, played to the port of this crate alone: it comes to its end, says the same each time, and
-//! leaves out no operation and no class of refusal.
+//! The table of the judge, played to the port of this crate alone: it leaves out no operation and no class of
+//! refusal, and says the same where calls come a little late, as they do over HTTP.
 #[cfg(test)]
 mod play;
 #[cfg(test)]
@@ -44,8 +44,8 @@ mod tests {
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn the_table_tries_every_operation_meets_every_class_and_says_the_same_each_time() {
-        let (rows, calls) = Box::pin(play(InProcess::new())).await;
+    async fn the_table_tries_every_operation_meets_every_class_and_says_the_same_though_calls_are_late() {
+        let (rows, calls) = Box::pin(play(InProcess::new(0))).await;
         for operation in OPERATIONS {
             assert!(calls.iter().any(|call| call.contains(&format!(" {operation} "))), "{operation}");
         }
@@ -53,6 +53,10 @@ mod tests {
             let told = |row: &String| row.ends_with(class) || row.contains(&format!("class: {class}"));
             assert!(rows.iter().any(told), "{class}");
         }
-        assert_eq!(Box::pin(play(InProcess::new())).await, (rows, calls));
+        for delay in [0, 3_000] {
+            let (late_rows, late_calls) = Box::pin(play(InProcess::new(delay))).await;
+            let rows = rows.iter().zip(&late_rows).find(|(on_time, late)| on_time != late);
+            assert_eq!((rows, &calls), (None, &late_calls), "{delay}");
+        }
     }
 }

@@ -225,9 +225,13 @@ fn images(result: Result<Vec<Image>, Refusal>) -> Result<Vec<Image>, Refusal> {
     result.map(|all| all.into_iter().map(told).collect())
 }
 
-/// Progress is told in tenths.
+/// Progress is told in tenths. EC2 writes the instant of a copy into the description.
 fn snapshots(result: Result<Vec<Snapshot>, Refusal>) -> Result<Vec<Snapshot>, Refusal> {
-    let told =
-        |one: Snapshot| Snapshot { started: one.started.map(tens), progress: one.progress / 10, ..one };
+    let told = |one: Snapshot| Snapshot {
+        started: one.started.map(tens),
+        progress: one.progress / 10,
+        description: one.description.split(" Task created on ").next().unwrap_or_default().to_owned(),
+        ..one
+    };
     result.map(|all| all.into_iter().map(told).collect())
 }

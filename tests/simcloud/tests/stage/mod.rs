@@ -9,18 +9,20 @@ use crate::play::{CLUSTER, START, Stage, config};
 
 pub(crate) struct InProcess {
     endpoint: Endpoint,
+    /// How much later than the table says a call may come.
+    delay: Millis,
     /// One for each access key.
     fleets: [(&'static str, Fleet); 2],
 }
 
 impl InProcess {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(delay: Millis) -> Self {
         let endpoint = Endpoint::new(Sim::new(config()), START);
         let fleets = [ACCOUNT, crate::play::WEAK].map(|key| {
             let caller = Caller { access_key: key.to_owned(), ..Caller::default() };
             (key, Fleet::new(&endpoint, caller, Signing::off(CLUSTER)))
         });
-        Self { endpoint, fleets }
+        Self { endpoint, delay, fleets }
     }
 }
 
@@ -37,7 +39,9 @@ impl Stage for InProcess {
     }
 
     async fn reach(&mut self, at: Millis) {
-        let left = u64::try_from(at - self.endpoint.now()).unwrap_or_default();
+        // Another one for each call, in no order.
+        let late = (at / 1000 * 7919).rem_euclid(self.delay + 1);
+        let left = u64::try_from(at + late - self.endpoint.now()).unwrap();
         tokio::time::advance(Duration::from_millis(left)).await;
     }
 }
