@@ -160,20 +160,6 @@ impl<S: Stage> Play<S> {
         assert_eq!(reply.code, None, "{}", reply.body);
     }
 
-    /// Announced so many seconds ago by each clock.
-    fn ago(&self, by_ec2: u64, by_us: u64) -> Announced {
-        let now = self.home.now().unwrap_or_else(|| Timestamp::from_millisecond(START).unwrap());
-        let instant = tokio::time::Instant::now().into_std();
-        Announced {
-            at: now - Duration::from_secs(by_ec2),
-            instant: instant.checked_sub(Duration::from_secs(by_us)).unwrap(),
-        }
-    }
-
-    fn fresh(&self) -> Announced {
-        self.ago(0, 0)
-    }
-
     fn image(&self) -> ImageRequest {
         ImageRequest {
             instance: self.machine.clone(),
@@ -197,6 +183,20 @@ impl<S: Stage> Play<S> {
             token: "token".into(),
         }
     }
+}
+
+/// Announced so many seconds ago by each clock: the one that EC2 in this region has told, and ours.
+fn ago(cloud: &impl Cloud, by_ec2: u64, by_us: u64) -> Announced {
+    let now = cloud.now().unwrap_or_else(|| Timestamp::from_millisecond(START).unwrap());
+    let instant = tokio::time::Instant::now().into_std();
+    Announced {
+        at: now - Duration::from_secs(by_ec2),
+        instant: instant.checked_sub(Duration::from_secs(by_us)).unwrap(),
+    }
+}
+
+fn fresh(cloud: &impl Cloud) -> Announced {
+    ago(cloud, 0, 0)
 }
 
 fn tags(pairs: &[(&str, &str)]) -> Tags {

@@ -13,13 +13,13 @@ impl<S: Stage> Play<S> {
 
     async fn stop(&mut self, force: bool) {
         self.next().await;
-        let result = self.home.stop(&self.machine, force, self.fresh()).await;
+        let result = self.home.stop(&self.machine, force, fresh(&self.home)).await;
         self.note("stop", result);
     }
 
     async fn start(&mut self) {
         self.next().await;
-        let result = self.home.start(&self.machine, self.fresh()).await;
+        let result = self.home.start(&self.machine, fresh(&self.home)).await;
         self.note("start", result);
     }
 
@@ -34,14 +34,14 @@ impl<S: Stage> Play<S> {
         let signed = format!("{record} h=0123456789abcdef0123456789abcdef");
         for (value, written) in [("v1", "v1"), (&record, &record), (&record, &signed)] {
             self.next().await;
-            let result = home.tag(&machine, tags(&[(&key, written), ("k", "v")]), self.fresh()).await;
+            let result = home.tag(&machine, tags(&[(&key, written), ("k", "v")]), fresh(&home)).await;
             self.note("tag", result);
             self.shown("with a record").await;
             self.next().await;
-            let result = home.untag(&machine, &key, "another", self.fresh()).await;
+            let result = home.untag(&machine, &key, "another", fresh(&home)).await;
             self.note("untag another value", result);
             self.next().await;
-            let result = home.untag(&machine, &key, value, self.fresh()).await;
+            let result = home.untag(&machine, &key, value, fresh(&home)).await;
             self.note("untag", result);
             self.shown("without a record").await;
         }
@@ -55,13 +55,13 @@ impl<S: Stage> Play<S> {
         self.shown("stopped").await;
         self.next().await;
         let excluded = ImageRequest { excluded_devices: vec!["/dev/sdf".into()], ..self.image() };
-        let result = home.create_image(&excluded, self.fresh()).await;
+        let result = home.create_image(&excluded, fresh(&home)).await;
         let image = self.note("create", result).unwrap();
         self.next().await;
-        let result = home.create_image(&excluded, self.fresh()).await;
+        let result = home.create_image(&excluded, fresh(&home)).await;
         self.note("create again", result);
         self.next().await;
-        let result = away.copy_image(&self.copy(&image), self.fresh()).await;
+        let result = away.copy_image(&self.copy(&image), fresh(&away)).await;
         self.note("copy of what is pending", result);
         self.start().await;
         self.shown("pending").await;
@@ -87,7 +87,7 @@ impl<S: Stage> Play<S> {
             CopyRequest { token: "third".into(), source: "ami-00000009".parse().unwrap(), ..copy },
         ] {
             self.next().await;
-            let result = away.copy_image(&request, self.fresh()).await;
+            let result = away.copy_image(&request, fresh(&away)).await;
             self.note(&format!("{request:?}"), result);
         }
         self.stock("being copied").await;
@@ -103,20 +103,20 @@ impl<S: Stage> Play<S> {
         };
         let both = [image.to_string(), snapshot.to_string()];
         self.next().await;
-        let result = home.tag_resources(&both, tags(&[("d", "4"), ("é", "")]), self.fresh()).await;
+        let result = home.tag_resources(&both, tags(&[("d", "4"), ("é", "")]), fresh(&home)).await;
         self.note("tag both", result);
         for keys in [vec!["d".to_owned(), "unknown".to_owned()], Vec::new()] {
             self.next().await;
-            let result = home.untag_resources(&both, &keys, self.fresh()).await;
+            let result = home.untag_resources(&both, &keys, fresh(&home)).await;
             self.note("untag both", result);
         }
         for text in ["", "new", "no ASCII: é"] {
             self.next().await;
-            let result = home.set_description(image, text, self.fresh()).await;
+            let result = home.set_description(image, text, fresh(&home)).await;
             self.note("describe", result);
         }
         self.next().await;
-        let result = home.delete_snapshot(&snapshot, self.fresh()).await;
+        let result = home.delete_snapshot(&snapshot, fresh(&home)).await;
         self.note("delete what is in use", result);
         for action in ["DisableImage", "EnableImage", "EnableImageDeregistrationProtection"] {
             self.next().await;
@@ -124,33 +124,33 @@ impl<S: Stage> Play<S> {
             self.stock(action).await;
         }
         self.next().await;
-        let result = home.deregister(image, self.fresh()).await;
+        let result = home.deregister(image, fresh(&home)).await;
         self.note("deregister what is protected", result);
         let lock = Request::new("LockSnapshot").with("SnapshotId", snapshot.as_str());
         self.user(HOME, &lock.with("LockMode", "governance").with("LockDuration", "1"));
         let unprotect = Request::new("DisableImageDeregistrationProtection");
         self.user(HOME, &unprotect.with("ImageId", image.as_str()));
         self.next().await;
-        let result = home.deregister(image, self.fresh()).await;
+        let result = home.deregister(image, fresh(&home)).await;
         self.note("deregister", result);
         self.next().await;
-        let result = home.deregister(image, self.fresh()).await;
+        let result = home.deregister(image, fresh(&home)).await;
         self.note("deregister again", result);
         self.stock("deregistered").await;
         self.next().await;
-        let result = home.delete_snapshot(&snapshot, self.fresh()).await;
+        let result = home.delete_snapshot(&snapshot, fresh(&home)).await;
         self.note("delete what is locked", result);
         self.user(HOME, &Request::new("UnlockSnapshot").with("SnapshotId", snapshot.as_str()));
         for what in ["delete", "delete again"] {
             self.next().await;
-            let result = home.delete_snapshot(&snapshot, self.fresh()).await;
+            let result = home.delete_snapshot(&snapshot, fresh(&home)).await;
             self.note(what, result);
         }
         self.next().await;
         let effect = Effect::FailSnapshots { device: None, message: "no key".into(), after_ms: None };
         self.stage.sim().add_fault(Fault::new("CreateImage", effect));
         let request = ImageRequest { name: "quake-r2".into(), ..self.image() };
-        let result = home.create_image(&request, self.fresh()).await;
+        let result = home.create_image(&request, fresh(&home)).await;
         self.note("create what fails", result);
         self.stage.sim().clear_faults();
         self.pass(600).await;
@@ -169,7 +169,7 @@ impl<S: Stage> Play<S> {
             macro_rules! note {
                 ($what:literal, $call:expr) => {
                     self.next().await;
-                    let result = ($call)(self.fresh()).await;
+                    let result = ($call)(fresh(&cloud)).await;
                     self.note($what, result);
                 };
             }
@@ -189,7 +189,7 @@ impl<S: Stage> Play<S> {
         let special = self.special.clone();
         self.dry_runs(&special).await;
         self.next().await;
-        let result = self.home.stop(&special, false, self.fresh()).await;
+        let result = self.home.stop(&special, false, fresh(&self.home)).await;
         self.note("stop what is managed and protected", result);
         let protect = Request::new("ModifyInstanceAttribute").with("InstanceId", self.machine.as_str());
         self.user(HOME, &protect.clone().with("DisableApiStop.Value", "true"));
@@ -250,7 +250,7 @@ impl<S: Stage> Play<S> {
             for times in [1, 2] {
                 self.stage.sim().add_fault(Fault::new("CreateTags", effect.clone()).times(times));
                 self.next().await;
-                let result = self.home.tag(&self.machine, tags(&[("k", "v")]), self.fresh()).await;
+                let result = self.home.tag(&self.machine, tags(&[("k", "v")]), fresh(&self.home)).await;
                 self.note("tag", result);
                 self.stage.sim().clear_faults();
             }
@@ -259,7 +259,7 @@ impl<S: Stage> Play<S> {
         self.stage.sim().add_fault(Fault::new("CreateTags", Effect::ApplyAndDrop).nth(1));
         self.stage.sim().add_fault(Fault::new("CreateTags", refuse("SomethingNew", None)).nth(2));
         self.next().await;
-        let result = self.home.tag(&self.machine, tags(&[("k", "v")]), self.fresh()).await;
+        let result = self.home.tag(&self.machine, tags(&[("k", "v")]), fresh(&self.home)).await;
         self.note("tag", result);
         self.stage.sim().clear_faults();
     }
@@ -268,11 +268,11 @@ impl<S: Stage> Play<S> {
     pub(crate) async fn late(&mut self) {
         for (by_ec2, by_us) in [(22, 0), (0, 21), (22, 21), (15, 15)] {
             self.next().await;
-            let then = self.ago(by_ec2, by_us);
+            let then = ago(&self.home, by_ec2, by_us);
             let result = self.home.tag(&self.machine, tags(&[("k", "v")]), then).await;
             self.note("tag", result);
             self.next().await;
-            let result = self.home.stop(&self.machine, false, self.ago(by_ec2, by_us)).await;
+            let result = self.home.stop(&self.machine, false, ago(&self.home, by_ec2, by_us)).await;
             self.note("stop", result);
         }
     }
