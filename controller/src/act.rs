@@ -1,4 +1,4 @@
-//! Does the one step that the status announces. What comes back is an outcome, never an error.
+//! Does a step that the status announces. What comes back is an outcome, never an error.
 use saved_template_api::{ids::InstanceId, receipts::Receipt};
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},

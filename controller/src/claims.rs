@@ -2,11 +2,7 @@
 //!
 //! What a save may do to a machine is fenced by the record on it; the claim keeps two objects of this installation from
 //! getting that far.
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -19,21 +15,22 @@ use kube::{
 use saved_template_api::{
     SavedTemplate, SavedTemplateStatus,
     ids::{InstanceId, Region},
-    names::hex_digest,
+    text::hex_digest,
 };
 
-use saved_template_core::{key::Key, world::ClaimRefused};
-use tokio::time::Instant;
+use saved_template_core::{
+    claim::{Doubts, is_over},
+    key::Key,
+    world::ClaimRefused,
+};
 
-/// A claim whose holder does nothing with it is given up after two looks this far apart.
-const DOUBT: Duration = Duration::from_secs(30);
+use crate::wait::monotonic;
 
 /// The claims of this installation.
 pub(crate) struct Claims {
     client: Client,
     leases: Api<Lease>,
-    /// Claims that looked stale, by name: which one it was, and since when.
-    doubted: Mutex<BTreeMap<String, (Option<String>, Instant)>>,
+    doubts: Mutex<Doubts>,
 }
 
 fn name(region: &Region, instance: &InstanceId) -> String {
@@ -47,7 +44,7 @@ fn holder(key: &Key) -> String {
 impl Claims {
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         let leases = Api::namespaced(client.clone(), namespace);
-        Self { client, leases, doubted: Mutex::default() }
+        Self { client, leases, doubts: Mutex::default() }
     }
 
     /// Claims a machine for an object, or says why not.
@@ -124,31 +121,12 @@ impl Claims {
             Some((namespace, name)) => {
                 let api = Api::<SavedTemplate>::namespaced(self.client.clone(), namespace);
                 let status = api.get_opt(name).await?.map(|object| object.status.unwrap_or_default());
-                status.is_none_or(|status| {
-                    let capture = status.capture.as_ref();
-                    capture.is_none_or(|capture| {
-                        capture.completion_time.is_some() && capture.restart_record.is_none()
-                    })
-                })
+                status.is_none_or(|status| is_over(&status))
             }
             None => true,
         };
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle {
-            doubted.remove(name);
-            return Ok(false);
-        }
-        let (uid, since) =
-            doubted.entry(name.to_owned()).or_insert_with(|| (lease.uid(), Instant::now())).clone();
-        if uid != lease.uid() {
-            doubted.remove(name);
-            return Ok(false);
-        }
-        let stale = since.elapsed() >= DOUBT;
-        if stale {
-            doubted.remove(name);
-        }
-        Ok(stale)
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(doubts.is_stale(name, lease.uid(), idle, monotonic()))
     }
 
     /// Deletes this very claim, and no later one of the same name.

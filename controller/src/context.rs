@@ -4,7 +4,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use tokio::sync::OnceCell;
@@ -12,6 +11,7 @@ use tokio::sync::OnceCell;
 use saved_template_core::{cloud::Cloud, key::Key, subject::Heritage, written::Written};
 
 use crate::{
+    account::Clock,
     claims::Claims,
     error::{Error, Result},
     metrics::Metrics,
@@ -32,7 +32,7 @@ pub(crate) struct Context<C> {
     pub(crate) written: Mutex<Written>,
     pub(crate) deadline: Duration,
     /// The node's clock, where EC2 has not told its own.
-    pub(crate) clock: fn() -> Timestamp,
+    pub(crate) clock: Clock,
 }
 
 impl<C: Cloud> Context<C> {

@@ -3,11 +3,12 @@
 //! ```text
 //!                       ┌────────────── survey (per region) ──────────────┐
 //!  SavedTemplate ──► reconcile:  observe ─► decide ─► record ─► act ──► EC2 │ one sweep serves all
-//!                                  ▲          pure      CAS     one step    │
+//!                                  ▲          pure      CAS  one a region   │
 //!                                  └────────────────────────────────────────┘
 //!  EC2 tags ───────► restart:    observe ─► ours? due? ─► StartInstances ─► paid?    needs no Kubernetes at all
 //! ```
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+pub mod account;
 mod act;
 pub mod args;
 mod claims;
@@ -19,7 +20,6 @@ pub mod logging;
 mod marks;
 pub mod metrics;
 mod observe;
-mod probes;
 mod progress;
 mod reads;
 mod reconcile;

@@ -79,7 +79,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn called(&self, operation: &'static str, outcome: &'static str) {
+    /// Counts a call to AWS that has ended, by its outcome.
+    pub fn called(&self, operation: &'static str, outcome: &'static str) {
         self.calls.get_or_create(&Call { operation, outcome }).inc();
     }
 

@@ -1,6 +1,7 @@
 //! Sees the world of one object: the sweeps of its regions, and answers to what only its own calls can tell.
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use crate::{context::Context, regions::Desk, wait::monotonic};
 use jiff::Timestamp;
 use saved_template_api::{
     ids::{InstanceId, VolumeId},
@@ -15,14 +16,8 @@ use saved_template_core::{
     key::Key,
     step::ImageRequest,
     subject::Subject,
+    turns::{self, For, Turn},
     world::{Permits, Probe, World},
-};
-use tokio::time::Instant;
-
-use crate::{
-    context::Context,
-    probes::{self, For, Turn},
-    regions::Desk,
 };
 
 /// A region that does not answer holds up nobody longer than this.
@@ -100,9 +95,10 @@ impl<'o, C: Cloud> Observation<'o, C> {
             return Ok(false);
         };
         let view = self.world.home.as_ref().ok().and_then(|view| view.instances.as_deref().ok());
-        let print = probes::print(question, view.unwrap_or_default());
-        let now = Instant::now();
-        match self.home.probes.turn(self.key, print, purpose, now) {
+        let print = turns::print(question, view.unwrap_or_default());
+        let now = monotonic();
+        let turn = self.home.turns().turn(self.key, print, purpose, now);
+        match turn {
             Turn::Wait(left) => return Err(Later(left)),
             Turn::Kept(probe) => {
                 self.world.probe = Some(*probe);
@@ -113,7 +109,7 @@ impl<'o, C: Cloud> Observation<'o, C> {
         let machine = (instance, instance_type.as_str(), volumes.as_slice());
         // Ten calls at once are too large for the stack of a worker.
         let probe = Box::pin(probe(machine, request.clone(), self.key, &self.home.cloud)).await;
-        self.home.probes.keep(self.key, print, &probe, now);
+        self.home.turns().keep(self.key, print, &probe, now);
         self.world.probe = Some(probe);
         Ok(false)
     }
@@ -121,7 +117,7 @@ impl<'o, C: Cloud> Observation<'o, C> {
     /// What a decision says of the answers: whoever has mended what stands in the way does not wait.
     pub(crate) fn answered(&self, decision: &Decision) {
         if decision.status.preflight.iter().any(|row| row.result == CheckResult::Failed) {
-            self.home.probes.stands_in_the_way(self.key);
+            self.home.turns().stands_in_the_way(self.key);
         }
     }
 }

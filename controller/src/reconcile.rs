@@ -1,16 +1,19 @@
-//! The flow: observe → decide ⇄ ask → record → act. A reconcile makes at most one change to AWS.
+//! The flow: observe → decide ⇄ ask → record → act. A reconcile makes at most one change to AWS in each region.
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, core::PartialObjectMeta, runtime::controller::Action};
 use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::{
+    claim::is_over,
     cloud::Cloud,
     decide::{decide, plans},
     decision::{Decision, Finalizer, Next},
     events::refused,
     key::Key,
-    settle::settle,
+    settle::settle_all,
+    step::{Outcome, Step},
     subject::Subject,
     world::World,
 };
@@ -52,7 +55,7 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         Ok(decided) => decided,
         Err(Later(left)) => return Ok(Action::requeue(left)),
     };
-    let Decision { status, finalizer, step, events, look_again } = decision;
+    let Decision { status, finalizer, steps, events, look_again } = decision;
     if finalizer == Finalizer::Remove {
         // Nobody can be told of an object that is gone.
         publish(&object, ctx, &events).await;
@@ -79,12 +82,16 @@ async fn pass<C: Cloud>(meta: &Metadata, ctx: &Context<C>) -> Result<Action> {
         ctx.claims.release(&key, &object.spec.source.region, &status).await;
     }
     publish(&object, ctx, &events).await;
-    if let Some(step) = step {
+    if !steps.is_empty() {
         let home = ctx.regions.desk(&object.spec.source.region);
-        let outcome = act(&step, announced, &home, &ctx.regions).await;
-        let refused = refused(&step, &outcome, object.spec.revision);
-        record::answer(&api, &object, |before| settle(before, &step, &outcome, now)).await?;
-        publish(&object, ctx, refused.as_slice()).await;
+        // Side by side: a region that answers late keeps no other from being asked in time.
+        let outcomes = join_all(steps.iter().map(|step| act(step, announced, &home, &ctx.regions))).await;
+        let answers: Vec<(Step, Outcome)> = steps.into_iter().zip(outcomes).collect();
+        let revision = object.spec.revision;
+        let refused = answers.iter().filter_map(|(step, outcome)| refused(step, outcome, revision));
+        let refused: Vec<_> = refused.collect();
+        record::answer(&api, &object, |before| settle_all(before, &answers, now)).await?;
+        publish(&object, ctx, &refused).await;
     }
     Ok(Action::requeue(ctx.look_again(&key, look_again)))
 }
@@ -140,14 +147,6 @@ fn subject<'a, C>(
         spec: &object.spec,
         status,
     }
-}
-
-/// Whether no capture is under way: the machine may be saved by another object.
-fn is_over(status: &SavedTemplateStatus) -> bool {
-    status
-        .capture
-        .as_ref()
-        .is_none_or(|capture| capture.completion_time.is_some() && capture.restart_record.is_none())
 }
 
 pub(crate) fn error_policy<C>(_meta: Arc<Metadata>, error: &Error, _ctx: Arc<Context<C>>) -> Action {

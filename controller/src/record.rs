@@ -33,7 +33,7 @@ pub(crate) async fn status(
     swap(api, object, write).await
 }
 
-/// Writes what EC2 answered to the step that the status announces: true whatever is wanted by now, and so also on a
+/// Writes what EC2 answered to the changes that the status announces: true whatever is wanted by now, and so also on a
 /// version whose spec somebody has changed since.
 pub(crate) async fn answer(
     api: &Api<SavedTemplate>,
@@ -41,7 +41,7 @@ pub(crate) async fn answer(
     settled: impl Fn(&SavedTemplateStatus) -> Option<SavedTemplateStatus>,
 ) -> Result<()> {
     let announced = |object: &SavedTemplate| {
-        (object.uid(), object.status.as_ref().and_then(|status| status.announced.clone()))
+        (object.uid(), object.status.as_ref().map(|status| status.announced.clone()))
     };
     let mut on = object.clone();
     for _ in 0..TRIES {

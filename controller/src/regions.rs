@@ -1,7 +1,7 @@
 //! The regions of the account: for each one reader and one restart loop, started once.
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,13 +10,14 @@ use saved_template_core::{
     cloud::Cloud,
     key::Key,
     refusal::{NOT_ENABLED, Refusal},
+    turns::Turns,
     world::OptIn,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::Args, metrics::Metrics, probes::Probes, progress::Progress, restart::Restart,
+    account::Connect, args::Args, metrics::Metrics, progress::Progress, restart::Restart,
     supervisor::Supervisor, survey::Survey, wait,
 };
 
@@ -24,11 +25,15 @@ use crate::{
 pub(crate) struct Desk<C> {
     pub(crate) survey: Arc<Survey<C>>,
     pub(crate) cloud: C,
-    pub(crate) probes: Probes,
+    turns: Mutex<Turns>,
 }
 
-/// Makes the clients of a region: one for the sweeps and restarts, one for reconciles.
-pub(crate) type Connect<C> = Box<dyn Fn(&Region) -> (C, C) + Send + Sync>;
+impl<C> Desk<C> {
+    /// The turns in which objects make us ask about their machines.
+    pub(crate) fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Every region that is read.
 pub(crate) struct Regions<C> {
@@ -103,7 +108,7 @@ impl<C: Cloud> Regions<C> {
                 format!("the restart loop of {region}"),
                 restart.run(self.progress.clone(), self.stop.clone()),
             );
-            Arc::new(Desk { survey, cloud: writing, probes: Probes::default() })
+            Arc::new(Desk { survey, cloud: writing, turns: Mutex::default() })
         });
         Arc::clone(desk)
     }
@@ -121,7 +126,7 @@ impl<C: Cloud> Regions<C> {
     pub(crate) fn forget(&self, key: &Key) {
         for desk in self.all() {
             desk.survey.drop_interest(key);
-            desk.probes.forget(key);
+            desk.turns().forget(key);
         }
     }
 
@@ -201,8 +206,9 @@ impl<C: Cloud> Regions<C> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use ec2sim::{Config, Sim};
     use saved_template_core::restart::Signing;
-    use saved_template_ec2::{Fleet, Use};
+    use simcloud::{Caller, Endpoint, Fleet};
 
     use super::*;
 
@@ -211,11 +217,11 @@ mod tests {
         let stop = CancellationToken::new();
         // No loop asks anybody.
         stop.cancel();
-        let fleet =
-            Fleet::connect(Arc::new(|_, _| {}), || jiff::Timestamp::UNIX_EPOCH, Signing::off("lab")).await;
+        let endpoint = Endpoint::new(Sim::new(Config::default()), 0);
+        let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
         let (_, leading) = watch::channel(true);
         let regions = Regions::new(
-            Box::new(move |region| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile))),
+            Box::new(move |region| (fleet.cloud(region), fleet.cloud(region))),
             &Args::parse_from(["controller", "--cluster-name=lab"]),
             Metrics::new(),
             Progress::default(),

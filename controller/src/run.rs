@@ -19,7 +19,6 @@ use kube::{
 };
 use saved_template_api::SavedTemplate;
 use saved_template_core::{cloud::Cloud, key::Key, refusal::Refusal, subject::Heritage};
-use saved_template_ec2::{Fleet, Use};
 use tokio::{
     net::TcpListener,
     signal::unix,
@@ -28,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    account::Account,
     args::Args,
     claims::Claims,
     context::Context,
@@ -43,63 +43,84 @@ use crate::{
     wait,
 };
 
+/// The loops of a controller: all of it but signals and the HTTP server.
+pub struct Process {
+    supervisor: Supervisor,
+    stop: CancellationToken,
+    progress: Progress,
+}
+
+impl Process {
+    /// Starts the loops. They end when `stop` is cancelled.
+    pub fn start<C: Cloud>(
+        args: &Args,
+        client: Client,
+        account: Account<C>,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
+        let supervisor = Supervisor::new(stop.clone());
+        let progress = Progress::default();
+        let leading = lease::follow(client.clone(), args, &supervisor, &stop);
+        tokio::spawn(tell_identity(account.identity));
+        let regions = Regions::new(
+            account.connect,
+            args,
+            metrics.clone(),
+            progress.clone(),
+            leading.clone(),
+            (supervisor.clone(), stop.clone()),
+        );
+        let opening = {
+            let (regions, named) = (Arc::clone(&regions), args.regions.clone());
+            async move { regions.open(&named, account.configured.as_ref()).await }
+        };
+        supervisor.spawn("the loop that asks for regions".to_owned(), opening);
+        let claims = Claims::new(client.clone(), &args.namespace);
+        let ctx = Arc::new(Context {
+            recorder: Recorder::new(
+                client.clone(),
+                Reporter {
+                    controller: "savedtemplate-controller".into(),
+                    instance: Some(args.identity.clone()),
+                },
+            ),
+            client,
+            regions,
+            metrics,
+            cluster: args.cluster_name.clone(),
+            heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
+            claims,
+            holder: OnceCell::new(),
+            written: Mutex::default(),
+            deadline: Duration::from_secs(args.reconcile_seconds),
+            clock: account.clock,
+        });
+        let (args, end) = (args.clone(), stop.clone());
+        let leads = async move { lead(&ctx, &args, leading, &end).await };
+        supervisor.spawn("the reconcile loop".to_owned(), leads);
+        Self { supervisor, stop, progress }
+    }
+
+    /// Waits until all loops have finished what they began. An error says which of them died.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.supervisor.finish().await
+    }
+}
+
 /// Runs the controller until SIGTERM or SIGINT.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run<C: Cloud>(args: Args, account: Account<C>, metrics: Metrics) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
-    let supervisor = Supervisor::new(stop.clone());
-    let (metrics, progress) = (Metrics::new(), Progress::default());
     let client = Client::try_default().await.context("no Kubernetes configuration")?;
-    let leading = lease::follow(client.clone(), &args, &supervisor, &stop);
-
-    let observer = {
-        let metrics = metrics.clone();
-        move |operation, outcome| metrics.called(operation, outcome)
-    };
-    let fleet = Fleet::connect(Arc::new(observer), whole_seconds, args.signing()?).await;
-    tokio::spawn(tell_identity(fleet.identity()));
-    let configured = fleet.region();
-    let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
-    let regions = Regions::new(
-        Box::new(connect),
-        &args,
-        metrics.clone(),
-        progress.clone(),
-        leading.clone(),
-        (supervisor.clone(), stop.clone()),
-    );
-    let opening = {
-        let (regions, args) = (Arc::clone(&regions), args.clone());
-        async move { regions.open(&args.regions, configured.as_ref()).await }
-    };
-    supervisor.spawn("the loop that asks for regions".to_owned(), opening);
-
+    let process = Process::start(&args, client.clone(), account, metrics.clone(), stop);
     let listener = TcpListener::bind(args.http_address).await.context("--http-address")?;
     tracing::info!(address = %listener.local_addr()?, "serving health and metrics");
-    let ready = readiness(&client, &args, &stop);
-    supervisor.spawn(
+    let ready = readiness(&client, &args, &process.stop);
+    process.supervisor.spawn(
         "the HTTP server".to_owned(),
-        server::serve(listener, metrics.clone(), progress, ready, stop.clone()),
+        server::serve(listener, metrics, process.progress.clone(), ready, process.stop.clone()),
     );
-
-    let claims = Claims::new(client.clone(), &args.namespace);
-    let ctx = Arc::new(Context {
-        recorder: Recorder::new(
-            client.clone(),
-            Reporter { controller: "savedtemplate-controller".into(), instance: Some(args.identity.clone()) },
-        ),
-        client,
-        regions,
-        metrics,
-        cluster: args.cluster_name.clone(),
-        heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
-        claims,
-        holder: OnceCell::new(),
-        written: Mutex::default(),
-        deadline: Duration::from_secs(args.reconcile_seconds),
-        clock: whole_seconds,
-    });
-    supervisor.spawn("the reconcile loop".to_owned(), async move { lead(&ctx, &args, leading, &stop).await });
-    supervisor.finish().await
+    process.finish().await
 }
 
 /// A misspelt annotation leaves the controller somebody else's role, or none: its log begins with who it is.
@@ -267,9 +288,9 @@ fn stop_on_signal() -> std::io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Whole seconds, as Kubernetes stores them: else a status never equals what was read back.
+/// The node's clock in whole seconds, as Kubernetes stores them: else a status never equals what was read back.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the node's clock")]
-fn whole_seconds() -> Timestamp {
+pub fn node_clock() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

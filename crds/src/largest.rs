@@ -13,9 +13,10 @@ use crate::{
             Source, SsmParameter, StopSpec, Tag, Visibility,
         },
         status::{
-            Announced, CaptureReason, CaptureStatus, CheckResult, Consistency, MAX_CHECK_MESSAGE_BYTES,
-            MAX_CHECKS, MAX_REMOVED_IMAGES, MAX_ROW_MESSAGE_BYTES, PreflightCheck, RegionImage, RegionReason,
-            RegionRole, RegionState, RegionStatus, RemovedImage, RevisionImage, RevisionState,
+            Announced, CaptureReason, CaptureStatus, CheckResult, Consistency, MAX_ANNOUNCED,
+            MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, MAX_CODE_BYTES, MAX_OUTCOME_BYTES, MAX_REMOVED_IMAGES,
+            MAX_REQUEST_BYTES, MAX_ROW_MESSAGE_BYTES, MAX_STEP_BYTES, PreflightCheck, RegionImage,
+            RegionReason, RegionRole, RegionState, RegionStatus, RemovedImage, RevisionImage, RevisionState,
             RevisionStatus, Shares, SourceStatus, StepOutcome, StepResult, Storage,
         },
     },
@@ -132,18 +133,7 @@ fn status(letter: char) -> Result<SavedTemplateStatus, Malformed> {
             root_device_type: Some("d".repeat(32)),
         }),
         capture: Some(capture_status()?),
-        announced: Some(Announced {
-            number: i64::MAX,
-            step: "s".repeat(64),
-            time: time(),
-            request: "r".repeat(2048),
-            region: Some(region(0)?),
-            outcome: Some(StepOutcome {
-                result: StepResult::FoundInState,
-                code: Some("c".repeat(128)),
-                message: Some("e".repeat(512)),
-            }),
-        }),
+        announced: (0..u32::try_from(MAX_ANNOUNCED).unwrap_or(0)).map(announced).collect::<Result<_, _>>()?,
         removed_images: (0..u32::try_from(MAX_REMOVED_IMAGES).unwrap_or(0))
             .map(|n| {
                 let image_id = format!("ami-{n:017x}").parse()?;
@@ -273,4 +263,19 @@ fn text(letter: char, length: usize) -> String {
 
 const fn time() -> Time {
     Time(Timestamp::UNIX_EPOCH)
+}
+
+fn announced(n: u32) -> Result<Announced, Malformed> {
+    Ok(Announced {
+        region: region(n)?,
+        number: i64::MAX,
+        step: "s".repeat(MAX_STEP_BYTES),
+        time: time(),
+        request: "r".repeat(MAX_REQUEST_BYTES),
+        outcome: Some(StepOutcome {
+            result: StepResult::FoundInState,
+            code: Some("c".repeat(MAX_CODE_BYTES)),
+            message: Some("e".repeat(MAX_OUTCOME_BYTES)),
+        }),
+    })
 }

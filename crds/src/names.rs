@@ -6,9 +6,9 @@ use crate::{
     ids::{ImageId, InstanceId},
     receipts,
     template::spec::Source,
+    text::hex_digest,
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Finalizer of a `SavedTemplate` that has changed anything in AWS.
@@ -136,16 +136,6 @@ pub fn source_digest(source: &Source) -> String {
         .map(|(key, value)| format!("{}:{}", Value::from(key), Value::from(value)))
         .collect();
     hex_digest(&format!("{{{}}}", members.join(",")), 16)
-}
-
-/// The first hexadecimal digits of the SHA-256 of a text.
-pub fn hex_digest(text: &str, digits: usize) -> String {
-    Sha256::digest(text)
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xf])
-        .take(digits)
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 #[cfg(test)]

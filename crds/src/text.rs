@@ -1,4 +1,6 @@
-//! Texts of others that are shown: cut, and without what steers a terminal.
+//! Texts of others that are shown: cut, and without what steers a terminal; digests of those that are only told apart.
+
+use sha2::{Digest, Sha256};
 
 /// At most so many bytes (three or more) of a text, ending in `…` if something is left out, and never within a character.
 ///
@@ -22,6 +24,16 @@ pub fn cut(text: String, max_bytes: usize) -> String {
 pub fn steers(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first hexadecimal digits of the SHA-256 of a text.
+pub fn hex_digest(text: &str, digits: usize) -> String {
+    Sha256::digest(text)
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .take(digits)
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]

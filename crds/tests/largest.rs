@@ -12,15 +12,15 @@ fn size(letter: char) -> usize {
 
 // The budget is 400 kB with managedFields, which names every field of every row once more: tests/flows/api.rs measures both.
 #[test]
-fn the_largest_object_has_less_than_250_kb() {
+fn the_largest_object_has_less_than_280_kb() {
     let size = size('x');
-    assert!(size < 250_000, "{size} bytes");
+    assert!(size < 280_000, "{size} bytes");
 }
 
 #[test]
-fn the_largest_object_in_letters_of_four_bytes_has_less_than_310_kb() {
+fn the_largest_object_in_letters_of_four_bytes_has_less_than_330_kb() {
     let size = size('🌋');
-    assert!(size < 310_000, "{size} bytes");
+    assert!(size < 330_000, "{size} bytes");
 }
 
 #[test]

@@ -21,7 +21,10 @@ fn nonsense(id: &str) -> Value {
             "restartRecord": "v1 i=nobody c=\nERROR forged", "stopRequestedTime": far, "imageRequestedTime": far,
             "message": "\u{1b}[2J\u{202e}gpj.exe", "reason": "StopTimedOut",
         },
-        "announced": {"number": 9_223_372_036_854_775_807_i64, "step": "FormatDisk", "time": far, "outcome": {"result": "Denied", "code": ":"}},
+        "announced": [
+            {"region": HOME, "number": 9_223_372_036_854_775_807_i64, "step": "FormatDisk", "time": far, "outcome": {"result": "Denied", "code": ":"}},
+            {"region": "xx-nowhere-1", "number": 0, "step": "", "time": far},
+        ],
         "regions": [{
             "region": "xx-nowhere-1", "architecture": "?", "role": "Home", "state": "Available", "attempts": 0,
             "imageID": "ami-0123456789abcdef0", "nextAttemptTime": far,

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use ec2sim::{Effect, Fault, InstanceSeed, InstanceState, Lifecycle, VolumeSeed};
-use saved_template_api::{ConditionType, SavedTemplate, names};
+use saved_template_api::{ConditionType, SavedTemplate, text};
 use saved_template_tests::{Lab, is, message};
 
 use crate::{images, owes, state, template, user, with};
@@ -138,7 +138,7 @@ async fn a_region_that_is_not_enabled_a_taken_name_and_a_missing_permission_are_
 
     // A name of ours that somebody else has.
     let name = images(&lab, "us-west-2")[0].name.replace("denied", "taken");
-    let name = name.replace(&name[name.len() - 12..], &names::hex_digest("lab/preflight-regions/taken", 12));
+    let name = name.replace(&name[name.len() - 12..], &text::hex_digest("lab/preflight-regions/taken", 12));
     let params = [("InstanceId", id.as_str()), ("Name", name.as_str()), ("NoReboot", "true")];
     crate::user(&lab, "CreateImage", &params);
     lab.until_ec2(Duration::from_secs(30), "it is available", |sim| {

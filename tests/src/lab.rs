@@ -358,7 +358,7 @@ pub fn shown(object: &SavedTemplate) -> String {
         format!("  {}={} {}: {}", condition.type_, condition.status, condition.reason, condition.message)
     };
     let lines: Vec<String> = status.conditions.iter().map(line).collect();
-    format!("{}\n  announced {:?}\n  capture {:?}", lines.join("\n"), status.announced, status.capture)
+    format!("{}\n  announced {:#?}\n  capture {:?}", lines.join("\n"), status.announced, status.capture)
 }
 
 /// The message of a condition.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The test binaries by the names of the table, each with the name of its target and the folder of its sources.
-pub(crate) const BINARIES: [(&str, &str, &str); 11] = [
+pub(crate) const BINARIES: [(&str, &str, &str); 12] = [
     ("flows", "flows", "tests/flows"),
     ("faults", "faults", "tests/faults"),
     ("world", "world", "controller/core/tests/world"),
@@ -19,6 +19,7 @@ pub(crate) const BINARIES: [(&str, &str, &str); 11] = [
     ("core", "saved_template_core", "controller/core/src"),
     ("ec2", "saved_template_ec2", "controller/ec2/src"),
     ("controller", "saved_template_controller", "controller/src"),
+    ("shell", "shell", "controller/tests/shell"),
     ("api", "saved_template_api", "crds/src"),
     ("cel", "cel", "crds/tests"),
     ("rules", "rules", "tests/ec2sim/tests/rules"),

@@ -1,5 +1,8 @@
 //! What EC2 answered to what was announced, as the status keeps it.
-use saved_template_api::status::{Announced, StepOutcome, StepResult};
+use saved_template_api::{
+    status::{Announced, MAX_CODE_BYTES, MAX_OUTCOME_BYTES, StepOutcome, StepResult},
+    text::cut,
+};
 
 use crate::{
     refusal::{Class, Refusal},
@@ -34,8 +37,8 @@ pub(crate) fn refused(refusal: &Refusal) -> StepOutcome {
             Class::Caller => StepResult::Refused,
             Class::Unknown => StepResult::Unknown,
         },
-        code: Some(code.clone()).filter(|code| !code.is_empty()),
-        message: Some(message.clone()).filter(|message| !message.is_empty()),
+        code: Some(cut(code.clone(), MAX_CODE_BYTES)).filter(|code| !code.is_empty()),
+        message: Some(cut(message.clone(), MAX_OUTCOME_BYTES)).filter(|message| !message.is_empty()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole policy: what was seen and the time in, what to write and the one thing to do out.
+//! The whole policy: what was seen and the time in, what to write and what to do out.
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,25 +52,24 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
     if let Some(unmet) = &unmet {
         draft.apply(unmet.writes.clone());
     }
-    if let Some(step) = unmet.as_ref().and_then(|unmet| unmet.step.as_ref()) {
-        draft.announce(step);
-    }
+    draft.announce(unmet.as_ref().map_or(&[], |unmet| &unmet.steps));
     conditions::write(&mut draft, unmet.as_ref());
     let mut events = events::between(subject.status, &draft.status, subject.spec.revision);
     if let Some(unmet) = unmet.as_ref().filter(|unmet| unmet.finalizer == Finalizer::Remove) {
         events.push(events::gone(subject.spec.revision, &unmet.message));
     }
-    let (finalizer, step, look_again) = match unmet {
-        Some(unmet) => (unmet.finalizer, unmet.step, unmet.look_again),
-        None => (Finalizer::Keep, None, if draft.doubts() || draft.removes() { time::LATER } else { RARELY }),
+    let at_rest = if draft.doubts() || draft.removes() { time::LATER } else { RARELY };
+    let (finalizer, steps, look_again) = match unmet {
+        Some(unmet) => (unmet.finalizer, unmet.steps, unmet.look_again),
+        None => (Finalizer::Keep, Vec::new(), at_rest),
     };
     // Whoever is to delete images must hear of the deletion, also of those that were adopted.
     let deletes = subject.spec.deletion_policy == DeletionPolicy::Delete;
     let has_image = draft.status.regions.iter().any(|row| row.image_id.is_some());
-    let add = !subject.finalizer && !subject.deleting && (step.is_some() || (deletes && has_image));
+    let add = !subject.finalizer && !subject.deleting && (!steps.is_empty() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
     let look_again = look_again.min(RARELY);
-    Next::Do(Box::new(Decision { status: draft.into_status(), finalizer, step, events, look_again }))
+    Next::Do(Box::new(Decision { status: draft.into_status(), finalizer, steps, events, look_again }))
 }
 
 /// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.
@@ -86,6 +85,8 @@ mod limits;
 mod mended;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
+mod regions;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

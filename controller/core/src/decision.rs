@@ -1,4 +1,4 @@
-//! What a decision says: what to write, the one thing to do, and what is asked before it can be made.
+//! What a decision says: what to write, what to do, and what is asked before it can be made.
 use std::time::Duration;
 
 use saved_template_api::{SavedTemplateStatus, ids::InstanceId};
@@ -40,16 +40,23 @@ pub enum Finalizer {
 /// What to write, then what to do, then when to look again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// The status to write; it always differs from the one read where there is a step.
+    /// The status to write; it always differs from the one read where there are steps.
     pub status: SavedTemplateStatus,
     /// What becomes of the finalizer.
     pub finalizer: Finalizer,
-    /// The one change to AWS.
-    pub step: Option<Step>,
+    /// The changes to AWS, at most one in each region.
+    pub steps: Vec<Step>,
     /// Events to publish once the status is written.
     pub events: Vec<Event>,
     /// When to look again, if nothing wakes the object before.
     pub look_again: Duration,
+}
+
+impl Decision {
+    /// The first of the changes: the only one where one region alone is concerned.
+    pub fn step(&self) -> Option<&Step> {
+        self.steps.first()
+    }
 }
 
 /// What comes next of one object.

@@ -3,7 +3,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use saved_template_api::{
     ConditionType, Reason, SavedTemplateStatus,
     condition::{MAX_MESSAGE_BYTES, find},
-    status::{CaptureReason, CaptureStatus, RegionRole, RegionState},
+    status::{Announced, CaptureReason, CaptureStatus, RegionRole, RegionState},
     text::cut,
 };
 
@@ -126,17 +126,24 @@ fn capture(before: &SavedTemplateStatus, after: &SavedTemplateStatus) -> Vec<Eve
 }
 
 /// Changes of what was there already.
-fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Option<Event> {
-    let new =
-        after.announced.as_ref().filter(|new| before.announced.as_ref() != Some(*new) && new.number == 1)?;
-    let region = new.region.clone();
-    let place = region.as_ref().map(ToString::to_string).unwrap_or_default();
+fn changes(before: &SavedTemplateStatus, after: &SavedTemplateStatus, revision: i32) -> Vec<Event> {
+    let new = after.announced.iter().filter(|new| new.number == 1 && !before.announced.contains(new));
+    new.filter_map(|new| change(before, after, new, revision)).collect()
+}
+
+fn change(
+    before: &SavedTemplateStatus,
+    after: &SavedTemplateStatus,
+    new: &Announced,
+    revision: i32,
+) -> Option<Event> {
+    let place = &new.region;
     let unchanged = before.observed_generation == after.observed_generation
         && find(&before.conditions, ConditionType::Ready).is_some_and(|ready| ready.status == "True");
     let cause = format!("{} in {place}", new.step);
     let removal = format!("{} in {place}", new.request);
     // What is not served any more is kept or taken away: that is no drift.
-    let is_served = after.images.iter().any(|image| Some(&image.region) == region.as_ref());
+    let is_served = after.images.iter().any(|image| image.region == *place);
     Some(match new.step.as_str() {
         TAG_IMAGES | UNTAG_IMAGES | SET_DESCRIPTION if unchanged && is_served => {
             let text =

@@ -182,11 +182,6 @@ impl<'a> Facts<'a> {
         self.instance().and_then(|instance| instance.tags.get(&key)).map(String::as_str)
     }
 
-    /// Whether the view was read wholly after `time`: an older one may show the world before our last change.
-    pub(crate) fn read_after(&self, time: &Time) -> bool {
-        self.view().is_some_and(|view| view.began > time.0)
-    }
-
     /// Since when an absence counts: before it was last asked for, or accepted, an image proves nothing by being absent.
     pub(crate) fn absent_since(&self, absence: Absence, region: &Region) -> Timestamp {
         let accepted = self.row(region).and_then(|row| row.announced_time.as_ref());
@@ -204,14 +199,25 @@ impl<'a> Facts<'a> {
             || self.view().is_some_and(|view| view.began > latest)
     }
 
-    /// The announcement, if it is of this step.
-    pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
-        self.status.announced.as_ref().filter(|announced| announced.step == step)
+    /// The change that was announced last in a region.
+    pub(crate) fn announced_in(&self, region: &Region) -> Option<&Announced> {
+        self.status.announced.iter().find(|announced| announced.region == *region)
     }
 
-    /// Whether the view was read after the last announcement.
+    /// The change that was announced last at home, if it is of this step.
+    pub(crate) fn announced(&self, step: &str) -> Option<&Announced> {
+        self.announced_in(self.home()).filter(|announced| announced.step == step)
+    }
+
+    /// Whether a region was read after the change that was announced last in it.
+    pub(crate) fn is_fresh_in(&self, region: &Region) -> bool {
+        let began = self.view_of(region).map(|view| view.began);
+        self.announced_in(region).is_none_or(|last| began.is_some_and(|began| began > last.time.0))
+    }
+
+    /// Whether home was read after the change that was announced last in it.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.status.announced.as_ref().is_none_or(|announced| self.read_after(&announced.time))
+        self.is_fresh_in(self.home())
     }
 
     /// What is left of the pause after the last announcement of `step`: 5 s, doubling up to `longest`.
@@ -329,7 +335,8 @@ impl<'a> Facts<'a> {
 
     /// When an image was last to be deregistered.
     pub(crate) fn last_asked(&self, removed: &RemovedImage) -> Timestamp {
-        let announced = self.announced(DEREGISTER).filter(|last| last.request == removed.image_id.as_str());
+        let is_its = |last: &&Announced| last.step == DEREGISTER && last.request == removed.image_id.as_str();
+        let announced = self.announced_in(&removed.region).filter(is_its);
         announced.map_or(removed.requested_time.0, |last| last.time.0.max(removed.requested_time.0))
     }
 

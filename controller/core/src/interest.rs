@@ -116,7 +116,7 @@ fn doubted(row: Option<&RegionStatus>) -> Option<Duration> {
 
 /// What was just changed in a region is looked at soon.
 fn syncing(facts: &Facts<'_>, region: &Region) -> Option<Duration> {
-    let announced = facts.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region))?;
+    let announced = facts.announced_in(region)?;
     (seconds_between(announced.time.0, facts.now) < 60).then_some(Duration::from_secs(5))
 }
 

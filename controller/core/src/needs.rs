@@ -23,7 +23,7 @@ use crate::{
     facts::Facts,
     refusal::{Class, NOT_ENABLED},
     time::LATER,
-    unmet::{Said, Unmet, Waits},
+    unmet::{Said, Unmet, Waits, together},
 };
 
 /// The first unmet need; none when the template is ready.
@@ -48,7 +48,7 @@ pub(crate) fn first_unmet(facts: &Facts<'_>) -> Said {
         return unmet.into();
     }
     let plan = plan::need(facts);
-    if plan.as_ref().is_some_and(|unmet| unmet.step.is_some() || unmet.lacks.is_some()) {
+    if plan.as_ref().is_some_and(|unmet| !unmet.steps.is_empty() || unmet.lacks.is_some()) {
         return plan.into();
     }
     rest(facts, plan)
@@ -60,10 +60,9 @@ pub(crate) fn while_owed(facts: &Facts<'_>, unmet: Unmet) -> Unmet {
     if owed { Unmet { waits: Waits::ForUs, ..unmet } } else { unmet }
 }
 
-/// What is done around the images that are there: nothing of it while the object is suspended, or is another cluster's.
+/// What is done around the images that are there, in all regions side by side: nothing of it while the object is
+/// suspended, or is another cluster's.
 fn rest(facts: &Facts<'_>, plan: Option<Unmet>) -> Said {
-    let mut first = plan.or_else(|| image::need(facts));
-    let mut writes = Vec::new();
     // What waits, cannot be captured, or is gone for good keeps nothing else from being done.
     let needs: [fn(&Facts<'_>) -> Said; 5] = [
         |facts| copies::need(facts).into(),
@@ -72,32 +71,21 @@ fn rest(facts: &Facts<'_>, plan: Option<Unmet>) -> Said {
         sync::need,
         |facts| source::need(facts).into(),
     ];
+    let mut all: Vec<Unmet> = plan.or_else(|| image::need(facts)).into_iter().collect();
+    let mut writes = Vec::new();
     for need in needs {
         let said = need(facts);
-        if let Some(held) =
-            said.unmet.as_ref().filter(|unmet| unmet.step.is_some()).and_then(|unmet| withheld(facts, unmet))
-        {
-            first = Some(first.unwrap_or(held));
+        let held = said.unmet.as_ref().filter(|unmet| !unmet.steps.is_empty());
+        if let Some(held) = held.and_then(|unmet| withheld(facts, unmet)) {
+            if all.is_empty() {
+                all.push(held);
+            }
             continue;
         }
         writes.extend(said.writes);
-        let Some(unmet) = said.unmet else { continue };
-        if unmet.step.is_some() {
-            // What is done aside is no reason of its own where something else is missing.
-            let unmet = match first.filter(|_| unmet.waits == Waits::Aside) {
-                Some(first) => {
-                    let first = first.writing(unmet.writes);
-                    Unmet { step: unmet.step, look_again: unmet.look_again, ..first }
-                }
-                None => unmet,
-            };
-            return Said { writes, unmet: Some(unmet) };
-        }
-        let soonest = first.as_ref().map_or(unmet.look_again, |first| first.look_again.min(unmet.look_again));
-        let first_of_all = first.filter(|first| first.waits != Waits::Aside);
-        first = Some(Unmet { look_again: soonest, ..first_of_all.unwrap_or(unmet) });
+        all.extend(said.unmet);
     }
-    Said { writes, unmet: first }
+    Said { writes, unmet: together(all, facts.home()) }
 }
 
 /// Why a change is not made: somebody else holds what it is about, or the object is suspended.

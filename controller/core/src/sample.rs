@@ -299,6 +299,41 @@ pub(crate) fn copy() -> Image {
     copy
 }
 
+/// The second region that copies are made in, in tests of several.
+pub(crate) const AWAY: &str = "eu-west-1";
+
+/// A copy in that region.
+pub(crate) fn copy_away() -> Image {
+    let mut image = Image { id: "ami-00000000000000003".parse().unwrap(), ..copy() };
+    image.tags.insert(names::tag::REGION.into(), AWAY.into());
+    image
+}
+
+/// A template that is copied to both regions.
+pub(crate) fn twice() -> SavedTemplateSpec {
+    spec(
+        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"},
+            "regions": [{"name": "us-east-2"}, {"name": "eu-west-1"}]}"#,
+    )
+}
+
+/// Its status with both copies available.
+pub(crate) fn replicated_twice() -> SavedTemplateStatus {
+    let mut status = replicated();
+    let (region, image_id) = (AWAY.parse().unwrap(), Some(copy_away().id));
+    status.regions.push(RegionStatus { region, image_id, ..status.regions[1].clone() });
+    status
+}
+
+/// What is seen at home, in the region of the copy, and in the second one.
+pub(crate) fn three(began: Timestamp, home: Vec<Image>, copies: Vec<Image>, away: Vec<Image>) -> World {
+    let mut world = images(began, home, copies);
+    let mut view = abroad(&mut world).clone();
+    view.images = Ok(away);
+    world.abroad.insert(AWAY.parse().unwrap(), Ok(Arc::new(view)));
+    world
+}
+
 /// A snapshot of the copy.
 pub(crate) fn copied_snapshot(n: u8) -> Snapshot {
     Snapshot {

@@ -1,4 +1,4 @@
-//! What EC2 answered to the announced step, written into the status. Nothing is decided here.
+//! What EC2 answered to what was announced, written into the status. Nothing is decided here.
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     Reason, SavedTemplateStatus,
     ids::{ImageId, Region},
-    status::{MAX_ROW_MESSAGE_BYTES, RegionReason, RegionRole, RegionState, RegionStatus, StepOutcome},
+    status::{
+        Announced, MAX_ROW_MESSAGE_BYTES, RegionReason, RegionRole, RegionState, RegionStatus, StepOutcome,
+    },
 };
 
 use crate::{
@@ -17,7 +19,19 @@ use crate::{
     world::InstanceState,
 };
 
-/// The status after `outcome`; none where the reply taught nothing, which saves a write.
+/// The status after the outcomes of all changes of one decision; none where no reply taught anything, which saves a write.
+pub fn settle_all(
+    before: &SavedTemplateStatus,
+    answers: &[(Step, Outcome)],
+    now: Timestamp,
+) -> Option<SavedTemplateStatus> {
+    let after = answers.iter().fold(before.clone(), |status, (step, outcome)| {
+        settle(&status, step, outcome, now).unwrap_or(status)
+    });
+    (after != *before).then_some(after)
+}
+
+/// The status after `outcome`; none where the reply taught nothing.
 pub fn settle(
     before: &SavedTemplateStatus,
     step: &Step,
@@ -35,16 +49,16 @@ pub fn settle(
         }
         // A hard stop finds the machine on its way down.
         Outcome::Stopped { .. } if matches!(step, Step::Stop { force: true, .. }) => {
-            answer(&mut status, ACCEPTED);
+            answer(&mut status, step, ACCEPTED);
         }
         Outcome::Stopped { previous } => {
-            answer(&mut status, found(*previous));
+            answer(&mut status, step, found(*previous));
         }
         // What it says is anybody's text.
         Outcome::Busy { .. } => {
             let text = "the tag on the machine is another one by now";
             let busy = Refusal::new(step.name(), "IncorrectState", text);
-            answer(&mut status, answer::refused(&busy));
+            answer(&mut status, step, answer::refused(&busy));
         }
         Outcome::Image(id) => named(&mut status, step, id, now),
         Outcome::Refused(refusal) => refused(&mut status, step, refusal, now),
@@ -52,8 +66,13 @@ pub fn settle(
     (status != *before).then_some(status)
 }
 
-fn answer(status: &mut SavedTemplateStatus, outcome: StepOutcome) {
-    if let Some(announced) = status.announced.as_mut() {
+/// A home step has no region of its own: the announcement is the one of that step.
+fn is_of(announced: &Announced, step: &Step) -> bool {
+    announced.step == step.name() && step.region().is_none_or(|region| announced.region == *region)
+}
+
+fn answer(status: &mut SavedTemplateStatus, step: &Step, outcome: StepOutcome) {
+    if let Some(announced) = status.announced.iter_mut().find(|announced| is_of(announced, step)) {
         announced.outcome = Some(outcome);
     }
 }
@@ -113,7 +132,7 @@ const BUSY: Duration = Duration::from_mins(1);
 const TAKEN: Duration = Duration::from_mins(5);
 
 fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
-    answer(status, answer::refused(refusal));
+    answer(status, step, answer::refused(refusal));
     match step {
         Step::CopyImage { .. } => {}
         // The reply to an earlier try was lost.
@@ -124,7 +143,8 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
         }
         // It stays, and so does what it left if somebody else takes it away; unless an earlier try was taken.
         Step::Deregister { image, .. } if refusal.is_definite() => {
-            let this = status.announced.as_ref().map(|announced| announced.time.clone());
+            let mut announced = status.announced.iter().filter(|announced| is_of(announced, step));
+            let this = announced.next().map(|announced| announced.time.clone());
             status.removed_images.retain(|removed| {
                 removed.image_id != *image || Some(&removed.requested_time) != this.as_ref()
             });
@@ -194,8 +214,6 @@ fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, no
 mod tests {
     use saved_template_api::status::{RemovedImage, StepResult};
 
-    use saved_template_api::status::Announced;
-
     use super::*;
     use crate::{
         sample::{at, copy, images, made, plain, record, replicated, subject},
@@ -207,14 +225,14 @@ mod tests {
         (row.attempts, row.announced_time) = (1, Some(Time(at(0))));
         SavedTemplateStatus {
             regions: vec![row],
-            announced: Some(Announced {
+            announced: vec![Announced {
                 number: 1,
                 step: step.name().into(),
                 time: Time(at(0)),
                 request: String::new(),
-                region: None,
+                region: step.region().cloned().unwrap_or_else(|| "us-west-2".parse().unwrap()),
                 outcome: None,
-            }),
+            }],
             ..SavedTemplateStatus::default()
         }
     }
@@ -252,7 +270,7 @@ mod tests {
         let stop = Step::Stop { record: record(), force: false };
         let refusal = Refusal::new("StopInstances", "GatewayTimeout", "no").with_status(504);
         let status = settle(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
-        assert_eq!(status.announced.unwrap().outcome.unwrap().result, StepResult::Unknown);
+        assert_eq!(status.announced[0].outcome.clone().unwrap().result, StepResult::Unknown);
     }
 
     #[test]
@@ -260,7 +278,7 @@ mod tests {
         let stop = Step::Stop { record: record(), force: false };
         let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
         let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
-        assert_eq!(status.announced.unwrap().outcome, Some(found(InstanceState::Stopped)));
+        assert_eq!(status.announced[0].outcome.clone(), Some(found(InstanceState::Stopped)));
     }
 
     #[test]

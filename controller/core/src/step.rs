@@ -1,9 +1,8 @@
 //! Every change that the controller can make to AWS, as one enum, and what AWS may answer.
 use saved_template_api::{
     ids::{ImageId, InstanceId, Region, SnapshotId},
-    names,
     receipts::Receipt,
-    text::cut,
+    status::Announced,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +50,7 @@ pub struct CopyRequest {
     pub token: String,
 }
 
-/// One change to AWS. A reconcile makes at most one.
+/// One change to AWS. A reconcile makes at most one in each region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// `CreateTags`: put the restart record and the receipt on the instance, or rewrite the record.
@@ -179,16 +178,8 @@ impl Step {
 
 /// What the status says of the step: by this text the same change is known again.
 pub(crate) fn request_text(step: &Step) -> String {
-    let text = whole_request(step);
-    if text.len() <= MOST_OF_A_REQUEST {
-        return text;
-    }
-    let digest = names::hex_digest(&text, 16);
-    format!("{} ({digest} of {} bytes)", cut(text.clone(), MOST_OF_A_REQUEST), text.len())
+    Announced::request_text(whole_request(step))
 }
-
-/// As many bytes of a request are shown; a digest tells longer ones apart. The schema takes 2048 characters.
-const MOST_OF_A_REQUEST: usize = 1900;
 
 fn whole_request(step: &Step) -> String {
     match step {

@@ -1,7 +1,11 @@
 //! A need that is not met: why, who has to act, and what is done about it.
 use std::time::Duration;
 
-use saved_template_api::{Reason, ids::InstanceId, status::CaptureStatus};
+use saved_template_api::{
+    Reason,
+    ids::{InstanceId, Region},
+    status::{CaptureStatus, MAX_ANNOUNCED},
+};
 
 use crate::{
     decision::{Finalizer, Question},
@@ -43,7 +47,8 @@ pub(crate) struct Unmet {
     pub(crate) finalizer: Finalizer,
     /// What is written in any case, before the step is announced.
     pub(crate) writes: Vec<Write>,
-    pub(crate) step: Option<Step>,
+    /// The changes to AWS, at most one in each region.
+    pub(crate) steps: Vec<Step>,
     pub(crate) look_again: Duration,
     /// Where this is set, the rest says nothing yet, and nothing is written.
     pub(crate) lacks: Option<Lack>,
@@ -59,7 +64,7 @@ impl Unmet {
             invalid: None,
             finalizer: Finalizer::Keep,
             writes: Vec::new(),
-            step: None,
+            steps: Vec::new(),
             look_again,
             lacks: None,
         }
@@ -90,9 +95,9 @@ impl Unmet {
         Self { invalid: Some(reason), ..Self::stalled(Reason::Preflight, message) }
     }
 
-    /// The step is announced in the status and then done.
+    /// The change is announced in the status and then made.
     pub(crate) fn acting(ready: Reason, message: impl Into<String>, step: Step) -> Self {
-        Self { step: Some(step), ..Self::waiting(ready, message, SOON) }
+        Self { steps: vec![step], ..Self::waiting(ready, message, SOON) }
     }
 
     /// The same, and this is written with it, after what is written already.
@@ -127,4 +132,30 @@ impl From<Unmet> for Said {
     fn from(unmet: Unmet) -> Self {
         Some(unmet).into()
     }
+}
+
+/// Of several needs the first that acts gives the reason, else the first that waits; what is done aside is no reason
+/// where something is missing. In each region the first change is made.
+pub(crate) fn together(all: Vec<Unmet>, home: &Region) -> Option<Unmet> {
+    let look_again = all.iter().map(|unmet| unmet.look_again).min()?;
+    let rank = |unmet: &&Unmet| match (unmet.waits == Waits::Aside, unmet.steps.is_empty()) {
+        (false, false) => 0,
+        (false, true) => 1,
+        (true, false) => 2,
+        (true, true) => 3,
+    };
+    let first = all.iter().min_by_key(rank)?.clone();
+    let (mut steps, mut writes): (Vec<Step>, Vec<Write>) = (Vec::new(), Vec::new());
+    for unmet in all {
+        // Rows are written by what asks for a copy alone, which goes before all else in its region.
+        writes.extend(unmet.writes);
+        for step in unmet.steps {
+            let region = step.region().unwrap_or(home);
+            let is_free = steps.iter().all(|taken| taken.region().unwrap_or(home) != region);
+            if is_free && steps.len() < MAX_ANNOUNCED {
+                steps.push(step);
+            }
+        }
+    }
+    Some(Unmet { writes, steps, look_again, ..first })
 }

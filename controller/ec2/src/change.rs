@@ -46,7 +46,7 @@ impl Line {
         instances: Vec<InstanceId>,
         announced: Announced,
     ) -> Answers<InstanceState> {
-        self.start_tokens.take("StartInstances").await?;
+        self.starts.take("StartInstances").await?;
         let fence = self.fence(announced);
         let call = self
             .client
@@ -155,7 +155,7 @@ impl Line {
                 errors::permitted(self.read("StopInstances", call.send()).await, "StopInstances")
             }
             DryRun::Start(instance) => {
-                self.start_tokens.take("StartInstances").await?;
+                self.starts.take("StartInstances").await?;
                 let call = self.client.start_instances().instance_ids(instance.as_str()).dry_run(true);
                 let reply = self.read("StartInstances", call.send()).await;
                 self.heed(&reply);
@@ -171,7 +171,7 @@ impl Line {
     /// EC2's own throttle empties our share of its bucket.
     fn heed<T>(&self, reply: &Result<T, Refusal>) {
         if reply.as_ref().is_err_and(|refusal| refusal.class == Class::Throttle) {
-            self.start_tokens.empty();
+            self.starts.empty();
         }
     }
 }

@@ -17,14 +17,13 @@ use aws_smithy_async::future::pagination_stream::PaginationStream;
 use saved_template_api::ids::{InstanceId, Region, VolumeId};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
+    filters,
     refusal::{Class, Refusal},
     world::{Image, Instance, OptIn, Snapshot, Volume},
 };
 
 use crate::{convert, errors, port::Line};
 
-/// `FilterLimitExceeded` above it.
-const VALUES: usize = 200;
 const PAGE: i32 = 1000;
 /// A list of more pages than this is no list of EC2's: it would never end.
 const PAGES: usize = 10_000;
@@ -63,13 +62,12 @@ impl Line {
 
     pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
         let mut instances = Vec::new();
-        for filter in match which {
-            Instances::One(id) => return self.instance(&id).await,
-            Instances::TagKey(key) => filters("tag-key", [literal(&key)]),
-            Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
-            Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
-        } {
-            let call = self.client.describe_instances().filters(filter).include_managed_resources(true);
+        if let Instances::One(id) = &which {
+            return self.instance(id).await;
+        }
+        for filter in filters::instances(&which) {
+            let call =
+                self.client.describe_instances().filters(built(filter)).include_managed_resources(true);
             let pages = call.into_paginator().page_size(PAGE).send();
             let entries = |page: &DescribeInstancesOutput| {
                 page.reservations().iter().flat_map(convert::instances).collect()
@@ -93,8 +91,12 @@ impl Line {
 
     pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
-        for filters in image_filters(which) {
-            let call = self.client.describe_images().owners("self").set_filters(Some(filters));
+        for filters in filters::images(which) {
+            let call = self
+                .client
+                .describe_images()
+                .owners("self")
+                .set_filters(Some(filters.into_iter().map(built).collect()));
             let call = call.include_disabled(true);
             let pages = call.into_paginator().page_size(PAGE).send();
             let entries =
@@ -108,11 +110,8 @@ impl Line {
 
     pub(crate) async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
         let mut snapshots = Vec::new();
-        for filter in match which {
-            Snapshots::Tag(key, values) => tag_filters(&key, &values),
-            Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
-        } {
-            let call = self.client.describe_snapshots().owner_ids("self").filters(filter);
+        for filter in filters::snapshots(&which) {
+            let call = self.client.describe_snapshots().owner_ids("self").filters(built(filter));
             let pages = call.into_paginator().page_size(PAGE).send();
             let entries = |page: &DescribeSnapshotsOutput| {
                 page.snapshots().iter().filter_map(convert::snapshot).collect()
@@ -125,17 +124,14 @@ impl Line {
     }
 
     pub(crate) async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
-        let mut instances = BTreeSet::new();
-        let kind = Filter::builder().name("resource-type").values("instance").build();
-        for filter in filters("key", [literal(key)]) {
-            let call = self.client.describe_tags().filters(filter).filters(kind.clone());
-            let pages = call.into_paginator().page_size(PAGE).send();
-            let entries = |page: &DescribeTagsOutput| {
-                page.tags().iter().filter_map(|tag| convert::id(tag.resource_id())).collect()
-            };
-            instances
-                .extend(self.pages("DescribeTags", pages, DescribeTagsOutput::next_token, entries).await?);
-        }
+        let filters = filters::tagged_instances(key).into_iter().map(built).collect();
+        let call = self.client.describe_tags().set_filters(Some(filters));
+        let pages = call.into_paginator().page_size(PAGE).send();
+        let entries = |page: &DescribeTagsOutput| {
+            page.tags().iter().filter_map(|tag| convert::id(tag.resource_id())).collect()
+        };
+        let found = self.pages("DescribeTags", pages, DescribeTagsOutput::next_token, entries).await?;
+        let instances: BTreeSet<InstanceId> = found.into_iter().collect();
         Ok(instances.into_iter().collect())
     }
 
@@ -178,8 +174,8 @@ impl Line {
 
     pub(crate) async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
         let mut found = Vec::new();
-        for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
-            let call = self.client.describe_volumes().filters(filter).include_managed_resources(true);
+        for filter in filters::volumes(volumes) {
+            let call = self.client.describe_volumes().filters(built(filter)).include_managed_resources(true);
             let pages = call.into_paginator().page_size(PAGE).send();
             let entries =
                 |page: &DescribeVolumesOutput| page.volumes().iter().filter_map(convert::volume).collect();
@@ -197,45 +193,6 @@ impl Line {
     }
 }
 
-/// The filters of each call; an image has to meet all filters of one.
-fn image_filters(which: Images) -> Vec<Vec<Filter>> {
-    let one_each = |filters: Vec<Filter>| filters.into_iter().map(|filter| vec![filter]).collect();
-    match which {
-        Images::Tag(key, values) => one_each(tag_filters(&key, &values)),
-        Images::Names(names) => one_each(filters("name", names.iter().map(|name| literal(name)))),
-        Images::Ids(ids) => one_each(filters("image-id", ids.iter().map(ToString::to_string))),
-        // Without a filter EC2 would answer all images.
-        Images::Tags(tags) if tags.is_empty() => Vec::new(),
-        Images::Tags(tags) => {
-            vec![tags.into_iter().flat_map(|(key, value)| tag_filters(&key, &[value])).collect()]
-        }
-        Images::PendingOf(instance) => {
-            let source = filters("source-instance-id", [instance.to_string()]);
-            let state = filters("state", ["pending".to_owned()]);
-            vec![source.into_iter().chain(state).collect()]
-        }
-    }
-}
-
-fn tag_filters(key: &str, values: &[String]) -> Vec<Filter> {
-    filters(&format!("tag:{key}"), values.iter().map(|value| literal(value)))
-}
-
-/// One filter for each call: no values, no call.
-fn filters(name: &str, values: impl IntoIterator<Item = String>) -> Vec<Filter> {
-    let values: Vec<String> = values.into_iter().collect();
-    let filter = |values: &[String]| Filter::builder().name(name).set_values(Some(values.to_vec())).build();
-    values.chunks(VALUES).map(filter).collect()
-}
-
-/// The text as a filter value: EC2 takes `*` and `?` for wildcards.
-fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '\\') {
-            literal.push('\\');
-        }
-        literal.push(character);
-    }
-    literal
+fn built((name, values): filters::Filter) -> Filter {
+    Filter::builder().name(name).set_values(Some(values)).build()
 }

@@ -19,14 +19,13 @@ use aws_sdk_ec2::{
     },
 };
 use saved_template_api::ids::Region;
-use saved_template_core::restart::Signing;
+use saved_template_core::{rate_limit::RateLimit, records::Records, restart::Signing};
 
 use crate::{
     clock::{Clock, NodeClock},
     observer::Observer,
     port::Ec2,
-    records::Records,
-    tokens::Tokens,
+    rate_limit::Limited,
     whole::Whole,
 };
 
@@ -49,10 +48,10 @@ impl Use {
 
     /// The share of EC2's bucket for `StartInstances`: 5 requests at once, then 2 in a second. Reconcile only
     /// asks whether it may (`DryRun`), which EC2 counts too.
-    fn start_tokens(self) -> Tokens {
+    fn starts(self) -> Limited {
         match self {
-            Self::Reconcile => Tokens::new(2, Duration::from_secs(1)),
-            Self::Restart => Tokens::new(3, Duration::from_secs(1)),
+            Self::Reconcile => Limited::by(RateLimit::new(2, Duration::from_secs(1))),
+            Self::Restart => Limited::by(RateLimit::new(3, Duration::from_secs(1))),
         }
     }
 }
@@ -126,7 +125,7 @@ impl Fleet {
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
         let observer = Arc::clone(&self.observer);
-        Ec2::new(region.clone(), client, (clock, records), observer, purpose.start_tokens())
+        Ec2::new(region.clone(), client, (clock, records), observer, purpose.starts())
     }
 }
 

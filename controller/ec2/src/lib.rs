@@ -17,8 +17,7 @@ pub mod iam;
 mod identity;
 mod observer;
 mod port;
-mod records;
-mod tokens;
+mod rate_limit;
 mod upkeep;
 mod whole;
 #[cfg(test)]
@@ -28,4 +27,3 @@ pub use clock::NodeClock;
 pub use fleet::{Fleet, Use};
 pub use observer::Observer;
 pub use port::Ec2;
-pub use tokens::Tokens;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
+    records::Records,
     refusal::Refusal,
     step::{CopyRequest, ImageRequest},
     world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
@@ -21,8 +22,7 @@ use crate::{
     errors,
     fence::Fence,
     observer::Observer,
-    records::Records,
-    tokens::Tokens,
+    rate_limit::Limited,
 };
 
 /// EC2 in one region, for one use. Cheap to clone.
@@ -41,7 +41,7 @@ pub(crate) struct Line {
     pub(crate) region: Region,
     pub(crate) client: Client,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) start_tokens: Tokens,
+    pub(crate) starts: Limited,
     observer: Observer,
 }
 
@@ -86,9 +86,9 @@ impl Ec2 {
         client: Client,
         (clock, records): (Arc<Clock>, Arc<Records>),
         observer: Observer,
-        start_tokens: Tokens,
+        starts: Limited,
     ) -> Self {
-        let line = Arc::new(Line { region, client, clock, start_tokens, observer });
+        let line = Arc::new(Line { region, client, clock, starts, observer });
         let (for_stops, for_starts) = (Arc::clone(&line), Arc::clone(&line));
         let (for_tags, for_untags) = (Arc::clone(&line), Arc::clone(&line));
         let window = Window::DEFAULT;

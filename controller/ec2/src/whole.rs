@@ -1,5 +1,5 @@
-//! A reply is whole or it is none: the SDK reads a list that ends too early as a shorter list, and an empty list would be
-//! evidence that something is gone. And it can be read, whatever somebody has written into a tag.
+//! A reply is whole or it is none: the SDK reads a list that ends too early, or breaks inside, as a shorter list, and an
+//! empty list would be evidence that something is gone. And it can be read, whatever somebody has written into a tag.
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -12,19 +12,36 @@ use aws_sdk_ec2::{
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextMut;
 use aws_smithy_types::body::SdkBody;
 use http_body::{Body, Frame};
+use xmlparser::{ElementEnd, Token, Tokenizer};
 
 /// The longest reply that is held: a full page of EC2's is a tenth of it.
 const LONGEST: usize = 64 << 20;
 
-/// Every reply of EC2 is one element, named after its operation: `</StopInstancesResponse>`, or `<…Response/>`.
+/// Whether the SDK's tokenizer comes to the end of it, and every element is closed. Every reply of EC2 is one element,
+/// named after its operation: `</StopInstancesResponse>`, or `<…Response/>`.
 fn is_whole(text: &[u8]) -> bool {
-    let tag = text.iter().rposition(|byte| *byte == b'<').and_then(|at| text.get(at..)).unwrap_or_default();
-    let Some(inner) = tag.strip_prefix(b"<").and_then(|tag| tag.trim_ascii_end().strip_suffix(b">")) else {
-        return false;
-    };
-    let name = inner.strip_prefix(b"/").unwrap_or(inner);
-    let name = name.split(|byte| byte.is_ascii_whitespace() || *byte == b'/').next();
-    (inner.starts_with(b"/") || inner.ends_with(b"/")) && name.is_some_and(|name| name.ends_with(b"Response"))
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let mut open = Vec::new();
+    let mut is_named = false;
+    for token in Tokenizer::from(text) {
+        match token {
+            Ok(Token::ElementStart { prefix, local, .. }) => {
+                is_named |= open.is_empty() && local.ends_with("Response");
+                open.push((prefix.as_str(), local.as_str()));
+            }
+            Ok(Token::ElementEnd { end: ElementEnd::Empty, .. }) => drop(open.pop()),
+            Ok(Token::ElementEnd { end: ElementEnd::Close(prefix, local), .. })
+                if open.pop() != Some((prefix.as_str(), local.as_str())) =>
+            {
+                return false;
+            }
+            // The SDK gives up an element with an entity in an attribute that it does not know, and all after it.
+            Ok(Token::Attribute { value, .. }) if value.contains('&') => return false,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    is_named && open.is_empty()
 }
 
 /// The text with `U+FFFD` for what XML cannot hold: one such tag, whoever wrote it, would keep the whole region from
@@ -44,7 +61,7 @@ const fn is_illegible(character: char) -> bool {
     matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Refuses good replies whose last element is not closed; their outcome is not known. Makes all of them legible.
+/// Refuses good replies that are not whole; their outcome is not known. Makes all of them legible.
 #[derive(Debug)]
 pub(crate) struct Whole;
 
@@ -98,11 +115,11 @@ impl Body for Read {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.is_over = true;
-                    let text = std::mem::take(&mut self.text);
+                    let text = legible(std::mem::take(&mut self.text));
                     return Poll::Ready(Some(if self.is_good && !is_whole(&text) {
-                        Err("the reply ended before its last element was closed".into())
+                        Err("the reply is cut or damaged".into())
                     } else {
-                        Ok(Frame::data(legible(text).into()))
+                        Ok(Frame::data(text.into()))
                     }));
                 }
             }
@@ -116,28 +133,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_ends_with_the_end_of_its_element_however_that_is_written() {
-        for end in [
-            "</StopInstancesResponse>",
-            "</StopInstancesResponse>\n",
-            "</StopInstancesResponse >",
-            "</ec2:StopInstancesResponse>",
-            "<DescribeTagsResponse/>",
-            "<DescribeTagsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"/>",
+    fn a_reply_is_whole_when_every_element_is_closed_however_that_is_written() {
+        for text in [
+            "<AResponse><a/></AResponse>",
+            "<?xml version=\"1.0\"?>\n<AResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><a >&lt;</a >\n</AResponse >\n",
+            "<ec2:AResponse></ec2:AResponse>",
+            "<AResponse/>",
+            "<AResponse><!-- c --><![CDATA[<]]></AResponse>",
         ] {
-            assert!(is_whole(format!("<?xml?>\n<item/>{end}").as_bytes()), "{end}");
+            assert!(is_whole(text.as_bytes()), "{text}");
         }
-        for end in [
+        for text in [
             "",
-            "<StopInstancesResponse>",
-            "</item>",
-            "</StopInstancesRespons",
+            "<?xml version=\"1.0\"?>",
+            "<AResponse>",
+            "<AResponse><a></AResponse>",
+            "<AResponse></a></AResponse>",
+            "<AResponse><a></b></AResponse>",
+            "<AResponse><l><item</l></AResponse>",
+            "<AResponse><l><item</item></l></AResponse>",
+            "<AResponse><a b></a></AResponse>",
+            "<AResponse><a b=\"&c;\"/></AResponse>",
+            "<AResponse></AResponse>x",
+            "<AResponse></AResponse></AResponse>",
+            "<AResponse></ARespons",
+            "</AResponse>",
             "<item/>",
-            "Response>",
-            "</StopInstancesResponse>x",
+            "AResponse>",
         ] {
-            assert!(!is_whole(format!("<?xml?>\n{end}").as_bytes()), "{end}");
+            assert!(!is_whole(text.as_bytes()), "{text}");
         }
+        assert!(!is_whole(b"<AResponse>\xff</AResponse>"));
     }
 
     #[test]

@@ -13,7 +13,10 @@ mod region;
 mod removed;
 mod revision;
 
-pub use announced::{Announced, StepOutcome, StepResult};
+pub use announced::{
+    Announced, MAX_ANNOUNCED, MAX_CODE_BYTES, MAX_OUTCOME_BYTES, MAX_REQUEST_BYTES, MAX_STEP_BYTES,
+    StepOutcome, StepResult,
+};
 pub use capture::{
     CaptureStatus, CheckResult, MAX_CHECK_MESSAGE_BYTES, MAX_CHECKS, PreflightCheck, SourceStatus,
 };
@@ -77,9 +80,11 @@ pub struct SavedTemplateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<CaptureStatus>,
 
-    /// The change to AWS that was announced last, written before it was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub announced: Option<Announced>,
+    /// The change to AWS that was announced last in each region, written before it was asked for.
+    #[serde(default, deserialize_with = "announced::list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_ANNOUNCED))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["region".into()]))]
+    pub announced: Vec<Announced>,
 
     /// Images that EC2 was asked to deregister, until nothing of them is left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -2,12 +2,10 @@
 use ec2sim::{Params, Request};
 use saved_template_api::ids::InstanceId;
 use saved_template_core::{
+    filters::Filter,
     step::{CopyRequest, ImageRequest},
     world::Tags,
 };
-
-/// `FilterLimitExceeded` above it.
-const VALUES: usize = 200;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +15,6 @@ pub(crate) struct Call {
     /// Whether it is sent once, whatever becomes of it.
     pub(crate) is_once: bool,
 }
-
-/// The name of a filter, and its values.
-pub(crate) type Filter = (String, Vec<String>);
 
 impl Call {
     pub(crate) fn new(operation: &'static str) -> Self {
@@ -109,19 +104,4 @@ impl Call {
         let request = Request { params: self.params.clone(), ..Request::new(self.operation) };
         request.signed_by(access_key).by(agent)
     }
-}
-
-/// One filter for each call: no values, no call.
-pub(crate) fn filters(name: &str, values: impl IntoIterator<Item = String>) -> Vec<Filter> {
-    let values: Vec<String> = values.into_iter().collect();
-    values.chunks(VALUES).map(|values| (name.to_owned(), values.to_vec())).collect()
-}
-
-pub(crate) fn tag_filters(key: &str, values: &[String]) -> Vec<Filter> {
-    filters(&format!("tag:{key}"), values.iter().map(|value| literal(value)))
-}
-
-/// The text as a filter value: EC2 takes `*` and `?` for wildcards.
-pub(crate) fn literal(text: &str) -> String {
-    text.replace('\\', r"\\").replace('*', r"\*").replace('?', r"\?")
 }

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
+    filters,
+    records::Records,
     refusal::{Class, Refusal},
     restart::Signing,
     step::{CopyRequest, ImageRequest},
@@ -16,7 +18,7 @@ use saved_template_core::{
 };
 
 use crate::{
-    call::{Call, Filter, filters, literal, tag_filters},
+    call::Call,
     clock::Clock,
     convert,
     endpoint::Endpoint,
@@ -24,7 +26,6 @@ use crate::{
     fleet::Caller,
     hook::Hook,
     line::Line,
-    records::Records,
     xml::Node,
 };
 
@@ -80,22 +81,17 @@ impl Cloud for SimCloud {
 
     async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
         let managed = |call: Call| call.with("IncludeManagedResources", "true");
-        let filters = match which {
-            Instances::One(id) => {
-                let call = managed(Call::on_instance("DescribeInstances", &id));
-                let page = match self.0.read(&call).await {
-                    Err(refusal) if refusal.class == Class::NotFound => return Ok(Vec::new()),
-                    page => page?,
-                };
-                let found = convert::instances(&page).map_err(unreadable(call.operation))?;
-                return Ok(found.into_iter().map(|instance| self.0.records.read(instance)).collect());
-            }
-            Instances::TagKey(key) => filters("tag-key", [literal(&key)]),
-            Instances::Ids(ids) => filters("instance-id", ids.iter().map(ToString::to_string)),
-            Instances::Names(names) => filters("tag:Name", names.iter().map(|name| literal(name))),
-        };
+        if let Instances::One(id) = &which {
+            let call = managed(Call::on_instance("DescribeInstances", id));
+            let page = match self.0.read(&call).await {
+                Err(refusal) if refusal.class == Class::NotFound => return Ok(Vec::new()),
+                page => page?,
+            };
+            let found = convert::instances(&page).map_err(unreadable(call.operation))?;
+            return Ok(found.into_iter().map(|instance| self.0.records.read(instance)).collect());
+        }
         let mut found = Vec::new();
-        for filter in filters {
+        for filter in filters::instances(&which) {
             let call = managed(Call::new("DescribeInstances").filters(&[filter]));
             found.extend(self.0.list(call, convert::instances).await?);
         }
@@ -104,7 +100,7 @@ impl Cloud for SimCloud {
 
     async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
-        for filters in image_filters(which) {
+        for filters in filters::images(which) {
             let call = Call::new("DescribeImages").with("Owner.1", "self").filters(&filters);
             let entries = |page: &Node| convert::rows(page, "imagesSet", convert::image);
             images.extend(self.0.list(call.with("IncludeDisabled", "true"), entries).await?);
@@ -114,10 +110,7 @@ impl Cloud for SimCloud {
 
     async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
         let mut snapshots = Vec::new();
-        for filter in match which {
-            Snapshots::Tag(key, values) => tag_filters(&key, &values),
-            Snapshots::Volumes(volumes) => filters("volume-id", volumes.iter().map(ToString::to_string)),
-        } {
+        for filter in filters::snapshots(&which) {
             let call = Call::new("DescribeSnapshots").with("Owner.1", "self").filters(&[filter]);
             let entries = |page: &Node| convert::rows(page, "snapshotSet", convert::snapshot);
             snapshots.extend(self.0.list(call, entries).await?);
@@ -126,9 +119,7 @@ impl Cloud for SimCloud {
     }
 
     async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
-        let key: Filter = ("key".to_owned(), vec![literal(key)]);
-        let kind: Filter = ("resource-type".to_owned(), vec!["instance".to_owned()]);
-        let call = Call::new("DescribeTags").filters(&[key, kind]);
+        let call = Call::new("DescribeTags").filters(&filters::tagged_instances(key));
         let entries = |page: &Node| convert::rows(page, "tagSet", |tag| Ok(convert::id(tag, "resourceId")));
         let found: BTreeSet<InstanceId> = self.0.list(call, entries).await?.into_iter().collect();
         Ok(found.into_iter().collect())
@@ -166,7 +157,7 @@ impl Cloud for SimCloud {
 
     async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
         let mut found = Vec::new();
-        for filter in filters("volume-id", volumes.iter().map(ToString::to_string)) {
+        for filter in filters::volumes(volumes) {
             let call = Call::new("DescribeVolumes").filters(&[filter]);
             let entries = |page: &Node| convert::rows(page, "volumeSet", convert::volume);
             found.extend(self.0.list(call.with("IncludeManagedResources", "true"), entries).await?);
@@ -274,26 +265,6 @@ impl Cloud for SimCloud {
     async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Refusal> {
         let call = Call::new("DeleteSnapshot").with("SnapshotId", snapshot.as_str());
         self.done(&call.once(), announced).await
-    }
-}
-
-/// The filters of each call; an image has to meet all filters of one.
-fn image_filters(which: Images) -> Vec<Vec<Filter>> {
-    let one_each = |filters: Vec<Filter>| filters.into_iter().map(|filter| vec![filter]).collect();
-    match which {
-        Images::Tag(key, values) => one_each(tag_filters(&key, &values)),
-        Images::Names(names) => one_each(filters("name", names.iter().map(|name| literal(name)))),
-        Images::Ids(ids) => one_each(filters("image-id", ids.iter().map(ToString::to_string))),
-        // Without a filter EC2 would answer all images.
-        Images::Tags(tags) if tags.is_empty() => Vec::new(),
-        Images::Tags(tags) => {
-            vec![tags.into_iter().flat_map(|(key, value)| tag_filters(&key, &[value])).collect()]
-        }
-        Images::PendingOf(instance) => {
-            let source = filters("source-instance-id", [instance.to_string()]);
-            let state = filters("state", ["pending".to_owned()]);
-            vec![source.into_iter().chain(state).collect()]
-        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Answer {
     /// A good reply that was cut is none.
     pub(crate) fn of(reply: Reply) -> Self {
         if is_good(&reply) && !is_whole(&reply.body) {
-            let (status, why) = (reply.status, "the reply ended before its last element was closed");
+            let (status, why) = (reply.status, "the reply is cut or damaged");
             return Self::Lost(format!("EC2's answer (HTTP status {status}) could not be read: {why}"));
         }
         Self::Reply(Box::new(reply))

@@ -13,8 +13,6 @@
 //! caller), our share of EC2's request buckets, the SDK's quota of retries, and the time that a connection takes. A
 //! list is asked for in pages all the same, so that one of the simulator that is short of them is no short list.
 //!
-//! A list whose markup breaks inside it is unreadable here; the SDK takes what was before the break for the whole list.
-//!
 //! Of the simulator's faults, `Kill` kills the caller whatever the process id, as [`Mishap::Kill`] does; `Freeze` does
 //! nothing: [`Mishap::Delay`] is what sleeps.
 
@@ -28,7 +26,6 @@ mod fence;
 mod fleet;
 mod hook;
 mod line;
-mod records;
 #[cfg(test)]
 mod tests;
 mod xml;

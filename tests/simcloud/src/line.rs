@@ -4,7 +4,7 @@ use std::time::Duration;
 use ec2sim::{Millis, Reply, Request};
 use jiff::Timestamp;
 use saved_template_api::ids::Region;
-use saved_template_core::{cloud::Announced, refusal::Refusal};
+use saved_template_core::{cloud::Announced, records::Records, refusal::Refusal};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     fence::Fence,
     fleet::Caller,
     hook::{Hook, Mishap, Passage},
-    records::Records,
     xml::{Node, Unreadable, whole},
 };
 

@@ -57,10 +57,9 @@ pub(crate) fn whole(time: Timestamp) -> Option<Timestamp> {
     Timestamp::from_second(time.as_second()).ok()
 }
 
-/// Whether the last element is closed, and named as replies are.
+/// Whether every element is closed, and the last one named as replies are.
 pub(crate) fn is_whole(text: &str) -> bool {
-    let tag = text.trim_end().rsplit_once('<').map_or("", |(_, tag)| tag);
-    tag.starts_with('/') && tag.ends_with("Response>")
+    Node::parse(text).is_ok_and(|node| node.name.ends_with("Response"))
 }
 
 /// Source: "Extensible Markup Language (XML) 1.0", production 2.
@@ -142,9 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_whole_when_its_last_element_is_closed() {
+    fn a_reply_is_whole_when_its_elements_are_closed() {
         assert!(is_whole("<DescribeTagsResponse><a/></DescribeTagsResponse>\n"));
-        for text in ["", "<DescribeTagsResponse>", "<DescribeTagsResponse></a>", "</DescribeTagsRespon"] {
+        for text in [
+            "",
+            "<DescribeTagsResponse>",
+            "<DescribeTagsResponse><a</DescribeTagsResponse>",
+            "</DescribeTagsRespon",
+        ] {
             assert!(!is_whole(text), "{text}");
         }
     }

@@ -58,7 +58,7 @@ fn asked(answer: &str) -> Announced {
         step: CREATE_IMAGE.into(),
         time: Time(at(20)),
         request: String::new(),
-        region: None,
+        region: "us-west-2".parse().unwrap(),
         outcome: Some(outcome(answer)),
     }
 }
@@ -66,7 +66,7 @@ fn asked(answer: &str) -> Announced {
 #[test]
 fn a_reboot_that_ec2_refused_was_none() {
     let mut status = claimed(CaptureMode::Reboot);
-    status.announced = Some(asked("UnauthorizedOperation: no"));
+    status.announced = vec![asked("UnauthorizedOperation: no")];
     let decision = decided(&status, &world(at(30), vec![with_claim()], vec![], vec![]), 30);
     let capture = decision.status.capture.as_ref().unwrap();
     assert_eq!((capture.reason, capture.disruptions), (Some(CaptureReason::AccessDenied), 0));
@@ -111,7 +111,7 @@ fn of_a_machine_that_was_terminated_meanwhile_another_one_is_to_be_named() {
 #[test]
 fn a_name_that_is_taken_is_not_asked_for_again() {
     let mut status = claimed(CaptureMode::NoReboot);
-    status.announced = Some(asked("InvalidAMIName.Duplicate: in use"));
+    status.announced = vec![asked("InvalidAMIName.Duplicate: in use")];
     let mut foreign = owned(image("fedcba9876543210", ImageState::Available));
     foreign.tags.clear();
     let mut seen = images(at(30), vec![foreign], vec![]);

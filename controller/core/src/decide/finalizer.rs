@@ -44,7 +44,7 @@ fn the_finalizer_is_there_before_the_first_change_and_wherever_images_are_to_be_
         let world = world(at(60), vec![running()], Vec::new(), Vec::new());
         let subject = Subject { finalizer: has, ..subject(&spec, status) };
         let decision = decide(subject, &world, at(60)).into_decision().expect("every question is answered");
-        assert_eq!(decision.step, None);
+        assert_eq!(decision.step(), None);
         decision.finalizer
     };
     assert_eq!(idle(delete, &saved, false), Finalizer::Keep, "nothing to delete");

@@ -6,7 +6,7 @@ use saved_template_api::{
     SavedTemplateSpec,
     ids::{ImageId, Region},
     names::{self, tag},
-    status::{RegionRole, RegionState, RegionStatus},
+    status::{MAX_REQUEST_BYTES, RegionRole, RegionState, RegionStatus},
 };
 
 use super::*;
@@ -56,13 +56,13 @@ fn a_change_of_hundreds_of_things_is_announced_in_as_many_letters_as_the_status_
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "tags": [{"key": "a", "value": "b"}]}"#,
     );
     let decision = decide(subject(&tagged, &status), &world, at(910)).into_decision().unwrap();
-    let Some(Step::TagImages { resources, .. }) = decision.step else { panic!("{:?}", decision.step) };
+    let Some(Step::TagImages { resources, .. }) = decision.step() else { panic!("{:?}", decision.step()) };
     assert!(resources.len() >= 399);
-    let announced = decision.status.announced.clone().unwrap();
-    assert!(announced.request.len() <= 2048, "{} bytes", announced.request.len());
+    let announced = decision.status.announced[0].clone();
+    assert!(announced.request.len() <= MAX_REQUEST_BYTES, "{} bytes", announced.request.len());
     // The same change is known again by its text.
     let again = decide(subject(&tagged, &decision.status), &world, at(911)).into_decision().unwrap();
-    assert_eq!(again.step, None);
+    assert_eq!(again.step(), None);
 }
 
 #[test]
@@ -101,27 +101,26 @@ fn snapshots_in_use_in_two_regions_are_tried_a_few_times_with_pauses_and_then_ke
         let subject = Subject { deleting: true, ..subject(&spec, &status) };
         let decision = decide(subject, &world, at(second)).into_decision().unwrap();
         status = decision.status;
-        match decision.step {
-            Some(step @ Step::DeleteSnapshot { .. }) => {
+        for step in decision.steps {
+            if matches!(step, Step::DeleteSnapshot { .. }) {
                 tries += 1;
                 let refusal = Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", "in use");
                 status = settle(&status, &step, &Outcome::Refused(refusal), at(second)).unwrap_or(status);
+                continue;
             }
-            Some(Step::TagImages { region, tags, .. }) => {
-                kept += 1;
-                let view = if region.as_str() == "us-west-2" {
-                    &mut world.home
-                } else {
-                    world.abroad.values_mut().next().unwrap()
-                };
-                for shot in Arc::make_mut(view.as_mut().unwrap()).snapshots.iter_mut().flatten() {
-                    shot.tags.extend(tags.clone());
-                }
-                if region.as_str() == "us-east-2" {
-                    far.tags.extend(tags);
-                }
+            let Step::TagImages { region, tags, .. } = step else { panic!("{step:?}") };
+            kept += 1;
+            let view = if region.as_str() == "us-west-2" {
+                &mut world.home
+            } else {
+                world.abroad.values_mut().next().unwrap()
+            };
+            for shot in Arc::make_mut(view.as_mut().unwrap()).snapshots.iter_mut().flatten() {
+                shot.tags.extend(tags.clone());
             }
-            _ => {}
+            if region.as_str() == "us-east-2" {
+                far.tags.extend(tags);
+            }
         }
     }
     assert!(kept == 2 && tries <= 16, "{kept} kept after {tries} tries");
@@ -142,8 +141,8 @@ fn a_record_in_the_status_is_about_its_own_machine_whatever_machine_the_status_n
     view.sightings.insert(("i-00000000000000002".parse().unwrap(), record), seen);
     let decision = decide(subject(&plain(), &status), &world, at(20)).into_decision().unwrap();
     assert!(
-        !matches!(decision.step, Some(Step::Stop { .. })),
+        !matches!(decision.step(), Some(Step::Stop { .. })),
         "the copied tag allows nothing: {:?}",
-        decision.step
+        decision.step()
     );
 }

@@ -30,7 +30,7 @@ fn refused(number: i64, seconds: i64, settled: &str) -> Announced {
         step: CREATE_IMAGE.into(),
         time: Time(at(seconds)),
         request: OWNER.image_name(OWNER.name, 1, 1),
-        region: None,
+        region: "us-west-2".parse().unwrap(),
         outcome: Some(outcome(settled)),
     }
 }
@@ -59,7 +59,7 @@ fn a_reboot_whose_outcome_is_unknown_stays_a_disruption() {
     ] {
         let (mut status, machine) = claimed(CaptureMode::Reboot);
         status.capture.as_mut().unwrap().disruptions = 1;
-        status.announced = Some(refused(number, seconds - 30, answer));
+        status.announced = vec![refused(number, seconds - 30, answer)];
         let seen = world(at(seconds), vec![machine], vec![], vec![]);
         let capture = decided(&plain(), &status, &seen, seconds).status.capture.unwrap();
         if capture.disruptions != disruptions {
@@ -98,7 +98,7 @@ fn nothing_is_planned_while_images_or_snapshots_cannot_be_read() {
                 view.snapshots = Err(refusal);
             }
             let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
-            assert_eq!(decision.step, None);
+            assert_eq!(decision.step(), None);
             let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
             assert_eq!(validated.reason, reason, "{call} {code}");
             let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
@@ -119,7 +119,7 @@ fn a_status_restored_from_a_backup_does_not_reuse_the_number_of_an_attempt() {
     shot.tags.insert(names::tag::ATTEMPT.into(), "1".into());
     let seen = world(at(300), vec![running()], vec![], vec![shot]);
     let decision = decided(&plain(), &status, &seen, 300);
-    assert!(matches!(decision.step, Some(Step::Tag { .. })));
+    assert!(matches!(decision.step(), Some(Step::Tag { .. })));
     assert_eq!(decision.status.capture.unwrap().attempts, 2);
 }
 
@@ -146,8 +146,8 @@ fn a_record_that_cannot_be_read_spoils_no_capture_that_is_over() {
     status.capture.as_mut().unwrap().restart_record = Some("rubbish".into());
     let seen = images(at(900), vec![made()], vec![]);
     let decision = decided(&plain(), &status, &seen, 900);
-    let capture = decision.status.capture.unwrap();
+    let capture = decision.status.capture.clone().unwrap();
     assert_eq!((capture.restart_record, capture.reason), (None, None));
     assert_eq!(capture.completion_time, Some(Time(at(200))));
-    assert!(!matches!(decision.step, Some(Step::TagImages { .. })));
+    assert!(!matches!(decision.step(), Some(Step::TagImages { .. })));
 }

@@ -87,8 +87,8 @@ fn an_image_that_is_not_served_is_not_copied() {
             (reason.map(|word: &str| word.parse().unwrap()), begun.map(at).map(Time));
         let seen = world(at(400), vec![running()], vec![made.clone()], vec![]);
         let decision = decide(subject(&plain(), &status), &seen, at(400)).into_decision().unwrap();
-        let is_copied = matches!(decision.step, Some(Step::CopyImage { .. }));
-        assert_eq!(is_copied, copies, "{reason:?} {begun:?}: {:?}", decision.step);
+        let is_copied = matches!(decision.step(), Some(Step::CopyImage { .. }));
+        assert_eq!(is_copied, copies, "{reason:?} {begun:?}: {:?}", decision.step());
     }
 }
 

@@ -37,7 +37,7 @@ fn answered(step: &str, answer: &str) -> Announced {
         step: step.into(),
         time: Time(at(10)),
         request: String::new(),
-        region: None,
+        region: "us-west-2".parse().unwrap(),
         outcome: Some(outcome(answer)),
     }
 }
@@ -66,9 +66,9 @@ fn a_refusal_has_the_reason_of_what_it_says_whichever_call_it_answers() {
         let what = format!("{code}: {message}");
         assert_eq!(Refusal::new("StopInstances", code, message).reason(), reason, "{what}");
         let mut stop = stopping();
-        stop.announced = Some(answered(STOP, &what));
+        stop.announced = vec![answered(STOP, &what)];
         let mut tag = planned();
-        tag.announced = Some(answered(TAG, &what));
+        tag.announced = vec![answered(TAG, &what)];
         for (status, machine, now) in [(stop, tagged(running()), 61), (tag, running(), 40)] {
             let decision = decided(&plain(), &status, &world(at(now), vec![machine], vec![], vec![]), now);
             let capture = decision.status.capture.unwrap();
@@ -156,7 +156,7 @@ fn what_is_suspended_neither_moves_nor_is_stuck() {
         ("a change", drifted, replicated(), there),
     ] {
         let decision = decided(&suspend(spec), &status, &seen, 900);
-        assert_eq!(decision.step, None, "{what}");
+        assert_eq!(decision.step(), None, "{what}");
         let (ready, reason, message) = told(&decision, ConditionType::Ready);
         assert_eq!((ready.as_str(), reason.as_str()), ("False", "Suspended"), "{what}: {message}");
         for kind in [ConditionType::Stalled, ConditionType::Reconciling] {
@@ -171,21 +171,25 @@ fn a_template_is_ready_while_a_region_that_is_no_longer_wanted_is_emptied_and_sa
     for policy in [RemovedRegionPolicy::Delete, RemovedRegionPolicy::Retain] {
         let seen = images(at(900), vec![made()], vec![copy()]);
         let decision = decided(&fewer(policy), &replicated(), &seen, 900);
-        assert!(decision.step.is_some());
+        assert!(decision.step().is_some());
         let (ready, reason, message) = told(&decision, ConditionType::Ready);
         assert_eq!((ready.as_str(), reason.as_str()), ("True", "Saved"), "{message}");
         assert!(message.contains("us-east-2 is no longer in spec.regions"), "{message}");
         // What was kept or taken away is no drift.
-        let next =
-            decided(&fewer(policy), &SavedTemplateStatus { announced: None, ..decision.status }, &seen, 901);
-        assert!(next.step.is_some());
+        let next = decided(
+            &fewer(policy),
+            &SavedTemplateStatus { announced: vec![], ..decision.status },
+            &seen,
+            901,
+        );
+        assert!(next.step().is_some());
         assert!(next.events.iter().all(|event| event.reason != "DriftCorrected"), "{:?}", next.events);
         // Where something else is missing, that is what is told, and the region is emptied all the same.
         let mut lost = replicated();
         (lost.regions[0].state, lost.capture.as_mut().unwrap().restart_record) = (RegionState::Missing, None);
         let seen = images(at(900), vec![], vec![copy()]);
         let decision = decided(&fewer(policy), &lost, &seen, 900);
-        assert!(decision.step.is_some(), "{:?}", told(&decision, ConditionType::Ready));
+        assert!(decision.step().is_some(), "{:?}", told(&decision, ConditionType::Ready));
         assert_eq!(told(&decision, ConditionType::Ready).1, "ImageMissing");
     }
 }
@@ -274,7 +278,7 @@ fn a_key_is_named_in_no_message() {
 #[test]
 fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_again_slowly() {
     let asked = decided(&plain(), &saved(), &images(at(400), vec![made()], vec![]), 400);
-    let step = asked.step.unwrap();
+    let step = asked.step().cloned().unwrap();
     let denied = Outcome::Refused(Refusal::new("CopyImage", "UnauthorizedOperation", "no"));
     let event = events::refused(&step, &denied, 1).unwrap();
     assert!(event.warning && event.reason == "CopyFailed", "{event:?}");
@@ -285,12 +289,12 @@ fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_ag
     let status = settle(&asked.status, &step, &denied, at(401)).unwrap();
     assert_eq!(status.regions[1].next_attempt_time, Some(Time(at(401 + 300))));
     let decision = decided(&plain(), &status, &images(at(410), vec![made()], vec![]), 410);
-    assert_eq!(decision.step, None);
+    assert_eq!(decision.step(), None);
     let (stalled, _, message) = told(&decision, ConditionType::Stalled);
     assert_eq!(stalled, "True");
     assert!(message.contains("allow ec2:CopyImage") && message.contains("us-east-2"), "{message}");
     let again = decided(&plain(), &status, &images(at(701), vec![made()], vec![]), 701);
-    assert!(matches!(again.step, Some(Step::CopyImage { .. })));
+    assert!(matches!(again.step(), Some(Step::CopyImage { .. })));
 }
 
 #[test]
@@ -314,10 +318,11 @@ fn a_change_of_tags_that_is_denied_waits_for_somebody_with_the_permission_howeve
     let seen = |began| images(at(began), vec![made()], vec![there()]);
     let asked = decided(&drifted, &replicated(), &seen(900), 900);
     let refusal = Refusal::new("ModifyImageAttribute", "UnauthorizedOperation", "no ".repeat(500));
-    let status = settle(&asked.status, &asked.step.unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
+    let status =
+        settle(&asked.status, &asked.step().cloned().unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
     let decision = decided(&drifted, &status, &seen(910), 910);
     let (stalled, _, message) = told(&decision, ConditionType::Stalled);
-    assert_eq!((stalled.as_str(), decision.step), ("True", None), "{message}");
+    assert_eq!((stalled.as_str(), decision.step()), ("True", None), "{message}");
     assert!(message.contains("allow ec2:ModifyImageAttribute"), "{message}");
 }
 

@@ -60,7 +60,7 @@ pub(super) fn heal(draft: &mut Draft<'_>) {
         }
     };
     let status = &mut draft.status;
-    if let Some(announced) = status.announced.as_mut() {
+    for announced in &mut status.announced {
         bring_back(&mut announced.time);
     }
     for row in &mut status.regions {

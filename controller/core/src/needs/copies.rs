@@ -8,6 +8,7 @@ use saved_template_api::{
     ids::{ImageId, Region},
     names,
     status::{CaptureStatus, RegionReason, RegionState, RegionStatus},
+    text,
 };
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     fold::images::is_gone,
     refusal::{Class, NOT_ENABLED, Refusal},
     step::{CopyRequest, Step},
-    time::{LATER, later, passed},
+    time::{LATER, SOON, later, passed},
     unmet::{Unmet, Waits},
     world::Image,
     write::Write,
@@ -35,6 +36,7 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
     let source = home.image_id.filter(|_| is_good)?;
     let wanted: Vec<Region> = facts.subject.spec.regions.iter().map(|region| region.name.clone()).collect();
     let mut soonest = LATER;
+    let (mut steps, mut writes) = (Vec::new(), Vec::new());
     for region in &wanted {
         let Some(row) = facts.row(region).cloned() else {
             continue;
@@ -44,10 +46,24 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
             // Somebody disabled it, and may enable it again: no second one is made.
             RegionState::Missing if row.reason == Some(RegionReason::ImageDisabled) => {}
             RegionState::Waiting | RegionState::Failed | RegionState::Missing => match next(facts, &row) {
-                Next::Ask => return Some(ask(facts, &row, &source)),
+                Next::Ask => {
+                    let Some((step, row)) = ask(facts, &row, &source) else {
+                        let message = "the capture of the image is not known";
+                        return Some(Unmet::waiting(Reason::Copying, message, LATER));
+                    };
+                    steps.push(step);
+                    writes.push(row);
+                }
                 Next::Wait(wait) => soonest = soonest.min(wait),
             },
         }
+    }
+    if !steps.is_empty() {
+        let regions: Vec<&str> = steps.iter().filter_map(Step::region).map(Region::as_str).collect();
+        let message = format!("copying {source} to {}", regions.join(", "));
+        let waiting = Unmet::waiting(Reason::Copying, message, SOON);
+        let applies = Write::applies(facts.subject.spec);
+        return Some(Unmet { steps, ..waiting }.writing([applies]).writing(writes));
     }
     let waits = if wait_for_somebody(facts, &wanted) { Waits::ForUser } else { Waits::ForUs };
     unfinished(facts, &wanted)
@@ -113,13 +129,12 @@ fn until(facts: &Facts<'_>, time: jiff::Timestamp) -> Option<Duration> {
     Duration::try_from(time.duration_since(facts.now)).ok().filter(|left| !left.is_zero())
 }
 
-fn ask(facts: &Facts<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
+/// The request of a copy, and the row that says so.
+fn ask(facts: &Facts<'_>, row: &RegionStatus, source: &ImageId) -> Option<(Step, Write)> {
     let repeats = row.state == RegionState::Waiting && row.announced_time.is_some();
     let attempts = if repeats { row.attempts } else { row.attempts.saturating_add(1) };
     let fresh = RegionStatus { attempts, ..row.clone() };
-    let Some(request) = request(facts, &fresh, source) else {
-        return Unmet::waiting(Reason::Copying, "the capture of the image is not known", LATER);
-    };
+    let request = request(facts, &fresh, source)?;
     let now = facts.now;
     let first = row.announced_time.as_ref().filter(|_| repeats).map_or(now, |first| first.0);
     // Should the outcome stay unknown, the next try waits as long again as since the first.
@@ -134,10 +149,8 @@ fn ask(facts: &Facts<'_>, row: &RegionStatus, source: &ImageId) -> Unmet {
         ..fresh
     };
     let region = announced.region.clone();
-    let message = format!("copying {source} to {region}");
-    let applies = Write::applies(facts.subject.spec);
-    Unmet::acting(Reason::Copying, message, Step::CopyImage { region, request: Box::new(request) })
-        .writing([applies, Write::Row(Box::new(announced))])
+    let step = Step::CopyImage { region, request: Box::new(request) };
+    Some((step, Write::Row(Box::new(announced))))
 }
 
 /// The request of a row's attempt. The token is that of the copy, not of its tags and description: should they be
@@ -159,7 +172,7 @@ pub(crate) fn request(facts: &Facts<'_>, row: &RegionStatus, source: &ImageId) -
         token: String::new(),
     };
     let text = format!("{}/{}/{}/{}/{}", capture.id, row.region, row.attempts, request.source, request.name);
-    let token = names::hex_digest(&text, 64);
+    let token = text::hex_digest(&text, 64);
     Some(CopyRequest { token, ..request })
 }
 

@@ -20,7 +20,7 @@ use crate::{
     receipt,
     step::Step,
     time::{LATER, SLOWLY, SOON},
-    unmet::{Lack, Unmet},
+    unmet::{Lack, Unmet, together},
     world::{Image, ImageState, Snapshot},
     write::Write,
 };
@@ -69,7 +69,7 @@ fn pay_first(facts: &Facts<'_>) -> Unmet {
     );
     let message = "the machine is given back before the object goes";
     let waiting = Unmet::waiting(Reason::Deleting, message, SOON);
-    unmet.map_or(waiting.clone(), |unmet| Unmet { step: unmet.step, writes: unmet.writes, ..waiting })
+    unmet.map_or(waiting.clone(), |unmet| Unmet { steps: unmet.steps, writes: unmet.writes, ..waiting })
 }
 
 /// Everything of ours in every region that was ever used: copies, then home.
@@ -80,18 +80,11 @@ fn images(facts: &Facts<'_>) -> Option<Unmet> {
     let home = facts.home().clone();
     let regions = facts.regions_ever();
     let (copies, homes): (Vec<_>, Vec<_>) = regions.into_iter().partition(|region| *region != home);
-    let copying = copies.iter().any(|region| {
-        let pending = |image: &&Image| image.state == ImageState::Pending;
-        facts.our_images(region).is_none_or(|images| images.iter().any(pending))
-    });
-    if let Some((wait, why)) = removal::held_up(facts) {
-        return Some(Unmet::waiting(Reason::Deleting, why, wait));
-    }
     let mut waits: Option<(Duration, String)> = None;
     let mut hindered: Vec<String> = Vec::new();
+    let mut steps: Vec<Unmet> = Vec::new();
     for region in copies.iter().chain(&homes) {
-        // The source of a copy is not touched while EC2 reads it.
-        if *region == home && copying {
+        if *region == home && (!steps.is_empty() || copies.iter().any(|copy| holds_up_home(facts, copy))) {
             waits.get_or_insert((SOON, format!("{home} waits for the copies")));
             continue;
         }
@@ -107,7 +100,7 @@ fn images(facts: &Facts<'_>) -> Option<Unmet> {
                 } else {
                     None
                 };
-                return Some(act(facts, step).writing(row));
+                steps.push(act(facts, step).writing(row));
             }
             Removal::Wait(wait, why) => _ = waits.get_or_insert((wait, format!("{region}: {why}"))),
             Removal::Blocked(wait) => {
@@ -121,6 +114,9 @@ fn images(facts: &Facts<'_>) -> Option<Unmet> {
             }
         }
     }
+    if let Some(unmet) = together(steps, &home) {
+        return Some(unmet);
+    }
     if !hindered.is_empty() {
         let look_again = waits.map_or(LATER, |(wait, _)| wait);
         let retain = retain(facts);
@@ -129,6 +125,18 @@ fn images(facts: &Facts<'_>) -> Option<Unmet> {
         return Some(Unmet::waiting(Reason::Deleting, beside(message, facts), look_again));
     }
     waits.map(|(wait, why)| Unmet::waiting(Reason::Deleting, beside(why, facts), wait))
+}
+
+/// The source of a copy is not touched while EC2 reads it, nor before what was done about the copy is shown. A change that
+/// EC2 refused is tried again first, but not for ever.
+fn holds_up_home(facts: &Facts<'_>, region: &Region) -> bool {
+    let pending = |image: &&Image| image.state == ImageState::Pending;
+    let is_read = facts.our_images(region).is_some_and(|images| !images.iter().any(pending));
+    let waits = || match removal::next(facts, region) {
+        Removal::Step(step) => removal::is_tried_again_first(facts, region, &step),
+        Removal::Done | Removal::Wait(..) | Removal::Blocked(_) | Removal::Unreadable(_) => false,
+    };
+    !is_read || !facts.is_fresh_in(region) || waits()
 }
 
 /// Only an image that the status names makes the snapshots ours that are left when it is gone: one that was lost with its

@@ -11,6 +11,7 @@ use saved_template_api::{
         CaptureReason, CaptureStatus, Consistency, RegionRole, RegionState, RegionStatus, RevisionState,
         RevisionStatus, SourceStatus,
     },
+    text,
 };
 
 use crate::{
@@ -295,7 +296,7 @@ fn write(
 /// New for each disruption; of two leaders with one read, the compare-and-swap picks one.
 fn capture_id(facts: &Facts<'_>, attempts: i32) -> String {
     let subject = &facts.subject;
-    let number = facts.status.announced.as_ref().map_or(0, |announced| announced.number);
+    let number = facts.announced_in(facts.home()).map_or(0, |announced| announced.number);
     let last = facts.status.capture.as_ref().map(|capture| capture.id.clone()).unwrap_or_default();
     let text = format!(
         "{}/{}/{}/{}/{}/{attempts}/{number}/{last}/{}",
@@ -306,7 +307,7 @@ fn capture_id(facts: &Facts<'_>, attempts: i32) -> String {
         subject.spec.revision,
         facts.now.as_second()
     );
-    names::hex_digest(&text, 16)
+    text::hex_digest(&text, 16)
 }
 
 #[cfg(test)]

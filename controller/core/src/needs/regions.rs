@@ -11,11 +11,11 @@ use saved_template_api::{
 
 use crate::{
     facts::Facts,
-    needs::removal::{self, Removal, is_fresh_in, pause_left_of},
+    needs::removal::{self, Removal, pause_left_of},
     ownership::is_retained,
     step::Step,
     time::{LATER, SOON},
-    unmet::{Said, Unmet},
+    unmet::{Said, Unmet, together},
     world::ImageState,
     write::Write,
 };
@@ -35,55 +35,52 @@ pub(crate) fn need(facts: &Facts<'_>) -> Said {
     if left.is_empty() {
         return Said::default();
     }
-    if let Some((wait, why)) = removal::held_up(facts) {
-        return Unmet::waiting(Reason::Copying, why, wait).aside().into();
-    }
     let mut writes = Vec::new();
-    let mut soonest: Option<(Duration, String)> = None;
+    let mut all: Vec<Unmet> = Vec::new();
     for region in left {
-        let why_at_all = if wanted.contains(&region) {
+        let is_wanted = wanted.contains(&region);
+        let next = match facts.subject.spec.removed_region_policy {
+            _ if is_wanted => removed(facts, &region),
+            RemovedRegionPolicy::Retain => keep(facts, &region),
+            RemovedRegionPolicy::Delete => removal::next(facts, &region),
+        };
+        let why_at_all = if is_wanted {
             format!("what an image left in {region} that was removed")
         } else {
             format!("{region} is no longer in spec.regions")
         };
-        let next = match facts.subject.spec.removed_region_policy {
-            _ if wanted.contains(&region) => removed(facts, &region),
-            RemovedRegionPolicy::Retain => keep(facts, &region),
-            RemovedRegionPolicy::Delete => removal::next(facts, &region),
-        };
-        let (wait, why) = match next {
+        let wait =
+            |wait: Duration, why: &str| Unmet::waiting(Reason::Copying, format!("{why_at_all}: {why}"), wait);
+        let unmet = match next {
             Removal::Done => {
                 writes.push(settled(facts, &region));
                 continue;
             }
             Removal::Step(step) => {
-                let Some(left) = pause_left_of(facts, &step) else {
+                let acts = || {
                     let message = format!("{why_at_all}: {}", step.name());
-                    let unmet = Unmet::acting(Reason::Copying, message, step).aside();
-                    return Said { writes, unmet: Some(unmet) };
+                    Unmet::acting(Reason::Copying, message, step.clone())
                 };
-                (left, format!("{} is tried again", step.name()))
+                let pauses = |left| wait(left, &format!("{} is tried again", step.name()));
+                pause_left_of(facts, &step).map_or_else(acts, pauses)
             }
-            Removal::Wait(wait, why) => (wait, why.to_owned()),
-            Removal::Blocked(wait) => {
-                let why = facts.row(&region).and_then(|row| row.message.clone()).unwrap_or_default();
-                (wait, why)
+            Removal::Wait(left, why) => wait(left, why),
+            Removal::Blocked(left) => {
+                wait(left, &facts.row(&region).and_then(|row| row.message.clone()).unwrap_or_default())
             }
-            Removal::Unreadable(why) => (LATER, why),
+            Removal::Unreadable(why) => wait(LATER, &why),
         };
-        let sooner = soonest.as_ref().is_none_or(|(known, _)| wait < *known);
-        if sooner {
-            soonest = Some((wait, format!("{why_at_all}: {why}")));
-        }
+        all.push(unmet.aside());
     }
-    let unmet = soonest.map(|(wait, why)| Unmet::waiting(Reason::Copying, why, wait).aside());
-    Said { writes, unmet }
+    // Of those that only wait, the soonest is told.
+    all.sort_by_key(|unmet| unmet.look_again);
+    Said { writes, unmet: together(all, facts.home()) }
 }
 
 /// What an image left that was taken away before its region was wanted again.
 fn removed(facts: &Facts<'_>, region: &Region) -> Removal {
     match facts.left_in(region).as_deref() {
-        Some([shot, ..]) if is_fresh_in(facts, region) => removal::snapshot(facts, region, &shot.id),
+        Some([shot, ..]) if facts.is_fresh_in(region) => removal::snapshot(facts, region, &shot.id),
         Some(_) | None => Removal::Wait(SOON, "what was removed is still shown"),
     }
 }
@@ -93,7 +90,7 @@ fn keep(facts: &Facts<'_>, region: &Region) -> Removal {
     let (Some(images), Some(snapshots)) = (facts.our_images(region), facts.our_snapshots(region)) else {
         return Removal::Unreadable(format!("{region} cannot be read"));
     };
-    if !is_fresh_in(facts, region) {
+    if !facts.is_fresh_in(region) {
         return Removal::Wait(SOON, "what was marked is not shown yet");
     }
     let images = images

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use saved_template_api::{
     Reason,
     ids::{Region, SnapshotId},
-    status::{CaptureStatus, RegionStatus},
+    status::{Announced, CaptureStatus, RegionStatus},
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     fold::removed::SHOWN,
     interest::everything,
     ownership::is_retained,
-    step::{DELETE_SNAPSHOT, DEREGISTER, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
+    step::{DELETE_SNAPSHOT, Step},
     time::{LATER, SOON, left, passed},
     world::{Image, ImageState, Snapshot},
 };
@@ -63,7 +63,7 @@ pub(crate) fn next(facts: &Facts<'_>, region: &Region) -> Removal {
     if let Some(wait) = row.and_then(|row| blocked(facts, row)) {
         return Removal::Blocked(wait);
     }
-    if !is_fresh_in(facts, region) {
+    if !facts.is_fresh_in(region) {
         return Removal::Wait(SOON, "what was removed is still shown");
     }
     let is_written = |image: &Image| {
@@ -84,10 +84,10 @@ pub(crate) fn next(facts: &Facts<'_>, region: &Region) -> Removal {
 /// A snapshot that is used by an image of somebody else stays, marked as one that stays.
 pub(crate) fn snapshot(facts: &Facts<'_>, region: &Region, id: &SnapshotId) -> Removal {
     let region = region.clone();
-    let in_use = facts.announced(DELETE_SNAPSHOT).is_some_and(|last| {
+    let in_use = facts.announced_in(&region).is_some_and(|last| {
         let code = last.outcome.as_ref().and_then(|outcome| outcome.code.as_deref());
         let used = code == Some(IN_USE);
-        used && last.request == id.to_string() && last.number > TRIES
+        used && last.step == DELETE_SNAPSHOT && last.request == id.to_string() && last.number > TRIES
     });
     if in_use {
         let tags = [(saved_template_api::names::tag::RETAINED.to_owned(), "true".to_owned())].into();
@@ -135,36 +135,18 @@ fn blocked(facts: &Facts<'_>, row: &RegionStatus) -> Option<Duration> {
     Duration::try_from(until.duration_since(facts.now)).ok().filter(|left| !left.is_zero())
 }
 
-/// The last change of images is not shown yet, or waits for its next try. One that is begun elsewhere meanwhile would
-/// make it forgotten: sent again at once, and its tries counted anew, for ever.
-pub(crate) fn held_up(facts: &Facts<'_>) -> Option<(Duration, String)> {
-    let changes = [TAG_IMAGES, UNTAG_IMAGES, SET_DESCRIPTION, DEREGISTER, DELETE_SNAPSHOT];
-    let last = facts.status.announced.as_ref().filter(|last| changes.contains(&last.step.as_str()))?;
-    let region = last.region.as_ref()?;
-    if facts.view_of(region).is_some_and(|view| view.images.is_ok() && view.began <= last.time.0) {
-        return Some((SOON, format!("{} in {region} is not shown yet", last.step)));
-    }
-    // What somebody has to do something about holds up its own region alone, and nothing holds up the others for ever.
-    let own = facts.row(region).is_some_and(|row| blocked(facts, row).is_some());
-    let counts = last.outcome.is_some() && last.number <= TRIES && !own;
-    let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
-    let left = left(last.time.0, pause, facts.now).filter(|_| counts)?;
-    Some((left, format!("{} in {region} is tried again", last.step)))
-}
-
-/// Whether the region was read after the last change in it.
-pub(crate) fn is_fresh_in(facts: &Facts<'_>, region: &Region) -> bool {
-    let announced = facts.status.announced.as_ref().filter(|last| last.region.as_ref() == Some(region));
-    let began = facts.view_of(region).map(|view| view.began);
-    announced.is_none_or(|last| began.is_some_and(|began| began > last.time.0))
-}
-
 /// The pause between two tries of one change.
 pub(crate) fn pause_left_of(facts: &Facts<'_>, step: &Step) -> Option<Duration> {
-    let last = facts.status.announced.as_ref()?;
+    let last = facts.announced_in(step.region().unwrap_or(facts.home()))?;
     let same = last.step == step.name() && last.request == crate::step::request_text(step);
     let pause = crate::time::pause(last.number, Duration::from_secs(5), Duration::from_mins(5));
     left(last.time.0, pause, facts.now).filter(|_| same)
+}
+
+/// Whether the change was refused, and not yet as often as holds up what comes after it.
+pub(crate) fn is_tried_again_first(facts: &Facts<'_>, region: &Region, step: &Step) -> bool {
+    let was_refused = |last: &Announced| last.outcome.is_some() && last.number <= TRIES;
+    pause_left_of(facts, step).is_some() && facts.announced_in(region).is_some_and(was_refused)
 }
 
 fn unreadable(facts: &Facts<'_>, region: &Region) -> String {

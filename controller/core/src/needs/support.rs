@@ -168,7 +168,7 @@ mod tests {
             let decision = decide(subject(&spec, &status), &world, world.home.as_ref().unwrap().began)
                 .into_decision()
                 .unwrap();
-            assert_eq!(decision.step.as_ref().map(Step::name), step, "{what}");
+            assert_eq!(decision.step().map(Step::name), step, "{what}");
             assert_eq!(decision.look_again, Duration::from_secs(look), "{what}");
             let who = find(&decision.status.conditions, waits).map(|condition| condition.status.as_str());
             assert_eq!(who, Some("True"), "{what}");

@@ -7,7 +7,7 @@ use saved_template_api::{
 
 use crate::{
     facts::Facts,
-    needs::removal::{held_up, is_fresh_in, pause_left_of},
+    needs::removal::pause_left_of,
     ownership::is_retained,
     step::Step,
     time::SOON,
@@ -16,19 +16,21 @@ use crate::{
 };
 
 pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
-    let found = facts.wanted().into_iter().find_map(|region| Some((surplus(facts, &region)?, region)));
-    let (image, region) = found?;
-    if let Some((wait, why)) = held_up(facts) {
-        return Some(Unmet::waiting(Reason::Copying, why, wait).aside());
+    let found = facts.wanted().into_iter().filter_map(|region| Some((surplus(facts, &region)?, region)));
+    let (mut steps, mut soonest, mut messages) = (Vec::new(), None, Vec::new());
+    for (image, region) in found {
+        let id = &image.id;
+        messages.push(format!("{id} in {region} is a second copy, which EC2 showed too late: removing it"));
+        let step = Step::Deregister { region: region.clone(), image: id.clone() };
+        let pause = pause_left_of(facts, &step);
+        if pause.is_some() || !facts.is_fresh_in(&region) {
+            soonest = soonest.min(pause).or(pause);
+        } else {
+            steps.push(step);
+        }
     }
-    let id = &image.id;
-    let message = format!("{id} in {region} is a second copy, which EC2 showed too late: removing it");
-    let step = Step::Deregister { region: region.clone(), image: id.clone() };
-    let pause = pause_left_of(facts, &step);
-    if pause.is_some() || !is_fresh_in(facts, &region) {
-        return Some(Unmet::waiting(Reason::Copying, message, pause.unwrap_or(SOON)).aside());
-    }
-    Some(Unmet::acting(Reason::Copying, message, step).aside())
+    let waiting = Unmet::waiting(Reason::Copying, messages.into_iter().next()?, soonest.unwrap_or(SOON));
+    Some(Unmet { steps, ..waiting }.aside())
 }
 
 /// A copy of ours beside the one that the row names and that can be launched: of the same image, and under a name that

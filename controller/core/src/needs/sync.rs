@@ -10,12 +10,12 @@ use saved_template_api::{
 
 use crate::{
     facts::Facts,
-    needs::removal::{held_up, is_fresh_in, pause_left_of},
+    needs::removal::pause_left_of,
     ownership::{is_of_failed_attempt, is_retained},
     restart::evidence::made_for,
     step::Step,
     time::{LATER, SOON},
-    unmet::{Said, Unmet, Waits},
+    unmet::{Said, Unmet, Waits, together},
     world::{Image, ImageState, Snapshot, Tags},
     write::Write,
 };
@@ -24,40 +24,45 @@ use crate::{
 const MOST: usize = 1000;
 
 pub(crate) fn need(facts: &Facts<'_>) -> Said {
-    let mut waits = None;
+    let mut all: Vec<Unmet> = Vec::new();
     let mut in_line = true;
     for region in facts.wanted() {
-        let blocked = facts.row(&region).and_then(|row| row.next_attempt_time.as_ref());
-        let blocked = blocked.is_some_and(|until| until.0 > facts.now);
-        let Some(step) = next(facts, &region) else {
-            in_line &= facts.our_snapshots(&region).is_some() && facts.removed_in(&region).next().is_none();
-            continue;
-        };
-        in_line = false;
-        if let Some((wait, why)) = held_up(facts) {
-            return Unmet::waiting(Reason::Copying, why, wait).into();
+        match next(facts, &region) {
+            Some(step) => {
+                in_line = false;
+                all.push(brought(facts, &region, step));
+            }
+            None => {
+                in_line &=
+                    facts.our_snapshots(&region).is_some() && facts.removed_in(&region).next().is_none();
+            }
         }
-        let message = format!("bringing tags and descriptions in {region} into line: {}", step.name());
-        if blocked || !is_fresh_in(facts, &region) || pause_left_of(facts, &step).is_some() {
-            let why = facts.row(&region).and_then(|row| row.message.clone());
-            let message = why.map_or(message.clone(), |why| format!("{message} ({why})"));
-            let waiting = Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON });
-            let who = if blocked { Waits::ForUser } else { Waits::ForUs };
-            waits.get_or_insert(Unmet { waits: who, ..waiting });
-            continue;
-        }
-        let keys = |tags: &Tags| tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
-        let applies =
-            if let Step::TagImages { tags, .. } = &step { Some(Write::Applies(keys(tags))) } else { None };
-        return Unmet::acting(Reason::Copying, message, step).writing(applies).into();
     }
     let is_there = |region: &Region| facts.row(region).is_some_and(|row| row.state == RegionState::Available);
     if in_line && facts.wanted().iter().all(is_there) {
         // Nothing has a key that is no longer wanted, and nothing that has one may still show: none is left to be taken off.
         let wanted = facts.subject.spec.tags.iter().map(|tag| tag.key.clone());
-        return Said { writes: vec![Write::HasOnly(wanted.collect())], unmet: waits };
+        return Said { writes: vec![Write::HasOnly(wanted.collect())], unmet: None };
     }
-    waits.into()
+    together(all, facts.home()).into()
+}
+
+/// A change that brings a region into line, or why it waits.
+fn brought(facts: &Facts<'_>, region: &Region, step: Step) -> Unmet {
+    let row = facts.row(region);
+    let until = row.and_then(|row| row.next_attempt_time.as_ref());
+    let blocked = until.is_some_and(|until| until.0 > facts.now);
+    let message = format!("bringing tags and descriptions in {region} into line: {}", step.name());
+    if blocked || !facts.is_fresh_in(region) || pause_left_of(facts, &step).is_some() {
+        let why = row.and_then(|row| row.message.clone());
+        let message = why.map_or(message.clone(), |why| format!("{message} ({why})"));
+        let waiting = Unmet::waiting(Reason::Copying, message, if blocked { LATER } else { SOON });
+        return Unmet { waits: if blocked { Waits::ForUser } else { Waits::ForUs }, ..waiting };
+    }
+    let keys = |tags: &Tags| tags.keys().filter(|key| !key.starts_with(tag::PREFIX)).cloned().collect();
+    let applies =
+        if let Step::TagImages { tags, .. } = &step { Some(Write::Applies(keys(tags))) } else { None };
+    Unmet::acting(Reason::Copying, message, step).writing(applies)
 }
 
 /// One thing of ours.

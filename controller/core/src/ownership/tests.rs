@@ -70,7 +70,8 @@ fn deletes(status: &SavedTemplateStatus, images: Vec<Image>, snapshots: Vec<Snap
     decide(subject, &world(at(9000), vec![running()], images, snapshots), at(9000))
         .into_decision()
         .unwrap()
-        .step
+        .steps
+        .pop()
 }
 
 #[test]
@@ -504,7 +505,7 @@ fn the_machine_of_a_record_is_ours_only_if_the_spec_a_tag_on_it_or_an_image_says
 #[test]
 fn a_snapshot_on_which_somebody_wrote_why_it_was_taken_is_not_ours_by_its_tags() {
     let mut status = saved();
-    status.announced = None;
+    status.announced = vec![];
     for description in
         ["before the upgrade, keep (ops)", "Created by AWS EBS CSI driver for volume vol-00000000000000001"]
     {
@@ -564,11 +565,6 @@ fn an_image_that_was_taken_while_it_was_pending_is_not_served_once_ec2_shows_it_
         let seen = crate::sample::images(at(300), vec![foreign], vec![]);
         let after =
             crate::decide::decide(subject(&plain(), &status), &seen, at(300)).into_decision().unwrap();
-        assert_eq!(
-            after.status.image_id,
-            None,
-            "{source:?}: served, and {:?}",
-            after.step.map(|step| step.name())
-        );
+        assert_eq!(after.status.image_id, None, "{source:?}: served, and {:?}", after.step().map(Step::name));
     }
 }

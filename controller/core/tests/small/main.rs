@@ -108,7 +108,7 @@ impl World {
             Action::Look(at, object) => {
                 let pass = plans.passes[at][object].clone().unwrap();
                 if pass.claims && state.claim.is_none_or(|(holder, _)| holder != object) {
-                    let idle = pass.decision.step.is_some();
+                    let idle = pass.decision.step().is_some();
                     state.claim = if idle { Some((object, state.now)) } else { state.claim };
                 }
                 state.minds[at].pass = Some(pass);

@@ -144,9 +144,10 @@ impl State {
                 Next::Acquire(_) => self.acquire(at, &mut world),
             }
         };
+        assert!(decision.steps.len() < 2, "two changes in one region: {:?}", decision.steps);
         *look_again = (*look_again).min(i64::try_from(decision.look_again.as_secs()).unwrap().max(1));
         let idle =
-            decision.status == *status && decision.step.is_none() && decision.finalizer == Finalizer::Keep;
+            decision.status == *status && decision.step().is_none() && decision.finalizer == Finalizer::Keep;
         (!idle).then(|| Pass {
             object: at,
             read: Arc::clone(&object.status),
@@ -257,7 +258,7 @@ impl State {
                 } else {
                     self.announced(mind, &pass);
                     pass.stage = 2;
-                    if pass.decision.step.is_none() {
+                    if pass.decision.step().is_none() {
                         return;
                     }
                 }
@@ -266,7 +267,7 @@ impl State {
                 }
             }
             2 => {
-                let step = pass.decision.step.clone().unwrap();
+                let step = pass.decision.step().cloned().unwrap();
                 let outcome = if self.now - pass.at > fence() {
                     reach(Premise::HeldBack);
                     Outcome::Refused(Refusal::late("call"))
@@ -420,7 +421,7 @@ impl State {
         }
         for object in &self.objects {
             let status = &object.status.value;
-            if let Some(announced) = &status.announced {
+            for announced in &status.announced {
                 times.extend([1, 5, 10, 20, 40].map(|age| second(announced.time.0) + age));
             }
             let capture = status.capture.as_ref();

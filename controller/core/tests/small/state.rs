@@ -287,7 +287,7 @@ impl State {
         if let Some(pass) = &mind.pass {
             (pass.object, pass.stage, pass.finalizer, pass.deleting, pass.claims, self.age(pass.at))
                 .hash(hasher);
-            pass.decision.step.as_ref().map(saved_template_core::step::Step::name).hash(hasher);
+            pass.decision.step().map(saved_template_core::step::Step::name).hash(hasher);
             self.status(&pass.read, hasher);
             self.status(&pass.decided, hasher);
             pass.settled.iter().for_each(|status| self.status(status, hasher));

@@ -1,4 +1,4 @@
-//! The announced step as one call, as the controller makes it.
+//! An announced step as one call, as the controller makes it.
 use std::collections::BTreeMap;
 
 use ec2sim::Request;

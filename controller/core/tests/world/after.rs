@@ -307,7 +307,9 @@ fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags
             // Whether EC2 refuses a copy by a name in use is not known; the token must do.
             lab.sim.config_mut().copy_name_unique = unique;
             lab.sim.add_fault(Fault::new("CopyImage", effect.clone()).region(FAR[1]).nth(1));
-            lab.until(400, "imaged", |lab| lab.condition("ImageAvailable").0 == "True");
+            // Before the image is available: both copies are asked for as soon as it is seen to be.
+            lab.until(400, "given back", |lab| lab.condition("SourceRestored").1 == "Restored");
+            assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 0));
             // So old that the copy is asked for again before it shows.
             lab.haze = Haze::new(lag, 7);
             lab.until(2000, "asked for", |lab| {

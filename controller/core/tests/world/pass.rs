@@ -1,5 +1,5 @@
 //! One pass of a reconcile: get, observe, decide, record, act, settle. Between any two of them the process may sleep.
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use saved_template_api::{ConditionType, SavedTemplateStatus, condition::find};
@@ -9,8 +9,8 @@ use saved_template_core::{
     decision::{Decision, Finalizer, Next, Question},
     interest,
     refusal::Refusal,
-    settle::settle,
-    step::Outcome,
+    settle::settle_all,
+    step::{Outcome, Step},
     subject::{Heritage, Subject},
     world::{OptIn, Permits, Probe, World},
 };
@@ -35,28 +35,31 @@ pub(crate) struct Pass {
 enum Stage {
     Finalizer,
     Announce,
-    Act,
+    /// The next change, after those that were answered.
+    Act(Vec<(Step, Outcome)>),
     Settle(Box<SavedTemplateStatus>),
 }
 
 impl Pass {
     /// The name of the next effect, for mishaps.
     fn label(&self) -> Option<String> {
-        let step = self.decision.step.as_ref();
         match (&self.next, self.decision.finalizer) {
             (Stage::Finalizer, Finalizer::Keep) => None,
             (Stage::Finalizer, Finalizer::Add) => Some("finalizer".into()),
             (Stage::Finalizer, Finalizer::Remove) => Some("finalizer off".into()),
             (Stage::Announce, _) if self.object.status == self.decision.status => None,
             (Stage::Announce, _) => Some(self.announcement()),
-            (Stage::Act, _) => step.map(|step| step.name().to_owned()),
+            (Stage::Act(answers), _) => {
+                self.decision.steps.get(answers.len()).map(|step| step.name().to_owned())
+            }
             (Stage::Settle(_), _) => Some("settle".into()),
         }
     }
 
     fn announcement(&self) -> String {
-        let step = self.decision.step.as_ref();
-        step.map_or_else(|| "status".into(), |step| format!("announce {}", step.name()))
+        let names: BTreeSet<&str> = self.decision.steps.iter().map(Step::name).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        if names.is_empty() { "status".into() } else { format!("announce {}", names.join(", ")) }
     }
 }
 
@@ -100,9 +103,7 @@ impl Lab {
         if !self.jumps || self.sim.now() % 4000 == 0 {
             Self::comes_to_rest(subject, &world, now, &decision);
         }
-        if decision.step.is_some() {
-            assert_ne!(decision.status, object.status, "a step is announced by a status that differs");
-        }
+        Self::announces(&decision, &object.status);
         let announced = self.now;
         self.carry(Pass { object, decision, announced, next: Stage::Finalizer }, memory)
     }
@@ -130,18 +131,35 @@ impl Lab {
         world
     }
 
-    /// Decided again with what was written and the same world: the same step never, and soon nothing new.
+    /// At most one change in each region, each announced there by a status that differs.
+    fn announces(decision: &Decision, before: &SavedTemplateStatus) {
+        let home = ec2::region(HOME);
+        let mut regions = BTreeSet::new();
+        for step in &decision.steps {
+            let region = step.region().unwrap_or(&home);
+            assert!(regions.insert(region), "two changes in {region}: {:?}", decision.steps);
+            let last = decision.status.announced.iter().find(|last| last.region == *region);
+            assert_eq!(last.map(|last| last.step.as_str()), Some(step.name()), "announced in {region}");
+        }
+        assert!(
+            decision.steps.is_empty() || decision.status != *before,
+            "announced by a status that differs"
+        );
+    }
+
+    /// Decided again with what was written and the same world: the same change never, and soon nothing new.
     fn comes_to_rest(subject: Subject<'_>, world: &World, now: Timestamp, first: &Decision) {
         let (mut before, mut decision) = (subject.status.clone(), first.clone());
         for _ in 0..4 {
-            if decision.status == before && decision.step.is_none() {
+            if decision.status == before && decision.steps.is_empty() {
                 return;
             }
             before = decision.status.clone();
             let next = decide(Subject { status: &before, ..subject }, world, now).into_decision();
             let Some(next) = next else { return };
-            if decision.step.is_some() {
-                assert_ne!(next.step, decision.step, "asked for twice with one read");
+            if !decision.steps.is_empty() {
+                let twice = next.steps.iter().find(|step| decision.steps.contains(step));
+                assert_eq!(twice, None, "asked for twice with one read");
                 return;
             }
             decision = next;
@@ -208,21 +226,26 @@ impl Lab {
                 if let Some(capture) = planned {
                     memory.of_stops.planned(&capture);
                 }
-                pass.next = Stage::Act;
-                Ok(pass.decision.step.is_some())
+                pass.next = Stage::Act(Vec::new());
+                Ok(!pass.decision.steps.is_empty())
             }
-            Stage::Act => {
-                let step = pass.decision.step.clone().unwrap();
+            Stage::Act(mut answers) => {
+                let step = pass.decision.steps[answers.len()].clone();
                 let outcome = if self.now - pass.announced > i64::try_from(FRESH.as_millis()).unwrap() {
                     Outcome::Refused(Refusal::late("call"))
                 } else {
                     self.act(&step, memory)?
                 };
+                answers.push((step, outcome));
+                if answers.len() < pass.decision.steps.len() {
+                    pass.next = Stage::Act(answers);
+                    return Ok(true);
+                }
                 // The pass knows one `now`, as the controller's.
                 let at = Timestamp::from_second(pass.announced.div_euclid(1000)).unwrap();
-                let settled = settle(&pass.decision.status, &step, &outcome, at);
+                let settled = settle_all(&pass.decision.status, &answers, at);
                 let more = settled.is_some();
-                pass.next = settled.map_or(Stage::Act, |status| Stage::Settle(Box::new(status)));
+                pass.next = settled.map_or(Stage::Finalizer, |status| Stage::Settle(Box::new(status)));
                 Ok(more)
             }
             Stage::Settle(status) => {
@@ -261,11 +284,11 @@ impl Lab {
 
     /// Kubernetes took what was decided; and when the object is looked at again.
     fn contact(&mut self, pass: &Pass, memory: &mut Memory) {
-        let Decision { status, step, look_again, .. } = &pass.decision;
+        let Decision { status, steps, look_again, .. } = &pass.decision;
         memory.of_stops.contact(status, self.instant());
         let waits = i64::try_from(look_again.as_secs()).unwrap().max(1) * 1000;
         // Changes wake the object; at rest it is looked at now and then.
-        let moving = step.is_some() || find(&status.conditions, ConditionType::Reconciling).is_some();
+        let moving = !steps.is_empty() || find(&status.conditions, ConditionType::Reconciling).is_some();
         let longest = match (self.jumps, moving) {
             (false, true) => 2000,
             (false, false) | (true, true) => 15_000,

@@ -37,6 +37,17 @@ async fn a_list_that_was_cut_anywhere_is_refused_and_never_a_shorter_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_whose_markup_breaks_anywhere_is_refused_and_never_a_shorter_one() {
+    for (which, whole) in READS {
+        for (at, mark) in whole.match_indices(['<', '>']) {
+            let broken = format!("{}{}", &whole[..at], &whole[at + mark.len()..]);
+            let refusal = read(which, 200, &broken).await.expect_err(&broken);
+            assert_eq!(refusal.class, Class::Unknown, "{which}, without the {mark} at {at}: {refusal}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_whose_answer_was_cut_may_have_been_made() {
     let full = stop(200, STOPPED).await.unwrap();
     for end in 0..STOPPED.len() {

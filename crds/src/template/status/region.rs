@@ -13,6 +13,7 @@ pub const MAX_ROW_MESSAGE_BYTES: usize = 320;
 /// One image that is ready to use.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct RegionImage {
     /// Region of the image.
     pub region: Region,
@@ -37,6 +38,8 @@ pub struct RegionImage {
 /// The work in one region.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+// A row has one writer, and is written whole: managedFields need not name its fields.
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct RegionStatus {
     /// The region.
     pub region: Region,

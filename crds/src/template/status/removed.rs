@@ -11,6 +11,7 @@ pub const MAX_REMOVED_IMAGES: usize = 50;
 /// An image that EC2 was asked to deregister.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct RemovedImage {
     /// Id of the image.
     #[serde(rename = "imageID")]

@@ -9,6 +9,7 @@ use strum::{EnumIter, IntoStaticStr};
 /// One revision.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct RevisionStatus {
     /// Number of the revision.
     #[schemars(range(min = 1))]
@@ -111,6 +112,7 @@ pub enum Consistency {
 /// One image of a revision.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct RevisionImage {
     /// Region of the image.
     pub region: Region,

@@ -130,7 +130,7 @@ fn a_revision_that_was_made_from_another_source_is_neither_served_nor_made_again
         let decision = decided(&spec, &SavedTemplateStatus::default(), vec![image]);
         assert_eq!(validated(&decision) == "RevisionTaken", taken, "{what}: {}", validated(&decision));
         if taken {
-            assert_eq!((decision.step, decision.status.capture), (None, None), "{what}");
+            assert_eq!((decision.step(), &decision.status.capture), (None, &None), "{what}");
             let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
             assert!(ready.message.contains("spec.revision to 2"), "{}", ready.message);
         }
@@ -158,6 +158,6 @@ fn a_revision_that_is_wanted_again_is_found_although_its_row_began_anew_and_the_
         // Without its image there is nothing to wait for.
         let decision = decided(&plain(), &back_again(instance), vec![]);
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
-        assert_eq!((decision.step, ready.reason.as_str()), (None, "ImageMissing"));
+        assert_eq!((decision.step(), ready.reason.as_str()), (None, "ImageMissing"));
     }
 }

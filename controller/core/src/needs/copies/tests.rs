@@ -10,7 +10,9 @@ use crate::{
     decide::decide,
     decision::Decision,
     refusal::Refusal,
-    sample::{CAPTURE, OWNER, abroad, at, copy, images, made, plain, replicated, saved, spec, subject},
+    sample::{
+        CAPTURE, OWNER, abroad, at, copy, images, made, plain, replicated, saved, subject, three, twice,
+    },
     step::{COPY_IMAGE, Step},
     world::{Absence, ImageState, World},
 };
@@ -21,8 +23,8 @@ fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World
 
 /// The copy that is asked for, with the row that announces it.
 fn asked(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Option<(CopyRequest, RegionStatus)> {
-    let decision = decided(&plain(), status, world, seconds);
-    let Some(Step::CopyImage { region, request }) = decision.step else { return None };
+    let mut decision = decided(&plain(), status, world, seconds);
+    let Some(Step::CopyImage { region, request }) = decision.steps.pop() else { return None };
     let row = decision.status.regions.into_iter().find(|row| row.region == region);
     Some((*request, row.unwrap()))
 }
@@ -62,22 +64,28 @@ fn a_copy_keeps_its_number_and_token_while_its_outcome_is_unknown_and_another_on
 }
 
 #[test]
-fn each_region_has_its_own_token() {
-    let spec = spec(
-        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"},
-            "regions": [{"name": "us-east-2"}, {"name": "eu-west-1"}]}"#,
-    );
-    let mut world = only_home(400);
-    let view = world.abroad.values().next().unwrap().clone();
-    world.abroad.insert("eu-west-1".parse().unwrap(), view);
-    let first = decided(&spec, &saved(), &world, 400);
-    let second = decided(&spec, &first.status, &world, 400);
-    let token = |decision: &Decision| match &decision.step {
-        Some(Step::CopyImage { region, request }) => (region.to_string(), request.token.clone()),
-        other => panic!("{other:?}"),
+fn copies_are_asked_for_side_by_side_each_with_its_own_row_announcement_and_token() {
+    let spec = twice();
+    let world = three(at(400), vec![made()], vec![], vec![]);
+    let decision = decided(&spec, &saved(), &world, 400);
+    let token = |step: &Step| {
+        let Step::CopyImage { region, request } = step else { panic!("{step:?}") };
+        (region.to_string(), request.token.clone())
     };
-    assert_eq!((token(&first).0.as_str(), token(&second).0.as_str()), ("us-east-2", "eu-west-1"));
-    assert_ne!(token(&first).1, token(&second).1);
+    let [(first, one), (second, other)] = &decision.steps.iter().map(token).collect::<Vec<_>>()[..] else {
+        panic!("{:?}", decision.steps)
+    };
+    assert_eq!((first.as_str(), second.as_str()), ("us-east-2", "eu-west-1"));
+    assert_ne!(one, other);
+    // Each has its own row and its own announcement.
+    for (region, token) in [(first, one), (second, other)] {
+        let row = decision.status.regions.iter().find(|row| row.region.as_str() == region).unwrap();
+        assert_eq!((row.attempts, &row.announced_time), (1, &Some(Time(at(400)))), "{region}");
+        let last = decision.status.announced.iter().find(|last| last.region.as_str() == region).unwrap();
+        assert_eq!((last.step.as_str(), &last.request), (COPY_IMAGE, token), "{region}");
+    }
+    assert_eq!(decision.status.announced.len(), 2);
+    assert_eq!(decided(&spec, &decision.status, &world, 401).steps, [], "with one read");
 }
 
 #[test]
@@ -106,7 +114,7 @@ fn a_region_waits_until_its_next_try_and_is_looked_at_then() {
         (row.attempts, row.next_attempt_time) = (1, Some(Time(at(400))));
         (row.reason, row.message) = (Some("AccessDenied".parse().unwrap()), Some("no".parse().unwrap()));
         let decision = decided(&plain(), &status, &only_home(now), now);
-        assert_eq!(decision.step.is_some(), asks, "{now}");
+        assert_eq!(decision.step().is_some(), asks, "{now}");
         assert_eq!(decision.look_again, Duration::from_secs(look), "{now}");
     }
 }
@@ -158,7 +166,7 @@ fn what_a_reply_named_is_believed_for_a_quarter_of_an_hour_and_what_was_shown_fo
         // An absence counts from when EC2 had taken the request, or later.
         let decision = decided(&plain(), &status, &unseen, seconds + 1);
         let found = &decision.status.regions[1];
-        let asked = matches!(decision.step, Some(Step::CopyImage { .. }));
+        let asked = matches!(decision.step(), Some(Step::CopyImage { .. }));
         assert_eq!(asked, state == S::Missing, "{progress:?} {seconds}");
         assert_eq!(found.state == S::Pending, !asked, "{progress:?} {seconds}");
     }
@@ -175,7 +183,7 @@ fn an_earlier_copy_that_shows_while_the_one_that_was_named_last_does_not_is_take
         let seen = images(at(400), vec![made()], vec![copy()]);
         let decision = decided(&plain(), &status, &seen, 400);
         let is_taken = decision.status.regions[1].image_id == Some(copy().id);
-        assert_eq!((is_taken, decision.step), (taken, None), "{progress:?}");
+        assert_eq!((is_taken, decision.step()), (taken, None), "{progress:?}");
     }
 }
 
@@ -228,10 +236,7 @@ fn the_copy_of_an_adopted_image_repeats_what_that_image_says() {
 
 #[test]
 fn the_conditions_tell_copies_that_move_from_copies_that_wait_for_somebody() {
-    let spec = spec(
-        r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"},
-            "regions": [{"name": "us-east-2"}, {"name": "eu-west-1"}]}"#,
-    );
+    let spec = twice();
     let (moving, refused) = (("Copying", "Copying"), ("PartiallyReplicated", "CopyFailed"));
     let partly = ("PartiallyReplicated", "PartiallyReplicated");
     for (first, second, (ready, replicated)) in [
@@ -255,7 +260,7 @@ fn the_conditions_tell_copies_that_move_from_copies_that_wait_for_somebody() {
         let empty = only_home(400).abroad.into_values().next().unwrap();
         world.abroad.insert("eu-west-1".parse().unwrap(), empty);
         let decision = decided(&spec, &status, &world, 400);
-        assert_eq!(decision.step, None);
+        assert_eq!(decision.step(), None);
         assert_eq!(told(&decision, ConditionType::Ready).0, ready, "{first:?} {second:?}");
         assert_eq!(told(&decision, ConditionType::Replicated).0, replicated, "{first:?} {second:?}");
     }
@@ -277,7 +282,7 @@ fn a_region_that_cannot_be_read_is_named_with_the_reason_and_gets_no_copy() {
     never.abroad.clear();
     for (world, told_why) in [(parts, true), (whole, true), (never, false)] {
         let decision = decided(&plain(), &saved(), &world, 400);
-        assert_eq!(decision.step, None);
+        assert_eq!(decision.step(), None);
         let (ready, message) = told(&decision, ConditionType::Ready);
         assert_eq!(ready == "PartiallyReplicated", told_why, "{message}");
         let names_it =
@@ -289,7 +294,7 @@ fn a_region_that_cannot_be_read_is_named_with_the_reason_and_gets_no_copy() {
 #[test]
 fn the_announcement_of_a_copy_is_in_the_status_before_it_is_sent() {
     let decision = decided(&plain(), &saved(), &only_home(400), 400);
-    let announced = decision.status.announced.unwrap();
-    assert_eq!((announced.step.as_str(), announced.time), (COPY_IMAGE, Time(at(400))));
-    assert_eq!(announced.region.unwrap().as_str(), "us-east-2");
+    let [announced] = &decision.status.announced[..] else { panic!("{:?}", decision.status.announced) };
+    assert_eq!((announced.step.as_str(), &announced.time), (COPY_IMAGE, &Time(at(400))));
+    assert_eq!(announced.region.as_str(), "us-east-2");
 }

@@ -24,7 +24,7 @@ fn decided(status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decisio
 }
 
 fn asks(decision: &Decision) -> bool {
-    matches!(decision.step, Some(Step::CreateImage(_)))
+    matches!(decision.step(), Some(Step::CreateImage(_)))
 }
 
 fn why(decision: &Decision) -> Option<&str> {
@@ -46,7 +46,7 @@ fn asked(seconds: i64, settled: Option<&str>) -> Announced {
         step: CREATE_IMAGE.into(),
         time: Time(at(seconds)),
         request: OWNER.image_name(OWNER.name, 1, 1),
-        region: None,
+        region: "us-west-2".parse().unwrap(),
         outcome: settled.map(outcome),
     }
 }
@@ -68,11 +68,11 @@ fn seen(machine: Instance, seconds: i64) -> World {
 
 #[test]
 fn a_request_whose_reply_was_lost_is_sent_again_by_the_same_name_after_a_pause_and_a_new_look() {
-    let status = SavedTemplateStatus { announced: Some(asked(41, None)), ..imaging() };
+    let status = SavedTemplateStatus { announced: vec![asked(41, None)], ..imaging() };
     for (began, seconds, again) in [(45, 45, false), (46, 46, true), (41, 60, false), (42, 60, true)] {
         let decision = decided(&status, &seen(down(), began), seconds);
         assert_eq!(asks(&decision), again, "read at {began}, decided at {seconds}");
-        if let Some(Step::CreateImage(request)) = decision.step {
+        if let Some(Step::CreateImage(request)) = decision.step() {
             assert_eq!(request.name, OWNER.image_name(OWNER.name, 1, 1));
         }
         let first = decision.status.capture.unwrap().image_requested_time.unwrap();
@@ -93,14 +93,14 @@ fn an_answer_that_passes_is_followed_by_another_try_and_any_other_gives_the_mach
         ("InstanceLimitExceeded: no more", Some("ImageFailed")),
         ("SomethingNew: what?", Some("ImageFailed")),
     ] {
-        let status = SavedTemplateStatus { announced: Some(asked(41, Some(answer))), ..imaging() };
+        let status = SavedTemplateStatus { announced: vec![asked(41, Some(answer))], ..imaging() };
         let decision = decided(&status, &seen(down(), 60), 60);
         assert_eq!((why(&decision), asks(&decision)), (reason, reason.is_none()), "{answer}");
         if reason.is_some() {
-            let Some(Step::Tag { record: written, receipt: None, .. }) = decision.step else {
-                panic!("{answer}: {:?}", decision.step)
+            let Some(Step::Tag { record: written, receipt: None, .. }) = decision.step() else {
+                panic!("{answer}: {:?}", decision.step())
             };
-            assert_eq!(written, record().aborted(at(60)), "{answer}");
+            assert_eq!(*written, record().aborted(at(60)), "{answer}");
             let message = decision.status.capture.unwrap().message.unwrap();
             assert!(message.contains(answer), "{message}");
         }
@@ -129,7 +129,7 @@ fn a_name_that_ec2_calls_taken_ends_the_capture_only_if_somebody_else_has_it_or_
         ("ours", vec![owned(image(CAPTURE, ImageState::Pending))], None, 60, None),
     ] {
         let status = SavedTemplateStatus {
-            announced: Some(asked(41, Some("InvalidAMIName.Duplicate: in use"))),
+            announced: vec![asked(41, Some("InvalidAMIName.Duplicate: in use"))],
             ..imaging()
         };
         let mut world = world(at(seconds), vec![down()], images.clone(), vec![]);
@@ -166,7 +166,7 @@ fn the_image_is_asked_for_only_under_the_exact_record_and_that_of_another_captur
     ] {
         let mut machine = stopped_at(Some(at(20)));
         machine.tags.extend(value.clone().map(|value| (names::debt_key(OWNER.cluster), value)));
-        let step = decided(&stopping(), &seen(machine, 50), 50).step;
+        let step = decided(&stopping(), &seen(machine, 50), 50).steps.pop();
         let good = match does {
             Does::Asks => matches!(step, Some(Step::CreateImage(_))),
             Does::Rewrites => step == Some(Step::Tag { record: record(), receipt: None, replaces: None }),
@@ -203,14 +203,14 @@ fn a_volume_that_came_or_went_is_counted_in_the_record_before_the_image_is_asked
         let mut status = stopping();
         status.capture.as_mut().unwrap().exclude_device_names.clone_from(&excluded);
         let decision = decided(&status, &seen(machine.clone(), 50), 50);
-        assert_eq!(asks(&decision), asks_now, "{what}: {:?}", decision.step);
-        let written = match &decision.step {
+        assert_eq!(asks(&decision), asks_now, "{what}: {:?}", decision.step());
+        let written = match decision.step() {
             Some(Step::Tag { record, .. }) => Some(record.clone()),
             _ => None,
         };
         let expected = rewrites.map(|volumes| Record { volumes, ..record() });
         assert_eq!(written, expected, "{what}: the rest of the record stays");
-        if let Some(Step::CreateImage(request)) = &decision.step {
+        if let Some(Step::CreateImage(request)) = decision.step() {
             assert_eq!(request.excluded_devices, excluded, "{what}");
             continue;
         }
@@ -219,7 +219,7 @@ fn a_volume_that_came_or_went_is_counted_in_the_record_before_the_image_is_asked
         let after = decision.status;
         let value = after.capture.as_ref().unwrap().restart_record.clone().unwrap();
         let next = decided(&after, &seen(with_value(machine.clone(), &value), 60), 60);
-        assert_eq!(asks(&next), settled, "{what}: {:?}", next.step);
+        assert_eq!(asks(&next), settled, "{what}: {:?}", next.step());
         if settled {
             let expected: Vec<_> = machine.attachments.into_iter().map(|volume| volume.volume).collect();
             assert_eq!(after.capture.unwrap().expected_volumes, expected, "{what}");
@@ -249,7 +249,7 @@ fn an_image_that_never_showed_is_given_up_a_minute_after_m_once_the_machine_is_b
         ("on its way", Instance { state: InstanceState::Pending, ..up(70) }, 900, 900, None),
         ("down", down(), 900, 900, None),
     ] {
-        let status = SavedTemplateStatus { announced: Some(asked(710, None)), ..imaging() };
+        let status = SavedTemplateStatus { announced: vec![asked(710, None)], ..imaging() };
         let decision = decided(&status, &seen(machine, began), seconds);
         assert_eq!(why(&decision), reason, "{what} at {seconds}");
         assert!(!asks(&decision), "{what} at {seconds}");
@@ -290,11 +290,11 @@ fn only_the_first_request_that_reboots_the_machine_counts_as_a_disruption() {
         capture.disruptions = before;
         if sent_before {
             capture.image_requested_time = Some(Time(at(13)));
-            status.announced = Some(asked(13, None));
+            status.announced = vec![asked(13, None)];
         }
         let machine = with_value(Instance { state, ..stopped_at(None) }, &claim_record());
         let decision = decided(&status, &seen(machine, 30), 30);
-        assert!(asks(&decision), "{mode:?} {state:?}: {:?}", decision.step);
+        assert!(asks(&decision), "{mode:?} {state:?}: {:?}", decision.step());
         assert_eq!(decision.status.capture.unwrap().disruptions, after, "{mode:?} {state:?} {sent_before}");
     }
 }
@@ -311,12 +311,12 @@ fn a_machine_that_is_not_stopped_is_asked_for_its_image_until_a_minute_before_m_
     ] {
         let mut status = claimed(CaptureMode::NoReboot, InstanceState::Running);
         status.capture.as_mut().unwrap().image_requested_time = Some(Time(at(20)));
-        status.announced = Some(asked(600, answer));
+        status.announced = vec![asked(600, answer)];
         let machine = with_value(running(), &claim_record());
         let decision = decided(&status, &seen(machine, seconds), seconds);
         assert_eq!((asks(&decision), why(&decision)), (asks_now, reason), "{seconds} {answer:?}");
         assert_eq!(
-            matches!(decision.step, Some(Step::Untag { .. })),
+            matches!(decision.step(), Some(Step::Untag { .. })),
             reason.is_some(),
             "{seconds} {answer:?}"
         );
@@ -382,7 +382,12 @@ fn an_available_image_is_not_ready_before_every_snapshot_was_seen_to_have_begun_
         let mut seen = world(at(400), vec![machine], vec![made.clone()], vec![]);
         Arc::make_mut(seen.home.as_mut().unwrap()).snapshots = shots;
         let decision = decide(subject(&alone, &status), &seen, at(400)).into_decision().unwrap();
-        assert_eq!(decision.step.is_none() && ready(&decision) == "Saved", is_ready, "{}", ready(&decision));
+        assert_eq!(
+            decision.step().is_none() && ready(&decision) == "Saved",
+            is_ready,
+            "{}",
+            ready(&decision)
+        );
         assert_eq!(decision.status.image_id.is_some(), is_ready);
         assert_eq!(message(&decision).contains("is available; whether it is good"), !is_ready);
     }
@@ -398,7 +403,7 @@ fn an_image_has_the_source_of_its_plan_whatever_the_spec_names_by_now() {
         status.capture.as_mut().unwrap().source_digest = digest.clone();
         let decision =
             decide(subject(&elsewhere, &status), &seen(down(), 40), at(41)).into_decision().unwrap();
-        let Some(Step::CreateImage(request)) = decision.step else { panic!("no image is asked for") };
+        let Some(Step::CreateImage(request)) = decision.step() else { panic!("no image is asked for") };
         let expected = digest.unwrap_or_else(|| names::source_digest(&elsewhere.source));
         assert_eq!(request.image_tags[names::tag::SOURCE], expected);
     }

@@ -32,7 +32,7 @@ fn told(decision: &Decision, kind: ConditionType) -> (&str, &str) {
 
 /// The record that a decision writes to the machine, if it begins a capture.
 fn begun(decision: &Decision) -> Option<&Record> {
-    match &decision.step {
+    match decision.step() {
         Some(Step::Tag { record, receipt: Some(_), .. }) => Some(record),
         _ => None,
     }
@@ -71,7 +71,7 @@ fn a_plan_freezes_what_was_declared_and_what_was_seen() {
     });
     before.latest_revision = Some(4);
     let decision = decided(&spec, &before, &seen(running(), 2000), 2000);
-    let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step));
+    let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step()));
     let capture = decision.status.capture.clone().unwrap();
     assert_eq!((capture.revision, capture.attempts, capture.disruptions), (4, 3, 1));
     assert_eq!((capture.mode, capture.restart_when), (CaptureMode::Reboot, RestartWhen::ImageAvailable));
@@ -116,7 +116,7 @@ fn a_machine_is_owed_only_if_it_runs_and_is_to_be_stopped() {
         ));
         let machine = Instance { state, ..stopped_at(None) };
         let decision = decided(&spec, &SavedTemplateStatus::default(), &seen(machine, 0), 0);
-        let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step));
+        let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step()));
         assert_eq!(record.awaits, awaits, "{mode} {restart_when} {state:?}");
     }
 }
@@ -143,7 +143,7 @@ fn each_capture_has_a_number_of_its_own() {
         .map(|(subject, seconds)| {
             let decision =
                 decide(*subject, &seen(running(), *seconds), at(*seconds)).into_decision().unwrap();
-            let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step)).clone();
+            let record = begun(&decision).unwrap_or_else(|| panic!("{:?}", decision.step())).clone();
             assert_eq!(record.to_string().parse(), Ok(record.clone()), "the restart loop can read it");
             record.capture
         })
@@ -201,7 +201,7 @@ fn an_attempt_has_a_number_that_nothing_of_the_revision_has_had() {
         for (images, shots) in [(images, vec![]), (vec![], shots)] {
             let seen = world(at(300), vec![running()], images, shots);
             let decision = decided(&plain(), &status, &seen, 300);
-            assert!(begun(&decision).is_some(), "{what}: {:?}", decision.step);
+            assert!(begun(&decision).is_some(), "{what}: {:?}", decision.step());
             assert_eq!(decision.status.capture.unwrap().attempts, attempt, "{what}");
             assert_eq!(decision.status.regions[0].attempts, attempt, "{what}");
         }
@@ -301,12 +301,12 @@ fn a_failed_capture_is_tried_again_at_once_if_it_was_suspended_soon_if_the_machi
         let status = failed_with(reason, |capture| capture.attempts = attempts);
         let (soonest, what) = (200 + pause, format!("{reason} {attempts}"));
         let decision = decided(&plain(), &status, &seen(running(), soonest), soonest);
-        assert!(begun(&decision).is_some(), "{what}: {:?}", decision.step);
+        assert!(begun(&decision).is_some(), "{what}: {:?}", decision.step());
         if pause == 0 {
             continue;
         }
         let early = decided(&plain(), &status, &seen(running(), soonest - 7), soonest - 7);
-        assert_eq!(early.step, None, "{what}");
+        assert_eq!(early.step(), None, "{what}");
         assert_eq!(early.look_again, Duration::from_secs(7), "{what}");
         let (validated, _) = told(&early, ConditionType::Validated);
         // The word is one of those that the condition is documented with; what is tried again by itself is not stuck.
@@ -347,7 +347,7 @@ fn a_capture_that_is_good_or_not_over_is_not_followed_by_another() {
         ("said to be over by hand", by_hand, down(), vec![]),
     ] {
         let decision = decided(&spec, &status, &world(at(600), vec![machine], images, vec![]), 600);
-        assert!(begun(&decision).is_none(), "{what}: {:?}", decision.step);
+        assert!(begun(&decision).is_none(), "{what}: {:?}", decision.step());
         assert_eq!(decision.status.capture.unwrap().id, CAPTURE, "{what}");
     }
 }
@@ -364,7 +364,7 @@ fn a_machine_that_another_object_saves_is_waited_for() {
         (ClaimRefused::Unknown("its Lease is gone".into()), "NotChecked", "is not known: its Lease is gone"),
     ] {
         let busy = claimed(Some(Err(refused))).into_decision().unwrap();
-        assert_eq!(busy.step, None);
+        assert_eq!(busy.step(), None);
         let (shown, message) = told(&busy, ConditionType::Validated);
         assert_eq!(shown, reason);
         assert!(message.contains(says) && !message.contains("secret"), "{message}");

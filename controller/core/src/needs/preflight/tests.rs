@@ -141,7 +141,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
             "{}",
             validated.message
         );
-        assert_eq!(decision.step, None, "{reason}");
+        assert_eq!(decision.step(), None, "{reason}");
         assert!(ways_on.iter().any(|way| validated.message.contains(way)), "{reason}: {}", validated.message);
         assert!(decision.status.capture.is_none(), "{reason}");
         // What is over by itself is asked again soon; so is a machine that somebody may just have made.
@@ -155,7 +155,7 @@ fn what_may_not_be_stopped_is_refused_by_name_with_a_way_on_and_nothing_is_sent(
 #[test]
 fn a_machine_that_may_be_stopped_is_planned_and_the_rows_say_what_is_not_known() {
     let decision = looked(&seen(running()));
-    assert!(decision.step.is_some());
+    assert!(decision.step().is_some());
     let unknown: Vec<&str> = decision
         .status
         .preflight
@@ -178,7 +178,7 @@ fn hibernation_and_shared_volumes_warn_and_do_not_refuse() {
         decision.status.preflight.iter().any(|row| row.check == check && row.result == CheckResult::Warning)
     };
     assert!(warned("Hibernation") && warned(MULTI_ATTACH));
-    assert!(decision.step.is_some());
+    assert!(decision.step().is_some());
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn what_a_stop_gives_up_is_told_before_it_and_only_where_there_is_a_stop() {
                 .unwrap();
             let row = decision.status.preflight.iter().find(|row| row.check == check);
             assert_eq!(row.is_some(), stops, "{check} {mode}");
-            assert!(decision.step.is_some(), "a warning is no refusal");
+            assert!(decision.step().is_some(), "a warning is no refusal");
             if let Some(row) = row {
                 let text = row.message.as_deref().unwrap();
                 assert!(row.result == CheckResult::Warning && text.contains(says), "{text}");
@@ -295,7 +295,7 @@ fn a_receipt_of_a_revision_that_had_begun_is_never_captured_again_by_itself() {
         let decision = looked(&seen(machine));
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
         assert_eq!(ready.reason == "ImageMissing", told.is_some(), "{value}: {}", ready.message);
-        assert_eq!(decision.step.is_none(), told.is_some(), "{value}");
+        assert_eq!(decision.step().is_none(), told.is_some(), "{value}");
         if let Some(told) = told {
             assert!(ready.message.contains(told), "{}", ready.message);
             // What others have on the machine stays.
@@ -349,7 +349,7 @@ fn a_region_that_cannot_be_read_is_unknown_and_holds_nothing_up() {
     let decision = looked(&world);
     let row = decision.status.preflight.iter().find(|row| row.check == "NameFree").unwrap();
     assert_eq!(row.result, CheckResult::Unknown);
-    assert!(decision.step.is_some());
+    assert!(decision.step().is_some());
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn a_machine_named_by_id_is_found_by_id_alone() {
     machine.tags.remove("Name");
     let status = SavedTemplateStatus::default();
     let decision = decide(subject(&by_id, &status), &seen(machine.clone()), at(0)).into_decision().unwrap();
-    assert!(decision.step.is_some());
+    assert!(decision.step().is_some());
     let gone = Instance { state: InstanceState::Terminated, ..machine };
     let decision = decide(subject(&by_id, &status), &seen(gone), at(0)).into_decision().unwrap();
     let validated = find(&decision.status.conditions, ConditionType::Validated).unwrap();
@@ -372,7 +372,7 @@ fn instances_that_cannot_be_read_are_waited_for() {
     let mut world = seen(running());
     Arc::make_mut(world.home.as_mut().unwrap()).instances = Err(refusal("InternalError", ""));
     let decision = looked(&world);
-    assert_eq!(decision.step, None);
+    assert_eq!(decision.step(), None);
     let is = |kind| find(&decision.status.conditions, kind).is_some();
     assert!(is(ConditionType::Reconciling) && !is(ConditionType::Stalled));
 }
@@ -381,7 +381,7 @@ fn instances_that_cannot_be_read_are_waited_for() {
 fn a_machine_of_the_past_that_had_the_name_is_not_in_the_way() {
     let id = "i-0fedcba9876543210".parse().unwrap();
     let gone = Instance { id, state: InstanceState::Terminated, ..running() };
-    assert!(looked(&world(at(0), vec![gone, running()], vec![], vec![])).step.is_some());
+    assert!(looked(&world(at(0), vec![gone, running()], vec![], vec![])).step().is_some());
 }
 
 /// The sample machine's template with something in `spec.capture`.
@@ -494,7 +494,7 @@ fn a_receipt_counts_only_for_the_wanted_revision_and_where_the_status_does_not_k
     (capture.completion_time, capture.disruptions) = (Some(Time(at(200))), 1);
     let seen = world(at(4000), vec![with_receipt(1)], vec![], vec![]);
     let decision = decide(subject(&two, &failed), &seen, at(4000)).into_decision().unwrap();
-    assert!(decision.step.is_some(), "{:?}", decision.status.conditions);
+    assert!(decision.step().is_some(), "{:?}", decision.status.conditions);
     // A receipt of a revision that the status has not heard of.
     let second = SavedTemplateSpec { revision: 2, ..plain() };
     let known = SavedTemplateStatus { latest_revision: Some(1), ..SavedTemplateStatus::default() };

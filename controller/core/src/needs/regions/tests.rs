@@ -83,7 +83,7 @@ fn what_is_kept_is_marked_whole_before_its_region_is_left_alone() {
         ("its snapshots may still show", vec![pending()], vec![], vec![], false),
     ] {
         let decision = kept(&replicated(), &holding(900, copies, snapshots), 900);
-        let resources = match &decision.step {
+        let resources = match decision.step() {
             Some(Step::TagImages { region, resources, tags }) => {
                 assert_eq!(region.as_str(), "us-east-2", "{what}");
                 assert_eq!(
@@ -118,7 +118,7 @@ fn a_region_that_was_left_alone_shows_its_image_and_no_trouble_and_stays_so() {
     // Neither the policy of a later day nor what is there changes anything of it.
     for world in [world, holding(900, vec![copy()], vec![copied_snapshot(1)])] {
         for again in [kept(&decision.status, &world, 900), removed(&decision.status, &world, 900)] {
-            assert_eq!(again.step, None);
+            assert_eq!(again.step(), None);
             assert_eq!(row(&again), row(&decision));
         }
     }
@@ -137,7 +137,7 @@ fn a_copy_that_may_still_show_keeps_its_row_until_it_cannot_any_more() {
         (row.attempts, row.announced_time) = (i32::from(asked.is_some()), asked.map(at).map(Time));
         for policy in [RemovedRegionPolicy::Retain, RemovedRegionPolicy::Delete] {
             let decision = decided(policy, &status, &emptied(seconds, since), seconds);
-            assert_eq!(decision.step, None);
+            assert_eq!(decision.step(), None);
             assert_eq!(self::row(&decision).is_some(), stays, "{asked:?} {since} {seconds} {policy:?}");
         }
     }
@@ -150,9 +150,9 @@ fn what_is_taken_away_leaves_no_row_but_for_what_was_to_stay() {
     abroad(&mut world).images = Ok(vec![marked(copy())]);
     assert_eq!(row(&removed(&replicated(), &world, 900)).unwrap().state, RegionState::Retained);
     let first = removed(&replicated(), &holding(900, vec![copy()], vec![copied_snapshot(1)]), 900);
-    assert!(matches!(first.step, Some(Step::Deregister { ref image, .. }) if *image == copy().id));
+    assert!(matches!(first.step(), Some(Step::Deregister { image, .. }) if *image == copy().id));
     let second = removed(&replicated(), &holding(900, vec![], vec![copied_snapshot(1)]), 900);
-    assert!(matches!(second.step, Some(Step::DeleteSnapshot { .. })), "{:?}", second.step);
+    assert!(matches!(second.step(), Some(Step::DeleteSnapshot { .. })), "{:?}", second.step());
     assert!(row(&first).is_some() && row(&second).is_some());
 }
 
@@ -165,7 +165,7 @@ fn a_region_that_cannot_be_read_keeps_its_row_and_is_named() {
     for world in [blind, dark] {
         for policy in [RemovedRegionPolicy::Retain, RemovedRegionPolicy::Delete] {
             let decision = decided(policy, &replicated(), &world, 900);
-            assert_eq!((decision.step.as_ref(), decision.look_again), (None, LATER));
+            assert_eq!((decision.step(), decision.look_again), (None, LATER));
             assert!(row(&decision).is_some(), "{policy:?}");
             let text = message(&decision);
             assert!(text.contains("us-east-2") && text.contains("cannot be read"), "{text}");
@@ -177,17 +177,17 @@ fn a_region_that_cannot_be_read_keeps_its_row_and_is_named() {
 fn nothing_is_marked_twice_before_the_first_mark_can_show() {
     for (began, last, marks) in [(899, 895, true), (899, 896, false), (895, 895, false), (896, 895, true)] {
         let mut status = replicated();
-        status.announced = Some(saved_template_api::status::Announced {
+        status.announced = vec![saved_template_api::status::Announced {
             number: 1,
             step: crate::step::TAG_IMAGES.into(),
             time: Time(at(last)),
             request: copy().id.to_string(),
-            region: Some("us-east-2".parse().unwrap()),
+            region: "us-east-2".parse().unwrap(),
             outcome: None,
-        });
+        }];
         let mut world = holding(900, vec![copy()], vec![]);
         abroad(&mut world).began = at(began);
-        assert_eq!(kept(&status, &world, 900).step.is_some(), marks, "{began} {last}");
+        assert_eq!(kept(&status, &world, 900).step().is_some(), marks, "{began} {last}");
     }
 }
 
@@ -210,7 +210,7 @@ fn of_several_regions_the_one_that_is_due_first_is_looked_at_first_and_none_hold
         let view = world.abroad.values().next().unwrap().clone();
         world.abroad.insert("eu-west-1".parse().unwrap(), view);
         let decision = removed(&status, &world, 900);
-        assert_eq!((decision.step.as_ref(), decision.look_again.as_secs()), (None, look));
+        assert_eq!((decision.step(), decision.look_again.as_secs()), (None, look));
         assert!(message(&decision).contains(&format!("{named} is protected")), "{}", message(&decision));
         // The first waits for somebody, the second has something to do.
         status.regions[2].next_attempt_time = None;
@@ -219,7 +219,7 @@ fn of_several_regions_the_one_that_is_due_first_is_looked_at_first_and_none_hold
         let mut view = images(at(900), vec![], vec![there]).abroad.into_values().next().unwrap();
         std::sync::Arc::make_mut(view.as_mut().unwrap()).began = at(900);
         world.abroad.insert("eu-west-1".parse().unwrap(), view);
-        let step = removed(&status, &world, 900).step;
+        let step = removed(&status, &world, 900).steps.pop();
         assert!(matches!(step, Some(Step::Deregister { ref region, .. }) if region.as_str() == "eu-west-1"));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, outcome, plain,
         replicated, saved, snapshot, subject,
     },
-    step::COPY_IMAGE,
+    step::{COPY_IMAGE, DEREGISTER, TAG_IMAGES, UNTAG_IMAGES},
     subject::Subject,
     world::{Absence, SnapshotState, Tags, World},
 };
@@ -42,7 +42,7 @@ fn announced(step: &str, region: &str, request: &str, seconds: i64, settled: Opt
         step: step.into(),
         time: Time(at(seconds)),
         request: request.into(),
-        region: Some(region.parse().unwrap()),
+        region: region.parse().unwrap(),
         outcome: settled.map(outcome),
     }
 }
@@ -57,7 +57,7 @@ fn emptied(mut world: World, since: i64, reads: u32) -> World {
 
 /// Ids of what is removed or marked.
 fn touched(decision: &Decision) -> Vec<String> {
-    match &decision.step {
+    match decision.step() {
         Some(Step::Deregister { image, .. }) => vec![image.to_string()],
         Some(Step::DeleteSnapshot { snapshot, .. }) => vec![snapshot.to_string()],
         Some(Step::TagImages { resources, .. }) => resources.clone(),
@@ -82,7 +82,7 @@ fn what_stays_for_good_and_what_others_hold_is_not_deleted() {
         at_home(&mut only_shot).snapshots = Ok(vec![Snapshot { tags: tags(shot().tags), ..shot() }]);
         for world in [only_image, only_shot] {
             let decision = home_deleted(&saved(), &world, 900);
-            assert_eq!(decision.step.is_some(), deleted, "{value:?}");
+            assert_eq!(decision.step().is_some(), deleted, "{value:?}");
         }
     }
     // A snapshot says itself who holds it.
@@ -91,7 +91,7 @@ fn what_stays_for_good_and_what_others_hold_is_not_deleted() {
         shot.tags.insert(tag::HOLDER.into(), holder.into());
         let mut world = images(at(900), vec![], vec![]);
         at_home(&mut world).snapshots = Ok(vec![shot]);
-        assert_eq!(home_deleted(&saved(), &world, 900).step.is_some(), deleted, "{holder}");
+        assert_eq!(home_deleted(&saved(), &world, 900).step().is_some(), deleted, "{holder}");
     }
 }
 
@@ -139,19 +139,19 @@ fn a_snapshot_that_an_image_of_somebody_else_uses_is_marked_and_left_after_six_t
     ] {
         let mut status = replicated();
         let last = announced(DELETE_SNAPSHOT, "us-east-2", request, 900, settled);
-        status.announced = Some(Announced { number, ..last });
+        status.announced = vec![Announced { number, ..last }];
         let mut world = images(at(1200), vec![], vec![]);
         abroad(&mut world).snapshots = Ok(vec![copied_snapshot(1)]);
         let decision = deleted(&plain(), &status, &world, 1200);
-        match decision.step {
-            Some(Step::TagImages { ref resources, ref tags, .. }) if marks => {
+        match decision.step() {
+            Some(Step::TagImages { resources, tags, .. }) if marks => {
                 assert_eq!(resources.join(" "), it, "{what}");
                 assert_eq!(tags.get(tag::RETAINED).map(String::as_str), Some("true"), "{what}");
             }
-            Some(Step::DeleteSnapshot { ref snapshot, .. }) if !marks => {
+            Some(Step::DeleteSnapshot { snapshot, .. }) if !marks => {
                 assert_eq!(snapshot.to_string(), it, "{what}");
             }
-            ref other => panic!("{what}: {other:?}"),
+            other => panic!("{what}: {other:?}"),
         }
     }
 }
@@ -163,20 +163,20 @@ fn the_same_change_is_tried_again_after_a_pause_that_doubles() {
     {
         let mut status = saved();
         let tried = announced(DEREGISTER, "us-west-2", made().id.as_str(), last, None);
-        status.announced = Some(Announced { number, ..tried });
+        status.announced = vec![Announced { number, ..tried }];
         let decision = home_deleted(&status, &images(at(900), vec![made()], vec![]), 900);
-        assert_eq!(decision.step.is_some(), again, "{number} {last}");
+        assert_eq!(decision.step().is_some(), again, "{number} {last}");
     }
     // What was done before to another image holds this one up no longer than it takes to be shown.
     let mut status = saved();
-    status.announced = Some(announced(DEREGISTER, "us-west-2", "ami-00000000000000009", 899, None));
+    status.announced = vec![announced(DEREGISTER, "us-west-2", "ami-00000000000000009", 899, None)];
     for (began, acts) in [(898, false), (899, false), (900, true)] {
         let decision = home_deleted(&status, &images(at(began), vec![made()], vec![]), 900);
-        assert_eq!(decision.step.is_some(), acts, "{began}");
+        assert_eq!(decision.step().is_some(), acts, "{began}");
     }
-    status.announced = Some(announced(TAG_IMAGES, "us-west-2", made().id.as_str(), 899, None));
+    status.announced = vec![announced(TAG_IMAGES, "us-west-2", made().id.as_str(), 899, None)];
     let decision = home_deleted(&status, &images(at(900), vec![made()], vec![]), 900);
-    assert!(decision.step.is_some(), "another change of the same image");
+    assert!(decision.step().is_some(), "another change of the same image");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_change_that_ec2_refused_is_tried_again_before_anything_else_is_begun_but_no
     ] {
         let mut status = replicated();
         let tried = announced(DEREGISTER, "us-east-2", copy().id.as_str(), 895, settled);
-        status.announced = Some(Announced { number, ..tried });
+        status.announced = vec![Announced { number, ..tried }];
         if protected {
             let row = &mut status.regions[1];
             (row.reason, row.next_attempt_time) =
@@ -199,8 +199,8 @@ fn a_change_that_ec2_refused_is_tried_again_before_anything_else_is_begun_but_no
         }
         let decision = deleted(&plain(), &status, &images(at(900), vec![made()], vec![copy()]), 900);
         let at_home = touched(&decision) == [made().id.to_string()];
-        assert_eq!(at_home, acts_at_home, "{what}: {:?}", decision.step);
-        assert_eq!(decision.step.is_some(), acts_at_home, "{what}");
+        assert_eq!(at_home, acts_at_home, "{what}: {:?}", decision.step());
+        assert_eq!(decision.step().is_some(), acts_at_home, "{what}");
     }
 }
 
@@ -217,7 +217,7 @@ fn a_refusal_that_somebody_has_to_act_on_pauses_its_region_until_the_instant_tha
         (row.reason, row.next_attempt_time) =
             (reason.map(|word: &str| word.parse().unwrap()), until.map(at).map(Time));
         let decision = home_deleted(&status, &images(at(900), vec![made()], vec![]), 900);
-        assert_eq!(decision.step.is_some(), acts, "{reason:?} {until:?}");
+        assert_eq!(decision.step().is_some(), acts, "{reason:?} {until:?}");
         let blocked = find(&decision.status.conditions, ConditionType::DeletionBlocked);
         assert_eq!(blocked.map(|condition| condition.reason.as_str()), reason);
     }
@@ -233,7 +233,7 @@ fn nothing_is_removed_by_a_read_that_is_older_than_the_last_change_in_that_regio
         (COPY_IMAGE, "eu-west-1", 899, Some(copy().id)),
     ] {
         let mut status = replicated();
-        status.announced = Some(announced(step, region, "x", 900, None));
+        status.announced = vec![announced(step, region, "x", 900, None)];
         let mut world = images(at(905), vec![], vec![copy()]);
         abroad(&mut world).began = at(began);
         let decision = deleted(&plain(), &status, &world, 905);
@@ -260,7 +260,7 @@ fn home_is_empty_only_once_an_image_that_was_asked_for_can_no_longer_show() {
         row.image_id = row.image_id.take().filter(|_| answered);
         let world = emptied(images(at(seconds), vec![], vec![]), 100, 9);
         let decision = home_deleted(&status, &world, seconds);
-        assert_eq!(decision.step, None);
+        assert_eq!(decision.step(), None);
         assert_eq!(decision.finalizer == Finalizer::Remove, goes, "{answered} {restored} {seconds}");
     }
 }
@@ -290,7 +290,7 @@ fn the_region_of_a_copy_is_empty_only_once_a_copy_that_was_asked_for_can_no_long
         );
         let world = emptied(images(at(seconds), vec![], vec![]), 100, 9);
         let decision = deleted(&plain(), &status, &world, seconds);
-        assert_eq!(decision.step, None);
+        assert_eq!(decision.step(), None);
         assert_eq!(
             decision.finalizer == Finalizer::Remove,
             goes,
@@ -322,7 +322,7 @@ fn a_region_that_cannot_be_read_keeps_the_object_and_is_named_with_the_reason() 
         (never, "us-east-2 cannot be read: not read yet"),
     ] {
         let decision = deleted(&plain(), &replicated(), &world, 900);
-        assert_eq!((decision.step, decision.finalizer), (None, Finalizer::Keep), "{named}");
+        assert_eq!((decision.step(), decision.finalizer), (None, Finalizer::Keep), "{named}");
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
         assert!(ready.message.contains(named), "{}", ready.message);
     }

@@ -51,7 +51,7 @@ fn a_template_whose_machine_is_down_for_it_is_not_ready_though_the_status_was_lo
         let status = SavedTemplateStatus::default();
         let seen = world(at(100), vec![machine], vec![image], vec![]);
         let decision = decide(subject(&spec, &status), &seen, at(100)).into_decision().unwrap();
-        assert_eq!(decision.step, None, "{what}");
+        assert_eq!(decision.step(), None, "{what}");
         let ready = find(&decision.status.conditions, ConditionType::Ready).unwrap();
         let expected = if told { ("False", "RestoringSource") } else { ("True", "Adopted") };
         assert_eq!((ready.status.as_str(), ready.reason.as_str()), expected, "{what}");

@@ -35,7 +35,7 @@ fn sent(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
         step: step.into(),
         time: Time(at(seconds)),
         request: record().to_string(),
-        region: None,
+        region: "us-west-2".parse().unwrap(),
         outcome: answer.map(outcome),
     }
 }
@@ -43,7 +43,7 @@ fn sent(step: &str, seconds: i64, answer: Option<&str>) -> Announced {
 /// The step, why the capture was given up, and how often the machine was disrupted.
 fn told(decision: &Decision) -> (Option<&'static str>, Option<&str>, i32) {
     let capture = decision.status.capture.as_ref().expect("a capture");
-    (decision.step.as_ref().map(Step::name), capture.reason.map(<&str>::from), capture.disruptions)
+    (decision.step().map(Step::name), capture.reason.map(<&str>::from), capture.disruptions)
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_refused_stop_is_repeated_until_s_if_that_may_help_and_else_given_up_by_name
         ("RequestTimeout: the reply was lost", 61, waiting),
     ] {
         let mut status = stopping();
-        status.announced = Some(sent(STOP, 30, Some(answer)));
+        status.announced = vec![sent(STOP, 30, Some(answer))];
         let decision = decided(&status, &read(tagged(running()), seconds), seconds);
         assert_eq!(told(&decision), expected, "{answer} at {seconds}");
     }
@@ -78,7 +78,7 @@ fn a_refused_stop_is_repeated_until_s_if_that_may_help_and_else_given_up_by_name
 #[test]
 fn a_stop_is_repeated_after_a_pause_and_a_later_read() {
     let mut status = stopping();
-    status.announced = Some(sent(STOP, 10, None));
+    status.announced = vec![sent(STOP, 10, None)];
     for (began, now, step) in [(12, 13, None), (9, 20, None), (12, 20, Some(STOP))] {
         let decision = decided(&status, &read(tagged(running()), began), now);
         assert_eq!(told(&decision), (step, None, 1), "read at {began}, now {now}");
@@ -88,7 +88,7 @@ fn a_stop_is_repeated_after_a_pause_and_a_later_read() {
 #[test]
 fn a_machine_that_was_started_after_the_plan_has_no_image_of_it() {
     let mut status = stopping();
-    status.announced = Some(sent(STOP, 10, None));
+    status.announced = vec![sent(STOP, 10, None)];
     for (launch, why) in [(-9000, None), (0, None), (1, Some("Failed"))] {
         let machine = Instance { launch_time: Some(at(launch)), ..tagged(running()) };
         let decision = decided(&status, &read(machine, 100), 100);
@@ -121,7 +121,7 @@ fn somebody_elses_stop_is_no_disruption_of_ours_unless_the_machine_had_been_down
         [(-9000, false, withdrawn), (0, false, withdrawn), (1, false, failed), (-9000, true, failed)]
     {
         let mut status = stopping();
-        status.announced = Some(sent(STOP, 10, None));
+        status.announced = vec![sent(STOP, 10, None)];
         status.capture.as_mut().expect("a capture").source_stopped_time = stopped_before.then(|| Time(at(9)));
         // Whether it is read before our Stop was announced, or after.
         for began in [9, 12] {
@@ -180,7 +180,7 @@ fn one_hard_stop_that_ec2_took_is_enough_and_another_one_is_repeated_after_a_lat
         ("just sent", None, 622, 623, None),
     ] {
         let (mut status, forced) = hard();
-        status.announced = Some(sent(FORCE_STOP, 620, answer));
+        status.announced = vec![sent(FORCE_STOP, 620, answer)];
         let decision = decided(&status, &going_down(&forced, (612, 618), began), now);
         assert_eq!(told(&decision), (step, None, 1), "{what}");
     }
@@ -215,7 +215,7 @@ fn a_machine_that_goes_down_after_our_stop_was_refused_was_stopped_by_somebody_e
     ] {
         for machine in [&down, &going] {
             let mut status = stopping();
-            status.announced = Some(sent(STOP, 10, answer));
+            status.announced = vec![sent(STOP, 10, answer)];
             let decision = decided(&status, &read(machine.clone(), 18), 19);
             let mut told = told(&decision);
             told.0 = told.0.filter(|step| *step == UNTAG);
@@ -228,7 +228,7 @@ fn a_machine_that_goes_down_after_our_stop_was_refused_was_stopped_by_somebody_e
 fn a_status_that_has_forgotten_the_stop_that_ec2_took_after_it_refused_one_calls_no_stop_somebody_elses() {
     for code in ["UnauthorizedOperation: no", "RequestLimitExceeded: later"] {
         let mut status = stopping();
-        status.announced = Some(sent(STOP, 10, Some(code)));
+        status.announced = vec![sent(STOP, 10, Some(code))];
         let machine = Instance { state: InstanceState::Stopping, ..tagged(stopped_at(Some(at(16)))) };
         assert!(!restart::stopped_by_somebody(&record(), &machine));
         let seen = World { unsent: false, ..read(machine, 18) };
@@ -254,7 +254,7 @@ fn a_status_that_has_forgotten_the_hard_stop_takes_it_from_the_record_on_the_mac
     let capture = status.capture.as_mut().unwrap();
     (capture.restart_record, capture.max_downtime_seconds) = (Some(patient.to_string()), 3600);
     capture.on_stop_timeout = OnStopTimeout::Force;
-    status.announced = Some(sent(STOP, 10, None));
+    status.announced = vec![sent(STOP, 10, None)];
     let mut machine = stopped_at(Some(at(1245)));
     machine.tags.insert(names::debt_key(OWNER.cluster), forced.to_string());
     assert!(!restart::stopped_by_somebody(&forced, &machine));

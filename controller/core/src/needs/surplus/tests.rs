@@ -21,7 +21,12 @@ fn status() -> SavedTemplateStatus {
 
 fn removed(status: &SavedTemplateStatus, copies: Vec<Image>) -> Option<String> {
     let world = images(at(900), vec![made()], copies);
-    match decide(subject(&plain(), status), &world, at(900)).into_decision().expect("nothing is asked").step {
+    match decide(subject(&plain(), status), &world, at(900))
+        .into_decision()
+        .expect("nothing is asked")
+        .steps
+        .pop()
+    {
         Some(Step::Deregister { region, image }) => {
             assert_eq!(region.as_str(), "us-east-2");
             Some(image.to_string())
@@ -62,14 +67,14 @@ fn what_is_no_second_copy_of_ours_or_not_whole_or_all_that_there_is_stays() {
         let world = images(at(900), vec![made()], vec![copy(), image]);
         let status = status();
         let facts = Facts::new(subject(&spec, &status), &world, at(900));
-        assert_eq!(need(&facts).and_then(|unmet| unmet.step), None, "{what}");
+        assert_eq!(need(&facts).and_then(|mut unmet| unmet.steps.pop()), None, "{what}");
     }
     // The row's own is not there, or cannot be launched: nothing is taken away.
     for copies in [vec![second()], vec![Image { state: ImageState::Disabled, ..copy() }, second()]] {
         let world = images(at(900), vec![made()], copies);
         let status = status();
         let facts = Facts::new(subject(&spec, &status), &world, at(900));
-        assert_eq!(need(&facts).and_then(|unmet| unmet.step), None);
+        assert_eq!(need(&facts).and_then(|mut unmet| unmet.steps.pop()), None);
     }
     // Consumers may read it.
     let mut served = status();
@@ -82,7 +87,7 @@ fn what_is_no_second_copy_of_ours_or_not_whole_or_all_that_there_is_stays() {
     });
     let world = images(at(900), vec![made()], vec![copy(), second()]);
     let facts = Facts::new(subject(&spec, &served), &world, at(900));
-    assert_eq!(need(&facts).and_then(|unmet| unmet.step), None);
+    assert_eq!(need(&facts).and_then(|mut unmet| unmet.steps.pop()), None);
 }
 
 #[test]
@@ -90,8 +95,11 @@ fn a_second_copy_is_asked_to_go_once_and_not_again_before_a_later_read() {
     let world = images(at(900), vec![made()], vec![copy(), second()]);
     let first = decide(subject(&plain(), &status()), &world, at(900)).into_decision().unwrap();
     let again = decide(subject(&plain(), &first.status), &world, at(901)).into_decision().unwrap();
-    assert_eq!(again.step, None);
+    assert_eq!(again.step(), None);
     let mut gone = images(at(905), vec![made()], vec![copy()]);
     abroad(&mut gone).began = at(905);
-    assert_eq!(decide(subject(&plain(), &first.status), &gone, at(905)).into_decision().unwrap().step, None);
+    assert_eq!(
+        decide(subject(&plain(), &first.status), &gone, at(905)).into_decision().unwrap().step(),
+        None
+    );
 }

@@ -200,7 +200,7 @@ impl Lab {
     /// Somebody drops what tells of the Stop from the status.
     pub(crate) fn forgets_the_stop(&mut self) {
         if let Some(object) = self.object.as_mut() {
-            object.status.announced = None;
+            object.status.announced.clear();
             if let Some(capture) = object.status.capture.as_mut() {
                 capture.stop_requested_time = None;
                 capture.source_stopped_time = None;

@@ -1,5 +1,5 @@
 //! What every decision keeps to, whatever it was shown.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use saved_template_api::{
@@ -8,6 +8,7 @@ use saved_template_api::{
     ids::SnapshotId,
     names::{self, Owner, tag},
     spec::{DeletionPolicy, RemovedRegionPolicy},
+    status::Announced,
     text::steers,
 };
 use saved_template_core::{
@@ -62,14 +63,16 @@ impl Object {
 
 /// Decides with one world until nothing changes, and holds each decision against the laws.
 pub(crate) fn hold(mut object: Object, world: &World, now: Timestamp) -> usize {
-    let mut done: Vec<Step> = Vec::new();
+    let mut done: BTreeMap<Region, Vec<Step>> = BTreeMap::new();
     for round in 0..100 {
         let decision = object.decided(world, now);
         presentable(&decision, &object.status);
-        if let Some(step) = &decision.step {
-            assert_ne!(decision.status, object.status, "{step:?} is not announced");
-            let announced = decision.status.announced.as_ref().unwrap();
-            assert_eq!((announced.step.as_str(), announced.time.0), (step.name(), now));
+        let mut regions = BTreeSet::new();
+        for step in &decision.steps {
+            let region = step.region().unwrap_or(&object.spec.source.region);
+            assert!(regions.insert(region), "two changes in {region}: {:?}", decision.steps);
+            announced(step, region, &decision.status, &object.status, now);
+            let done = done.entry(region.clone()).or_default();
             // A capture and copies go before the upkeep of images, which is then looked at anew.
             if !is_upkeep(step) {
                 done.retain(|step| !is_upkeep(step));
@@ -77,7 +80,8 @@ pub(crate) fn hold(mut object: Object, world: &World, now: Timestamp) -> usize {
             assert!(!done.contains(step), "asked for twice with one read: {step:?}");
             allowed(step, &object, &decision.status, world, now);
             done.push(step.clone());
-        } else if decision.status == object.status {
+        }
+        if decision.steps.is_empty() && decision.status == object.status {
             return round;
         }
         object.status = decision.status;
@@ -85,11 +89,28 @@ pub(crate) fn hold(mut object: Object, world: &World, now: Timestamp) -> usize {
     panic!("does not come to rest: {done:#?}\n{:#?}", object.status);
 }
 
+/// A change stands in the entry of its region, which is another one than before.
+fn announced(
+    step: &Step,
+    region: &Region,
+    status: &SavedTemplateStatus,
+    before: &SavedTemplateStatus,
+    now: Timestamp,
+) {
+    let of_region = |status: &SavedTemplateStatus| -> Vec<Announced> {
+        status.announced.iter().filter(|last| last.region == *region).cloned().collect()
+    };
+    let entries = of_region(status);
+    let [last] = &entries[..] else { panic!("{step:?} is not announced once: {entries:?}") };
+    assert_eq!((last.step.as_str(), last.time.0, &last.outcome), (step.name(), now, &None));
+    assert_ne!(entries, of_region(before), "{step:?} is not announced");
+}
+
 /// Decides until nothing changes, of an object that no schema has seen.
 pub(crate) fn rest(mut object: Object, world: &World, now: Timestamp) {
     for _ in 0..100 {
         let decision = object.decided(world, now);
-        if decision.step.is_none() && decision.status == object.status {
+        if decision.steps.is_empty() && decision.status == object.status {
             return;
         }
         object.status = decision.status;

@@ -7,9 +7,10 @@ use saved_template_api::{
     revision::LARGEST_REVISION,
     spec::{CaptureMode, OnStopTimeout, RestartWhen},
     status::{
-        Announced, CaptureStatus, CheckResult, Consistency, MAX_CHECKS, PreflightCheck, RegionImage,
-        RegionRole, RegionState, RegionStatus, RemovedImage, RevisionImage, RevisionState, RevisionStatus,
-        Shares, SourceStatus, StepOutcome, Storage,
+        Announced, CaptureStatus, CheckResult, Consistency, MAX_ANNOUNCED, MAX_CHECKS, MAX_CODE_BYTES,
+        MAX_OUTCOME_BYTES, MAX_REQUEST_BYTES, PreflightCheck, RegionImage, RegionRole, RegionState,
+        RegionStatus, RemovedImage, RevisionImage, RevisionState, RevisionStatus, Shares, SourceStatus,
+        StepOutcome, Storage,
     },
 };
 use saved_template_core::restart::{Awaits, Record};
@@ -169,7 +170,7 @@ pub(crate) fn status(dice: &mut Dice<'_>) -> SavedTemplateStatus {
         region_summary: dice.maybe(|dice| dice.text(16)),
         source: dice.maybe(source),
         capture: if dice.once_in(3) { None } else { Some(begun(dice)) },
-        announced: dice.maybe(announced),
+        announced: dice.few(most.min(MAX_ANNOUNCED), announced),
         removed_images: dice.few(3, removed),
         storage: dice.maybe(|dice| Storage {
             size_bytes: Some(dice.number().max(0)),
@@ -196,6 +197,8 @@ fn distinct(status: &mut SavedTemplateStatus) {
     status.images.dedup_by_key(|row| key(&row.region, &row.architecture));
     status.regions.sort_by_key(|row| key(&row.region, &row.architecture));
     status.regions.dedup_by_key(|row| key(&row.region, &row.architecture));
+    status.announced.sort_by_key(|last| last.region.to_string());
+    status.announced.dedup_by_key(|last| last.region.to_string());
     status.removed_images.sort_by_key(|removed| removed.image_id.to_string());
     status.removed_images.dedup_by_key(|removed| removed.image_id.to_string());
     status.revisions.sort_by_key(|row| row.revision);
@@ -330,15 +333,19 @@ fn announced(dice: &mut Dice<'_>) -> Announced {
         number: dice.number().max(0),
         step: dice.pick(&steps).to_owned(),
         time: Time(dice.time()),
-        request: if dice.flip() { debt(dice) } else { dice.text(2048) },
-        region: dice.maybe(region),
+        request: if dice.flip() {
+            debt(dice).chars().take(MAX_REQUEST_BYTES).collect()
+        } else {
+            dice.text(MAX_REQUEST_BYTES)
+        },
+        region: region(dice),
         outcome: dice.maybe(|dice| {
             let codes = ["UnauthorizedOperation", "stopped", "InvalidAMIName.Duplicate", "IncorrectState"];
-            let code = if dice.flip() { dice.pick(&codes).to_owned() } else { dice.text(128) };
+            let code = if dice.flip() { dice.pick(&codes).to_owned() } else { dice.text(MAX_CODE_BYTES) };
             StepOutcome {
                 result: any(dice),
                 code: dice.maybe(|_| code),
-                message: dice.maybe(|dice| dice.text(512)),
+                message: dice.maybe(|dice| dice.text(MAX_OUTCOME_BYTES)),
             }
         }),
     }

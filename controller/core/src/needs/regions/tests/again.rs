@@ -7,7 +7,7 @@ use crate::{settle::settle, step::Outcome};
 /// A region whose image EC2 took away for us at 901, after what was read at 900.
 fn emptying() -> SavedTemplateStatus {
     let fewer = removed(&replicated(), &holding(900, vec![copy()], vec![]), 900);
-    let step = fewer.step.unwrap();
+    let step = fewer.step().cloned().unwrap();
     assert!(matches!(step, Step::Deregister { .. }), "{step:?}");
     settle(&fewer.status, &step, &Outcome::Done, at(901)).unwrap()
 }
@@ -33,25 +33,25 @@ fn a_region_that_is_wanted_again_while_it_is_emptied_serves_and_asks_for_nothing
     // The last but one: another change in the region meanwhile.
     let gone = emptying();
     let mut other = gone.clone();
-    other.announced = None;
+    other.announced = vec![];
     for status in [gone, other] {
         for (began, copies) in [(900, vec![copy()]), (960, vec![copy()]), (960, vec![]), (1019, vec![copy()])]
         {
             let again = wanted_again(&status, copies, vec![], began);
             let regions: Vec<&str> = again.status.images.iter().map(|image| image.region.as_str()).collect();
-            assert_eq!((regions, again.step.as_ref()), (vec!["us-west-2"], None), "{began}");
+            assert_eq!((regions, again.step()), (vec!["us-west-2"], None), "{began}");
             assert_eq!(row(&again).unwrap().state, RegionState::Missing, "{began}");
             let ready = find(&again.status.conditions, ConditionType::Ready).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Copying"), "{began}");
             assert!(ready.message.contains("is being emptied first"), "{}", ready.message);
         }
         assert_eq!(
-            wanted_again(&status, vec![], vec![], 1020).step,
+            wanted_again(&status, vec![], vec![], 1020).step(),
             None,
             "it is not believed to be gone yet"
         );
         let asked = wanted_again(&status, vec![], vec![], 1030);
-        let Some(Step::CopyImage { request, .. }) = &asked.step else { panic!("{:?}", asked.step) };
+        let Some(Step::CopyImage { request, .. }) = asked.step() else { panic!("{:?}", asked.step()) };
         assert!(request.name.ends_with("-c2"), "another name: {}", request.name);
         // It is EC2's word by then.
         assert_eq!(wanted_again(&status, vec![copy()], vec![], 1020).status.images.len(), 2);
@@ -61,7 +61,7 @@ fn a_region_that_is_wanted_again_while_it_is_emptied_serves_and_asks_for_nothing
 #[test]
 fn what_an_image_left_that_was_removed_goes_and_what_another_holds_or_somebody_left_stays() {
     let gone = emptying();
-    let deletes = |decision: &Decision| match &decision.step {
+    let deletes = |decision: &Decision| match decision.step() {
         Some(Step::DeleteSnapshot { snapshot, .. }) => Some(snapshot.clone()),
         _ => None,
     };
@@ -113,11 +113,7 @@ fn what_an_image_left_that_was_removed_goes_and_what_another_holds_or_somebody_l
     let anew = Absence { since: at(1200), reads: 1 };
     abroad(&mut world).absences.insert(copy().id.to_string(), anew);
     let kept = decide(subject(&plain(), &gone), &world, at(1202)).into_decision().unwrap();
-    assert_eq!(
-        (kept.status.removed_images.len(), kept.step.as_ref()),
-        (1, None),
-        "nor is it copied again yet"
-    );
+    assert_eq!((kept.status.removed_images.len(), kept.step()), (1, None), "nor is it copied again yet");
     assert_eq!(
         wanted_again(&gone, vec![copy()], vec![], 1200).status.removed_images,
         [],
@@ -142,7 +138,7 @@ fn an_image_that_may_be_there_is_not_given_up_for_one_read_when_its_deregistrati
     let once = Absence { since: at(1030), reads: 1 };
     abroad(&mut world).absences.insert(copy().id.to_string(), once);
     let after = decide(subject(&plain(), &before.status), &world, at(1031)).into_decision().unwrap();
-    assert!(served(&after) && after.step.is_none(), "{:?}", after.step);
+    assert!(served(&after) && after.step().is_none(), "{:?}", after.step());
     let doubted = row(&after).unwrap();
     assert_eq!((doubted.state, doubted.reason), (RegionState::Available, Some(RegionReason::NotShown)));
     // What is not served is not Ready.

@@ -1,23 +1,20 @@
 //! Limits on what objects make us ask EC2 about their machines: answers are kept, and questions wait for their turn.
 //!
 //! Whoever may write an object can edit it, or delete it and create it anew, as often as he likes; EC2's request buckets are
-//! the whole account's.
+//! the whole account's. Instants are those of the process's own monotonic clock.
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use saved_template_core::{
+use crate::{
     decision::Question,
+    key::Key,
+    rate_limit::RateLimit,
     refusal::Class,
     world::{Instance, Probe},
 };
-use saved_template_ec2::Tokens;
-use tokio::time::Instant;
-
-use saved_template_core::key::Key;
 
 /// An object asks no sooner again, whatever it asks. Younger answers are what a plan rests on.
 pub(crate) const PACE: Duration = Duration::from_secs(5);
@@ -36,7 +33,7 @@ const MOST: usize = 4096;
 
 /// What becomes of a question.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// It was answered before.
     Kept(Box<Probe>),
     /// It is asked now.
@@ -47,7 +44,7 @@ pub(crate) enum Turn {
 
 /// What the answers are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum For {
+pub enum For {
     /// The status: what has changed within a minute is told a minute later.
     Telling,
     /// A plan, after which the machine is stopped.
@@ -55,14 +52,15 @@ pub(crate) enum For {
 }
 
 /// The answers and turns of one region.
-pub(crate) struct Probes {
-    tokens: Tokens,
-    rows: Mutex<HashMap<Key, Row>>,
-    crowd: Mutex<Crowd>,
+#[derive(Debug)]
+pub struct Turns {
+    limit: RateLimit,
+    rows: HashMap<Key, Row>,
+    crowd: Crowd,
 }
 
 /// How many were turned away within the last [`LATER`], and within the one before.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Crowd {
     since: Option<Instant>,
     now: u32,
@@ -82,6 +80,7 @@ impl Crowd {
     }
 }
 
+#[derive(Debug)]
 struct Row {
     turn: Instant,
     /// Whether the turn is still to come.
@@ -89,6 +88,7 @@ struct Row {
     kept: Option<Kept>,
 }
 
+#[derive(Debug)]
 struct Kept {
     print: u64,
     at: Instant,
@@ -96,14 +96,14 @@ struct Kept {
     probe: Probe,
 }
 
-impl Default for Probes {
+impl Default for Turns {
     fn default() -> Self {
-        Self { tokens: Tokens::new(BURST, INTERVAL), rows: Mutex::default(), crowd: Mutex::default() }
+        Self { limit: RateLimit::new(BURST, INTERVAL), rows: HashMap::new(), crowd: Crowd::default() }
     }
 }
 
 /// All that answers depend on, as one number: what is asked, and the machine that it is asked of.
-pub(crate) fn print(question: &Question, instances: &[Instance]) -> u64 {
+pub fn print(question: &Question, instances: &[Instance]) -> u64 {
     let mut hasher = DefaultHasher::new();
     format!("{question:?}").hash(&mut hasher);
     if let Question::Probe { instance, .. } = question {
@@ -112,12 +112,11 @@ pub(crate) fn print(question: &Question, instances: &[Instance]) -> u64 {
     hasher.finish()
 }
 
-impl Probes {
+impl Turns {
     /// Whether the object may ask now, and if not, what it gets.
-    pub(crate) fn turn(&self, key: &Key, print: u64, purpose: For, now: Instant) -> Turn {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn turn(&mut self, key: &Key, print: u64, purpose: For, now: Instant) -> Turn {
         let age = |then: Instant| now.saturating_duration_since(then);
-        if let Some(row) = rows.get_mut(key) {
+        if let Some(row) = self.rows.get_mut(key) {
             if let Some(kept) = &row.kept
                 && kept.print == print
                 && age(kept.at) < if purpose == For::Planning { PACE } else { kept.lasts }
@@ -134,48 +133,41 @@ impl Probes {
                 row.turn = now;
                 return Turn::Ask;
             }
-        } else if rows.len() >= MOST {
-            rows.retain(|_, row| age(row.turn) < KEPT);
-            if rows.len() >= MOST {
-                return self.away(now);
+        } else if self.rows.len() >= MOST {
+            self.rows.retain(|_, row| age(row.turn) < KEPT);
+            if self.rows.len() >= MOST {
+                return Turn::Wait(self.crowd.turn_away(now));
             }
         }
-        let Some(turn) = self.tokens.reserve(now) else {
-            return self.away(now);
+        let Some(turn) = self.limit.reserve(now) else {
+            return Turn::Wait(self.crowd.turn_away(now));
         };
         let left = turn.saturating_duration_since(now);
-        let row = rows.entry(key.clone()).or_insert(Row { turn, open: false, kept: None });
+        let row = self.rows.entry(key.clone()).or_insert(Row { turn, open: false, kept: None });
         (row.turn, row.open) = (turn, !left.is_zero());
         if row.open { Turn::Wait(left) } else { Turn::Ask }
     }
 
-    fn away(&self, now: Instant) -> Turn {
-        Turn::Wait(self.crowd.lock().unwrap_or_else(PoisonError::into_inner).turn_away(now))
-    }
-
     /// Remembers what EC2 has answered.
-    pub(crate) fn keep(&self, key: &Key, print: u64, probe: &Probe, now: Instant) {
+    pub fn keep(&mut self, key: &Key, print: u64, probe: &Probe, now: Instant) {
         if probe.create_image.as_ref().is_err_and(|refusal| refusal.class == Class::Throttle) {
-            self.tokens.empty();
+            self.limit.empty(now);
         }
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = rows.get_mut(key) {
+        if let Some(row) = self.rows.get_mut(key) {
             row.kept = Some(Kept { print, at: now, lasts: KEPT, probe: probe.clone() });
         }
     }
 
     /// Something in the answers stands in the way: whoever has mended it does not wait.
-    pub(crate) fn stands_in_the_way(&self, key: &Key) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = rows.get_mut(key).and_then(|row| row.kept.as_mut()) {
+    pub fn stands_in_the_way(&mut self, key: &Key) {
+        if let Some(kept) = self.rows.get_mut(key).and_then(|row| row.kept.as_mut()) {
             kept.lasts = PACE;
         }
     }
 
     /// Drops the answers to an object that is gone, but not its turn: one that is created anew waits for it.
-    pub(crate) fn forget(&self, key: &Key) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = rows.get_mut(key) {
+    pub fn forget(&mut self, key: &Key) {
+        if let Some(row) = self.rows.get_mut(key) {
             row.kept = None;
         }
     }

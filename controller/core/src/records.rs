@@ -1,17 +1,19 @@
-//! Restart records on their way to EC2 and back, signed and read as the client of the product does.
+//! Restart records on their way to EC2 and back: signed when they are written, and read without their signature where they
+//! are authentic. The rest of the program knows no signatures.
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use saved_template_api::ids::{InstanceId, Region};
-use saved_template_core::{
+
+use crate::{
     restart::Signing,
     world::{Instance, Tags},
 };
 
-/// What was read of the records of one region.
-pub(crate) struct Records {
+/// How the records of the installation are signed, and what was read of them in one region.
+pub struct Records {
     signing: Signing,
     region: Region,
     /// The signed records as EC2 shows them: a tag is removed by its exact value.
@@ -19,7 +21,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(signing: Signing, region: Region) -> Self {
+    /// Nothing was read yet.
+    pub fn new(signing: Signing, region: Region) -> Self {
         Self { signing, region, signed: Mutex::default() }
     }
 
@@ -28,7 +31,7 @@ impl Records {
     }
 
     /// The machine as the program sees it.
-    pub(crate) fn read(&self, mut instance: Instance) -> Instance {
+    pub fn read(&self, mut instance: Instance) -> Instance {
         let mut signed = None;
         for (key, value) in &mut instance.tags {
             let read = self.signing.read(&self.region, key, value);
@@ -45,7 +48,7 @@ impl Records {
     }
 
     /// The tags as they are written.
-    pub(crate) fn write(&self, mut tags: Tags) -> Tags {
+    pub fn write(&self, mut tags: Tags) -> Tags {
         if let Some(record) = tags.get_mut(self.signing.debt_key()) {
             *record = self.signing.write(&self.region, record);
         }
@@ -53,7 +56,7 @@ impl Records {
     }
 
     /// The value by which a record is removed: that which was read last, or what would be written.
-    pub(crate) fn written(&self, instance: &InstanceId, key: &str, record: &str) -> String {
+    pub fn written(&self, instance: &InstanceId, key: &str, record: &str) -> String {
         if key != self.signing.debt_key() {
             return record.to_owned();
         }

@@ -1,0 +1,35 @@
+//! `savedtemplate-controller`.
+use std::{io::Write, sync::Arc};
+
+use futures::FutureExt;
+use saved_template_controller::{account::Account, args::Args, logging, metrics::Metrics, run};
+use saved_template_ec2::{Fleet, Use};
+
+use crate::request::Request;
+
+mod request;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Request::parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit()) {
+        Request::Run(args) => {
+            logging::start(&args)?;
+            control(*args).await
+        }
+        Request::IamPolicy(asked) => Ok(writeln!(std::io::stdout(), "{:#}", asked.document())?),
+    }
+}
+
+async fn control(args: Args) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let observer = {
+        let metrics = metrics.clone();
+        move |operation, outcome| metrics.called(operation, outcome)
+    };
+    let fleet = Fleet::connect(Arc::new(observer), run::node_clock, args.signing()?).await;
+    let (identity, configured) = (fleet.identity().boxed(), fleet.region());
+    let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
+    let account =
+        Account { connect: Box::new(connect), configured, identity, clock: Arc::new(run::node_clock) };
+    run::run(args, account, metrics).await
+}

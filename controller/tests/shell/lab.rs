@@ -1,0 +1,301 @@
+//! Controllers as they ship, an API server and EC2 in one process, in tokio's time.
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apisim::{ApiServer, Kind};
+use clap::Parser;
+use ec2sim::{ACCOUNT, Config, InstanceSeed, Millis, Sim, VolumeSeed};
+use http::{Request, Response};
+use jiff::Timestamp;
+use kube::{Api, api::PostParams, client::Body};
+use saved_template_api::{SavedTemplate, names::debt_key};
+use saved_template_controller::{account::Account, args::Args, metrics::Metrics, run::Process};
+use saved_template_core::restart::Signing;
+use serde_json::json;
+use simcloud::{Caller, Endpoint, Fleet, Mishap, Passage};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+pub(crate) const CLUSTER: &str = "lab";
+pub(crate) const HOME: &str = "us-west-2";
+pub(crate) const START: Millis = 1_795_000_000_000;
+
+/// Where a process is killed: before or after the n-th effect of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kill {
+    pub(crate) effect: usize,
+    pub(crate) after: bool,
+}
+
+/// What all processes changed, in EC2 and in Kubernetes.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) told: Vec<String>,
+    kill: Option<Kill>,
+}
+
+/// One process's life. Nothing that a dead one sends arrives, and it is told nothing.
+#[derive(Clone)]
+struct Life {
+    alive: Arc<AtomicBool>,
+    stop: CancellationToken,
+    effects: Arc<Mutex<Effects>>,
+}
+
+impl Life {
+    fn is_over(&self) -> bool {
+        !self.alive.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.alive.store(false, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
+    /// The number of the effect that is about to happen; none where the process dies before it.
+    fn begins(&self, what: &str) -> Option<usize> {
+        let mut effects = self.effects.lock().unwrap();
+        let effect = effects.told.len();
+        effects.told.push(what.to_owned());
+        if effects.kill == Some(Kill { effect, after: false }) {
+            self.end();
+            return None;
+        }
+        Some(effect)
+    }
+
+    /// It has happened. Whether the process lives on.
+    fn ends(&self, effect: usize) -> bool {
+        if self.effects.lock().unwrap().kill == Some(Kill { effect, after: true }) {
+            self.end();
+        }
+        !self.is_over()
+    }
+}
+
+/// A controller that runs; it dies when it is dropped.
+pub(crate) struct Controller {
+    _process: Process,
+    life: Life,
+}
+
+impl Controller {
+    pub(crate) fn is_dead(&self) -> bool {
+        self.life.is_over()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.life.end();
+    }
+}
+
+/// The API server as one process sees it, for as long as that lives.
+#[derive(Clone)]
+struct Mortal {
+    api: ApiServer,
+    life: Life,
+}
+
+impl Service<Request<Body>> for Mortal {
+    type Response = Response<apisim::ReplyBody>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (mut api, life) = (self.api.clone(), self.life.clone());
+        Box::pin(async move {
+            let writes = request.method() != http::Method::GET;
+            let what = format!("{} {}", request.method(), request.uri().path());
+            // An event or a lease is no effect: nothing is decided by them.
+            let counts = writes && what.contains("savedtemplates");
+            let effect = if counts { life.begins(&what) } else { None };
+            if life.is_over() {
+                return std::future::pending().await;
+            }
+            let reply = api.call(request).await;
+            let lives = effect.map_or(!life.is_over(), |effect| life.ends(effect));
+            if lives { reply } else { std::future::pending().await }
+        })
+    }
+}
+
+/// One account, one cluster.
+pub(crate) struct Lab {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) api: ApiServer,
+    pub(crate) id: String,
+    pub(crate) effects: Arc<Mutex<Effects>>,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        let config = Config {
+            stop: 30_000,
+            start: 20_000,
+            snapshot_lag: 4_000,
+            snapshot: 60_000,
+            image: 120_000,
+            copy: 90_000,
+            ..Config::default()
+        };
+        let mut sim = Sim::new(config);
+        let seed = InstanceSeed {
+            region: HOME.into(),
+            name: Some("quake".into()),
+            volumes: vec![VolumeSeed::new("/dev/sda1", 8), VolumeSeed::new("/dev/sdf", 20)],
+            ..InstanceSeed::default()
+        };
+        let id = sim.seed(START - 86_400_000, seed);
+        let endpoint = Endpoint::new(sim, START);
+        let clock = {
+            let endpoint = endpoint.clone();
+            move || Timestamp::from_second(endpoint.now().div_euclid(1000)).unwrap()
+        };
+        let template =
+            Kind::custom("savedtemplate.dev", "v1alpha1", "savedtemplates", "SavedTemplate").with_status();
+        let api = ApiServer::new([template, Kind::leases(), Kind::events(), Kind::namespaces()], clock);
+        api.add_namespaces(&["default", "kube-system"]).unwrap();
+        Self { endpoint, api, id, effects: Arc::default() }
+    }
+
+    pub(crate) fn controller(&self) -> Controller {
+        let life = Life {
+            alive: Arc::new(AtomicBool::new(true)),
+            stop: CancellationToken::new(),
+            effects: Arc::clone(&self.effects),
+        };
+        let (mortal, last) = (life.clone(), Mutex::new(BTreeMap::new()));
+        let hook = move |passage: &Passage<'_>| {
+            let action = &passage.request.action;
+            let is_dry = passage.request.params.get("DryRun").is_some_and(|dry| dry == "true");
+            if !action.starts_with("Describe") && !is_dry {
+                let key = format!("{action} {:?}", passage.request.params);
+                let mut last = last.lock().unwrap();
+                match passage.reply {
+                    None => _ = mortal.begins(action).map(|effect| last.insert(key, effect)),
+                    Some(_) => _ = last.remove(&key).map(|effect| mortal.ends(effect)),
+                }
+            }
+            mortal.is_over().then_some(Mishap::Kill)
+        };
+        let fleet =
+            Fleet::new(&self.endpoint, Caller::default(), Signing::off(CLUSTER)).with_hook(Arc::new(hook));
+        let endpoint = self.endpoint.clone();
+        let account = Account {
+            connect: Box::new(move |region| (fleet.cloud(region), fleet.cloud(region))),
+            configured: HOME.parse().ok(),
+            identity: Box::pin(async { Ok("arn:aws:sts::123456789012:assumed-role/lab/lab".to_owned()) }),
+            clock: Arc::new(move || Timestamp::from_second(endpoint.now().div_euclid(1000)).unwrap()),
+        };
+        let args =
+            Args::parse_from(["controller", "--cluster-name=lab", "--regions=us-west-2,us-east-2,us-west-1"]);
+        let client = kube::Client::new(Mortal { api: self.api.clone(), life: life.clone() }, "default");
+        let process = Process::start(&args, client, account, Metrics::new(), life.stop.clone());
+        Controller { _process: process, life }
+    }
+
+    pub(crate) async fn apply(&self, spec: &str) {
+        let spec: serde_json::Value = serde_json::from_str(spec).unwrap();
+        let object = json!({
+            "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplate",
+            "metadata": {"name": "quake", "namespace": "default"}, "spec": spec,
+        });
+        let object: SavedTemplate = serde_json::from_value(object).unwrap();
+        let api: Api<SavedTemplate> = Api::default_namespaced(self.api.client("default"));
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    pub(crate) fn object(&self) -> SavedTemplate {
+        let object = self.api.object("savedtemplates", Some("default"), "quake").unwrap();
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// The status as the version before would have written it: one announcement, without a region where it is of home.
+    pub(crate) async fn write_as_before(&self) {
+        let mut object = self.api.object("savedtemplates", Some("default"), "quake").unwrap();
+        let Some(list) = object["status"]["announced"].as_array() else { return };
+        let mut latest = list.iter().max_by_key(|one| one["time"].to_string()).unwrap().clone();
+        if latest["region"] == HOME {
+            latest.as_object_mut().unwrap().remove("region");
+        }
+        object["status"]["announced"] = latest;
+        let path = "/apis/savedtemplate.dev/v1alpha1/namespaces/default/savedtemplates/quake/status";
+        let request = Request::put(path).header("content-type", "application/json");
+        let request = request.body(object.to_string().into_bytes()).unwrap();
+        self.api.client("default").request::<serde_json::Value>(request).await.unwrap();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        let status = self.object().status.unwrap_or_default();
+        status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    }
+
+    /// Runs a controller that is killed there, and five seconds later another one, until the template is ready.
+    /// How many it took.
+    pub(crate) async fn saved(&self, kill: Option<Kill>, between: impl AsyncFn(&Self)) -> usize {
+        self.effects.lock().unwrap().kill = kill;
+        let (mut controller, mut lives) = (self.controller(), 1);
+        let end = self.endpoint.now() + 3_000_000;
+        while !self.is_ready() || self.owes() {
+            assert!(self.endpoint.now() < end, "{kill:?}: {:#?}", self.object().status);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if controller.is_dead() {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                between(self).await;
+                (controller, lives) = (self.controller(), lives + 1);
+            }
+        }
+        lives
+    }
+
+    pub(crate) fn owes(&self) -> bool {
+        let sim = self.endpoint.sim();
+        sim.place(ACCOUNT, HOME).unwrap().instances[&self.id].tags.contains_key(&debt_key(CLUSTER))
+    }
+
+    pub(crate) fn images(&self, region: &str) -> usize {
+        self.endpoint.sim().place(ACCOUNT, region).map_or(0, |place| place.images.len())
+    }
+
+    pub(crate) fn count(&self, action: &str) -> usize {
+        let sim = self.endpoint.sim();
+        sim.log()
+            .iter()
+            .filter(|entry| entry.action == action && !entry.dry_run && entry.is_effective())
+            .count()
+    }
+
+    /// The calls that changed something in EC2, whoever made them.
+    pub(crate) fn changes(&self) -> usize {
+        let sim = self.endpoint.sim();
+        let is_change = |action: &str| !action.starts_with("Describe");
+        sim.log()
+            .iter()
+            .filter(|entry| is_change(&entry.action) && !entry.dry_run && entry.is_effective())
+            .count()
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.endpoint.sim().log().len()
+    }
+
+    pub(crate) fn downtimes(&self) -> usize {
+        let sim = self.endpoint.sim();
+        sim.place(ACCOUNT, HOME).unwrap().instances[&self.id].downtimes().len()
+    }
+}

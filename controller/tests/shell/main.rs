@@ -1,0 +1,69 @@
+//! The controller that ships, against an API server and EC2 in the same process, in tokio's time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test says what it expects by failing, and waits in virtual time"
+)]
+mod lab;
+
+use std::time::Duration;
+
+use crate::lab::{HOME, Kill, Lab};
+
+const COPIES: &str = r#"{"source": {"region": "us-west-2", "instanceName": "quake"},
+    "regions": [{"name": "us-east-2"}, {"name": "us-west-1"}]}"#;
+
+async fn saved(kill: Option<Kill>) -> Lab {
+    saved_with(kill, async |_| {}).await
+}
+
+/// The same; where the process dies, something is done before the next one begins.
+async fn saved_with(kill: Option<Kill>, between: impl AsyncFn(&Lab)) -> Lab {
+    let lab = Lab::new();
+    lab.apply(COPIES).await;
+    assert_eq!(lab.saved(kill, between).await, if kill.is_some() { 2 } else { 1 }, "{kill:?}");
+    let told = lab.effects.lock().unwrap().told.join("\n");
+    for region in [HOME, "us-east-2", "us-west-1"] {
+        assert_eq!(lab.images(region), 1, "{region} {kill:?}\n{told}");
+    }
+    assert_eq!(lab.downtimes(), 1, "{kill:?}\n{told}");
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_is_made_once_and_copied() {
+    let lab = saved(None).await;
+    let counts = ["StopInstances", "CreateImage", "CopyImage"].map(|action| lab.count(action));
+    assert_eq!(counts, [1, 1, 2], "{} calls", lab.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_before_or_after_any_effect_changes_nothing_about_the_end() {
+    let effects = saved(None).await.effects.lock().unwrap().told.len();
+    assert!(effects > 10, "{effects}");
+    for effect in 0..effects {
+        for after in [false, true] {
+            saved(Some(Kill { effect, after })).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_save_that_the_version_before_began_is_finished_by_this_one() {
+    let effects = saved(None).await.effects.lock().unwrap().told.len();
+    for effect in 0..effects {
+        saved_with(Some(Kill { effect, after: true }), Lab::write_as_before).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_the_version_before_saved_is_taken_over_without_a_change() {
+    let lab = saved(None).await;
+    lab.write_as_before().await;
+    let changes = lab.changes();
+    let _controller = lab.controller();
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    assert_eq!(lab.changes(), changes);
+    assert!(lab.is_ready());
+}
