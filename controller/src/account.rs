@@ -4,17 +4,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use saved_template_api::ids::Region;
-use saved_template_core::refusal::Refusal;
+use saved_template_core::{place::Place, refusal::Refusal};
 
-/// Makes the clients of a region: one for the sweeps and restarts, one for reconciles.
-pub type Connect<C> = Box<dyn Fn(&Region) -> (C, C) + Send + Sync>;
+/// Makes the clients of a place: one for the sweeps and restarts, one for reconciles.
+pub type Connect<C> = Box<dyn Fn(&Place) -> (C, C) + Send + Sync>;
 
 /// A clock that tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The clients of one account, and who it says that the controller is.
 pub struct Account<C> {
-    /// Makes the clients of a region.
+    /// Makes the clients of a place.
     pub connect: Connect<C>,
     /// The region that the configuration names.
     pub configured: Option<Region>,

@@ -36,25 +36,25 @@ pub(crate) async fn act<C: Cloud>(
         },
         Step::CreateImage(request) => image(home.cloud.create_image(request, announced).await),
         Step::CopyImage { region, request } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             let outcome = image(desk.cloud.copy_image(request, announced).await);
             desk.survey.poke();
             outcome
         }
         Step::TagImages { region, resources, tags } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             upkeep(&desk, desk.cloud.tag_resources(resources, tags.clone(), announced).await)
         }
         Step::UntagImages { region, resources, keys } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             upkeep(&desk, desk.cloud.untag_resources(resources, keys, announced).await)
         }
         Step::SetDescription { region, image, description } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             upkeep(&desk, desk.cloud.set_description(image, description, announced).await)
         }
         Step::Deregister { region, image } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             let result = desk.cloud.deregister(image, announced).await;
             for (snapshot, why) in result.iter().flatten() {
                 tracing::warn!(%image, %snapshot, why, "snapshot was not deleted with its image: it is deleted by itself");
@@ -62,7 +62,7 @@ pub(crate) async fn act<C: Cloud>(
             upkeep(&desk, result.map(|_| ()))
         }
         Step::DeleteSnapshot { region, snapshot } => {
-            let desk = regions.desk(region);
+            let desk = home.beside(region, regions);
             upkeep(&desk, desk.cloud.delete_snapshot(snapshot, announced).await)
         }
         Step::RemoveReceipt { instance, key, value, left } => {

@@ -13,7 +13,7 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 use saved_template_api::{
-    SavedTemplate, SavedTemplateStatus,
+    SavedTemplate,
     ids::{InstanceId, Region},
     text::hex_digest,
 };
@@ -35,10 +35,6 @@ pub(crate) struct Claims {
 
 fn name(region: &Region, instance: &InstanceId) -> String {
     format!("savedtemplate-claim-{}", hex_digest(&format!("{region}/{instance}"), 16))
-}
-
-fn holder(key: &Key) -> String {
-    format!("{}/{}", key.namespace, key.name)
 }
 
 impl Claims {
@@ -70,7 +66,7 @@ impl Claims {
                     ),
                     ..ObjectMeta::default()
                 },
-                spec: Some(LeaseSpec { holder_identity: Some(holder(key)), ..LeaseSpec::default() }),
+                spec: Some(LeaseSpec { holder_identity: Some(key.to_string()), ..LeaseSpec::default() }),
             };
             match self.leases.create(&PostParams::default(), &lease).await {
                 Ok(_) => return Ok(()),
@@ -79,7 +75,7 @@ impl Claims {
             }
             let Some(there) = self.leases.get_opt(&name).await.map_err(unsure)? else { continue };
             let other = there.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-            if other == holder(key) {
+            if other == key.to_string() {
                 return Ok(());
             }
             // The error names the other object, which may be in a namespace that the reader of this one may not see.
@@ -99,15 +95,12 @@ impl Claims {
     }
 
     /// The save is over: whoever waits may begin. One that is not released is found stale.
-    pub(crate) async fn release(&self, key: &Key, region: &Region, status: &SavedTemplateStatus) {
-        let Some(instance) = status.source.as_ref().and_then(|source| source.instance_id.as_ref()) else {
-            return;
-        };
+    pub(crate) async fn release(&self, key: &Key, region: &Region, instance: &InstanceId) {
         let name = name(region, instance);
         let released = async {
             let Some(there) = self.leases.get_opt(&name).await? else { return Ok(()) };
             let holds =
-                there.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&holder(key));
+                there.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&key.to_string());
             if holds { self.delete(&name, &there).await } else { Ok(()) }
         };
         if let Err(error) = released.await {

@@ -47,6 +47,11 @@ impl<C: Cloud> Context<C> {
         written.look_again(key, look_again, monotonic())
     }
 
+    /// Has another object looked at. Nobody listens while another replica leads.
+    pub(crate) fn wake(&self, key: Key) {
+        let _listeners = self.regions.wake.send(key);
+    }
+
     /// The object is gone.
     pub(crate) fn forget(&self, key: &Key) {
         self.regions.forget(key);

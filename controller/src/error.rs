@@ -16,6 +16,9 @@ pub enum Error {
     /// The object lacks what the API server always sets.
     #[error("object has no {0}")]
     Malformed(&'static str),
+    /// It is not yet the object's turn to have EC2 asked about its machine, or it waits for a view: nothing is decided.
+    #[error("waits for {} ms", .0.as_millis())]
+    Later(Duration),
     /// The reconcile took longer than it may.
     #[error("reconcile took too long")]
     Late(#[from] tokio::time::error::Elapsed),
@@ -28,6 +31,7 @@ impl Error {
             Self::Kube(_) if self.is_conflict() => "conflict",
             Self::Kube(_) => "kube",
             Self::Malformed(_) => "malformed",
+            Self::Later(_) => "later",
             Self::Late(_) => "late",
         }
     }
@@ -37,6 +41,7 @@ impl Error {
         match self {
             Self::Kube(_) if self.is_conflict() => Action::requeue(Duration::from_millis(200)),
             Self::Kube(_) | Self::Late(_) => Action::requeue(Duration::from_secs(5)),
+            Self::Later(left) => Action::requeue(*left),
             Self::Malformed(_) => Action::await_change(),
         }
     }

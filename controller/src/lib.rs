@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                       ┌────────────── survey (per region) ──────────────┐
-//!  SavedTemplate ──► reconcile:  observe ─► decide ─► record ─► act ──► EC2 │ one sweep serves all
+//!  SavedTemplate ──► reconcile:  observe ─► decide ─► persist ─► act ─► EC2 │ one sweep serves all
 //!                                  ▲          pure      CAS  one a region   │
 //!                                  └────────────────────────────────────────┘
 //!  EC2 tags ───────► restart:    observe ─► ours? due? ─► StartInstances ─► paid?    needs no Kubernetes at all
@@ -19,11 +19,12 @@ mod lease;
 pub mod logging;
 mod marks;
 pub mod metrics;
+mod object;
 mod observe;
+mod persist;
 mod progress;
 mod reads;
 mod reconcile;
-mod record;
 mod regions;
 mod restart;
 pub mod run;

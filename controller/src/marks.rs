@@ -5,10 +5,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use kube::{ResourceExt, api::ObjectMeta, runtime::watcher::Event};
+use kube::{api::ObjectMeta, runtime::watcher::Event};
 use saved_template_core::key::Key;
 
-use crate::reconcile::Metadata;
+use crate::object::{Metadata, Object};
 
 /// What is known of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +26,19 @@ pub(crate) struct Marks(HashMap<Key, Seen>);
 impl Marks {
     /// Whether the event is news to a decision: all but a change of marks alone. A status that was written changes neither
     /// part, and wakes.
-    pub(crate) fn wakes(&mut self, event: &Event<Metadata>) -> bool {
+    pub(crate) fn wakes<K: Object>(&mut self, event: &Event<Metadata<K>>) -> bool {
         match event {
             Event::Apply(object) => {
                 let now = seen(&object.metadata);
-                let before = self.0.insert(key(object), now.clone());
+                let before = self.0.insert(K::key(object), now.clone());
                 before.is_none_or(|before| before.own != now.own || before.marks == now.marks)
             }
             Event::InitApply(object) => {
-                self.0.insert(key(object), seen(&object.metadata));
+                self.0.insert(K::key(object), seen(&object.metadata));
                 true
             }
             Event::Delete(object) => {
-                self.0.remove(&key(object));
+                self.0.remove(&K::key(object));
                 true
             }
             Event::Init => {
@@ -48,10 +48,6 @@ impl Marks {
             Event::InitDone => true,
         }
     }
-}
-
-fn key(object: &Metadata) -> Key {
-    Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 fn seen(meta: &ObjectMeta) -> Seen {
@@ -72,11 +68,12 @@ fn hash(thing: &impl Hash) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use saved_template_api::SavedTemplate;
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn object(more: &Value) -> Metadata {
+    fn object(more: &Value) -> Metadata<SavedTemplate> {
         let mut metadata =
             json!({"namespace": "n", "name": "a", "uid": "1", "generation": 1, "resourceVersion": "7"});
         for (field, value) in more.as_object().unwrap() {
@@ -129,8 +126,8 @@ mod tests {
         let mut marks = Marks::default();
         let other = object(&json!({"labels": {"a": "b"}}));
         marks.wakes(&Event::Apply(object(&json!({}))));
-        assert!(marks.wakes(&Event::Init) && marks.wakes(&Event::InitApply(other.clone())));
-        assert!(marks.wakes(&Event::InitDone) && marks.wakes(&Event::Delete(other)));
+        assert!(marks.wakes::<SavedTemplate>(&Event::Init) && marks.wakes(&Event::InitApply(other.clone())));
+        assert!(marks.wakes::<SavedTemplate>(&Event::InitDone) && marks.wakes(&Event::Delete(other)));
         assert!(marks.0.is_empty());
     }
 }

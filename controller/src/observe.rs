@@ -1,21 +1,26 @@
 //! Sees the world of one object: the sweeps of its regions, and answers to what only its own calls can tell.
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::{context::Context, regions::Desk, wait::monotonic};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    object::Object,
+    regions::{Desk, Regions},
+    wait::monotonic,
+};
 use jiff::Timestamp;
 use saved_template_api::{
-    ids::{InstanceId, VolumeId},
+    ids::{InstanceId, Region, VolumeId},
     names::tag,
-    status::CheckResult,
 };
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
-    decide::{is_supported, needs_world},
-    decision::{Decision, Question},
-    interest,
+    decision::Question,
+    interest::Interest,
     key::Key,
+    kind::SubjectOf,
+    place::Place,
     step::ImageRequest,
-    subject::Subject,
     turns::{self, For, Turn},
     world::{Permits, Probe, World},
 };
@@ -24,58 +29,58 @@ use saved_template_core::{
 const HOME: Duration = Duration::from_secs(20);
 const ABROAD: Duration = Duration::from_secs(5);
 
-/// Nothing is decided before the object may ask EC2 about its machine again.
-pub(crate) struct Later(pub(crate) Duration);
-
 /// What is seen of one object, and what only EC2's answers about its machine add.
-pub(crate) struct Observation<'o, C> {
+pub(crate) struct Observation<'o, K: Object, C> {
     pub(crate) world: World,
-    pub(crate) home: Arc<Desk<C>>,
-    subject: Subject<'o>,
+    home: Option<Arc<Desk<C>>>,
+    subject: SubjectOf<'o, K>,
     key: &'o Key,
     ctx: &'o Context<C>,
     /// What was answered with kept answers, which no plan rests on.
     kept: Option<Question>,
 }
 
-impl<'o, C: Cloud> Observation<'o, C> {
+impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
     /// Reads what the object needs.
-    pub(crate) async fn of(subject: Subject<'o>, key: &'o Key, ctx: &'o Context<C>) -> Self {
-        let region = &subject.spec.source.region;
-        let home = ctx.regions.desk(region);
-        let mut world =
-            if needs_world(&subject) { read(subject, key, ctx, &home).await } else { World::unread() };
-        if let Some(capture) = &subject.status.capture {
-            home.survey.memory().recall(capture, |record| is_supported(subject, &world, record));
+    pub(crate) fn of(subject: SubjectOf<'o, K>, key: &'o Key, ctx: &'o Context<C>) -> Result<Self> {
+        let home = K::home(subject.spec).map(|place| ctx.regions.desk(&place));
+        let mut world = World::unread();
+        if let Some(home) = &home {
+            let interests = K::interests(subject, home.survey.cloud.now());
+            if !interests.is_empty() {
+                world = read(interests, key, &ctx.regions, home).map_err(Error::Later)?;
+            }
+            K::recall(subject, &mut home.survey.memory(), &mut world);
+            world.covered = ctx.regions.covers(home.cloud.place());
         }
-        home.survey.memory().tell(subject.status, &mut world);
-        world.covered = ctx.regions.covers(region);
-        Self { world, home, subject, key, ctx, kept: None }
+        Ok(Self { world, home, subject, key, ctx, kept: None })
     }
 
     /// EC2's time; before it has ever answered, the node's.
     pub(crate) fn now(&self) -> Timestamp {
-        self.home.survey.cloud.now().unwrap_or_else(|| (self.ctx.clock)())
+        let told = self.home.as_ref().and_then(|home| home.survey.cloud.now());
+        told.unwrap_or_else(|| (self.ctx.clock)())
     }
 
     /// Fills in what a decision lacks.
-    pub(crate) async fn ask(&mut self, question: Question) -> Result<(), Later> {
-        let cloud = &self.home.cloud;
+    pub(crate) async fn ask(&mut self, question: Question) -> Result<()> {
         match &question {
             Question::Probe { .. } => {
                 let is_kept = self.probe(&question, For::Telling).await?;
                 self.kept = is_kept.then_some(question);
             }
             Question::Permits(instance) => {
+                let Some(home) = self.home.clone() else { return Ok(()) };
+                let cloud = &home.cloud;
                 let (stop, start) = tokio::join!(
                     cloud.dry_run(DryRun::Stop(instance.clone())),
                     cloud.dry_run(DryRun::Start(instance.clone())),
                 );
                 self.world.permits = Some(Permits { stop, start });
                 // The Stop rests on what the machine is now, not on what it was before it was asked whether it may be.
-                let mut interests = interest::of(self.subject, self.home.survey.cloud.now());
-                let here = interests.remove(&self.subject.spec.source.region).unwrap_or_default();
-                self.world.home = self.home.survey.read(self.key, &here, HOME).await;
+                let mut interests = K::interests(self.subject, cloud.now());
+                let here = interests.remove(cloud.region()).unwrap_or_default();
+                self.world.home = home.survey.next(&here, HOME).await;
             }
         }
         Ok(())
@@ -83,23 +88,25 @@ impl<'o, C: Cloud> Observation<'o, C> {
 
     /// After the claim comes the plan, and after the plan the Stop: asks anew what was answered with kept answers. Whether
     /// anything was.
-    pub(crate) async fn renew(&mut self) -> Result<bool, Later> {
+    pub(crate) async fn renew(&mut self) -> Result<bool> {
         let Some(question) = self.kept.take() else { return Ok(false) };
         self.probe(&question, For::Planning).await?;
         Ok(true)
     }
 
     /// The answers that the object's turn gives it. Whether they are kept ones, and not EC2's of now.
-    async fn probe(&mut self, question: &Question, purpose: For) -> Result<bool, Later> {
-        let Question::Probe { instance, instance_type, volumes, request } = question else {
+    async fn probe(&mut self, question: &Question, purpose: For) -> Result<bool> {
+        let (Question::Probe { instance, instance_type, volumes, request }, Some(home)) =
+            (question, self.home.clone())
+        else {
             return Ok(false);
         };
         let view = self.world.home.as_ref().ok().and_then(|view| view.instances.as_deref().ok());
         let print = turns::print(question, view.unwrap_or_default());
         let now = monotonic();
-        let turn = self.home.turns().turn(self.key, print, purpose, now);
+        let turn = home.turns().turn(self.key, print, purpose, now);
         match turn {
-            Turn::Wait(left) => return Err(Later(left)),
+            Turn::Wait(left) => return Err(Error::Later(left)),
             Turn::Kept(probe) => {
                 self.world.probe = Some(*probe);
                 return Ok(true);
@@ -108,40 +115,55 @@ impl<'o, C: Cloud> Observation<'o, C> {
         }
         let machine = (instance, instance_type.as_str(), volumes.as_slice());
         // Ten calls at once are too large for the stack of a worker.
-        let probe = Box::pin(probe(machine, request.clone(), self.key, &self.home.cloud)).await;
-        self.home.turns().keep(self.key, print, &probe, now);
+        let probe = Box::pin(probe(machine, request.clone(), self.key, &home.cloud)).await;
+        home.turns().keep(self.key, print, &probe, now);
         self.world.probe = Some(probe);
         Ok(false)
     }
 
     /// What a decision says of the answers: whoever has mended what stands in the way does not wait.
-    pub(crate) fn answered(&self, decision: &Decision) {
-        if decision.status.preflight.iter().any(|row| row.result == CheckResult::Failed) {
-            self.home.turns().stands_in_the_way(self.key);
+    pub(crate) fn answered(&self, status: &K::Status) {
+        if let Some(home) = self.home.as_ref().filter(|_| K::is_hindered(status)) {
+            home.turns().stands_in_the_way(self.key);
         }
     }
 }
 
-async fn read<C: Cloud>(subject: Subject<'_>, key: &Key, ctx: &Context<C>, home: &Arc<Desk<C>>) -> World {
-    let mut interests = interest::of(subject, home.survey.cloud.now());
-    let here = interests.remove(&subject.spec.source.region).unwrap_or_default();
-    for desk in ctx.regions.all() {
-        let region = desk.cloud.region();
-        if *region != subject.spec.source.region && !interests.contains_key(region) {
-            desk.survey.drop_interest(key);
+/// What the last sweeps of its regions show; or how much longer the object waits for those that lack what it wants.
+fn read<C: Cloud>(
+    interests: BTreeMap<Region, Interest>,
+    key: &Key,
+    regions: &Regions<C>,
+    home: &Desk<C>,
+) -> Result<World, Duration> {
+    let wanted: BTreeMap<Place, Interest> = interests
+        .into_iter()
+        .map(|(region, interest)| (home.cloud.place().beside(&region), interest))
+        .collect();
+    for desk in regions.all().iter().filter(|desk| !wanted.contains_key(desk.cloud.place())) {
+        desk.survey.drop_interest(key);
+    }
+    // All of them say what they want before any waits: one sweep of each region serves them all.
+    let views: Vec<_> = wanted
+        .into_iter()
+        .map(|(place, interest)| {
+            let patience = if place == *home.cloud.place() { HOME } else { ABROAD };
+            let view = match regions.refused(&place) {
+                Some(refusal) => Ok(Err(refusal)),
+                None => regions.desk(&place).survey.read(key, &interest, patience),
+            };
+            (place, view)
+        })
+        .collect();
+    let mut world = World::unread();
+    for (place, view) in views {
+        if place == *home.cloud.place() {
+            world.home = view?;
+        } else {
+            world.abroad.insert(place.region, view?);
         }
     }
-    let views = interests.into_iter().map(|(region, interest)| async move {
-        let view = match ctx.regions.refused(&region) {
-            Some(refusal) => Err(refusal),
-            None => ctx.regions.desk(&region).survey.read(key, &interest, ABROAD).await,
-        };
-        (region, view)
-    });
-    let (view, abroad) =
-        futures::future::join(home.survey.read(key, &here, HOME), futures::future::join_all(views)).await;
-    let abroad: BTreeMap<_, _> = abroad.into_iter().collect();
-    World { home: view, abroad, ..World::unread() }
+    Ok(world)
 }
 
 /// What only calls about this one machine tell.

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use saved_template_api::ids::Region;
+use saved_template_core::place::Place;
 use tokio::time::Instant;
 
 /// More than the longest round: five minutes between two sweeps, or a sweep of which each read is at its bound.
 const OVERDUE: Duration = Duration::from_mins(10);
 
-/// The loops of a region.
+/// The loops of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Loop {
     /// The reader.
@@ -31,13 +31,13 @@ impl Loop {
 
 /// When each loop came round last.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<Mutex<BTreeMap<(Region, Loop), Instant>>>);
+pub(crate) struct Progress(Arc<Mutex<BTreeMap<(Place, Loop), Instant>>>);
 
 impl Progress {
     /// The loop comes round.
-    pub(crate) fn round(&self, region: &Region, which: Loop) {
+    pub(crate) fn round(&self, place: &Place, which: Loop) {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rounds.insert((region.clone(), which), Instant::now());
+        rounds.insert((place.clone(), which), Instant::now());
     }
 
     /// Which loops have not come round for too long, in words; none if all do.
@@ -46,9 +46,9 @@ impl Progress {
         let stuck: Vec<String> = rounds
             .iter()
             .filter(|(_, round)| round.elapsed() >= OVERDUE)
-            .map(|((region, which), round)| {
+            .map(|((place, which), round)| {
                 let (which, seconds) = (which.as_str(), round.elapsed().as_secs());
-                format!("the {which} loop of {region} has not come round for {seconds} s")
+                format!("the {which} loop of {place} has not come round for {seconds} s")
             })
             .collect();
         (!stuck.is_empty()).then(|| stuck.join("\n"))
@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_has_not_come_round_for_ten_minutes_is_named_with_its_region() {
         let progress = Progress::default();
-        let (here, there): (Region, Region) = ("us-west-2".parse().unwrap(), "eu-west-1".parse().unwrap());
+        let [here, there] = ["us-west-2", "eu-west-1"].map(|name| Place::own(name.parse().unwrap()));
         for region in [&here, &there] {
             progress.round(region, Loop::Sweep);
             progress.round(region, Loop::Restart);

@@ -1,14 +1,15 @@
-//! The regions of the account: for each one reader and one restart loop, started once.
+//! The places that are worked in, each a region of an account: for each one reader and one restart loop, started once.
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use saved_template_api::ids::Region;
+use saved_template_api::ids::{AccountId, Region};
 use saved_template_core::{
     cloud::Cloud,
     key::Key,
+    place::Place,
     refusal::{NOT_ENABLED, Refusal},
     turns::Turns,
     world::OptIn,
@@ -21,7 +22,7 @@ use crate::{
     supervisor::Supervisor, survey::Survey, wait,
 };
 
-/// One region: its reader, and the client that reconciles write with.
+/// One place: its reader, and the client that reconciles write with.
 pub(crate) struct Desk<C> {
     pub(crate) survey: Arc<Survey<C>>,
     pub(crate) cloud: C,
@@ -35,7 +36,14 @@ impl<C> Desk<C> {
     }
 }
 
-/// Every region that is read.
+impl<C: Cloud> Desk<C> {
+    /// The desk of another region of the same account.
+    pub(crate) fn beside(&self, region: &Region, regions: &Regions<C>) -> Arc<Self> {
+        regions.desk(&self.cloud.place().beside(region))
+    }
+}
+
+/// Every place that is read.
 pub(crate) struct Regions<C> {
     connect: Connect<C>,
     cluster: String,
@@ -47,9 +55,9 @@ pub(crate) struct Regions<C> {
     progress: Progress,
     pub(crate) wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
-    desks: Mutex<BTreeMap<Region, Arc<Desk<C>>>>,
-    /// What the account has enabled, once EC2 has told.
-    enabled: Mutex<Option<BTreeSet<Region>>>,
+    desks: Mutex<BTreeMap<Place, Arc<Desk<C>>>>,
+    /// What an account has enabled, once EC2 has told: under none the controller's own.
+    enabled: Mutex<BTreeMap<Option<AccountId>, BTreeSet<Region>>>,
     supervisor: Supervisor,
     stop: CancellationToken,
 }
@@ -90,22 +98,22 @@ impl<C: Cloud> Regions<C> {
         })
     }
 
-    /// The desk of a region; its loops are started the first time.
-    pub(crate) fn desk(&self, region: &Region) -> Arc<Desk<C>> {
+    /// The desk of a place; its loops are started the first time.
+    pub(crate) fn desk(&self, place: &Place) -> Arc<Desk<C>> {
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-        let desk = desks.entry(region.clone()).or_insert_with(|| {
-            let (sweeping, writing) = (self.connect)(region);
+        let desk = desks.entry(place.clone()).or_insert_with(|| {
+            let (sweeping, writing) = (self.connect)(place);
             let (wake, leading) = (self.wake.clone(), self.leading.clone());
             let from = &self.adopt_from;
             let survey = Arc::new(Survey::new(sweeping, &self.cluster, from, self.drift, wake, leading));
             let reading = Arc::clone(&survey);
             let (stop, progress) = (self.stop.clone(), self.progress.clone());
-            self.supervisor.spawn(format!("the sweep loop of {region}"), async move {
+            self.supervisor.spawn(format!("the sweep loop of {place}"), async move {
                 reading.run(&progress, &stop).await;
             });
             let restart = Restart::new(Arc::clone(&survey), self.metrics.clone());
             self.supervisor.spawn(
-                format!("the restart loop of {region}"),
+                format!("the restart loop of {place}"),
                 restart.run(self.progress.clone(), self.stop.clone()),
             );
             Arc::new(Desk { survey, cloud: writing, turns: Mutex::default() })
@@ -117,9 +125,9 @@ impl<C: Cloud> Regions<C> {
         self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Whether a process that knows nothing sweeps a region, and so gives its machines back.
-    pub(crate) fn covers(&self, region: &Region) -> bool {
-        self.named.is_empty() || self.named.contains(region)
+    /// Whether a process that knows nothing sweeps a place, and so gives its machines back.
+    pub(crate) fn covers(&self, place: &Place) -> bool {
+        self.named.is_empty() || self.named.contains(&place.region)
     }
 
     /// Nothing is read for an object that is gone.
@@ -130,10 +138,11 @@ impl<C: Cloud> Regions<C> {
         }
     }
 
-    /// Why a region is not read: a manifest may name any, and each that is read costs two loops.
-    pub(crate) fn refused(&self, region: &Region) -> Option<Refusal> {
+    /// Why a place is not read: a manifest may name any, and each that is read costs two loops.
+    pub(crate) fn refused(&self, place: &Place) -> Option<Refusal> {
+        let region = &place.region;
         let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = if let Some(enabled) = enabled.as_ref() {
+        let text = if let Some(enabled) = enabled.get(&place.account().cloned()) {
             (!enabled.contains(region)).then(|| {
                 let text = format!(
                     "{region} does not exist or is not enabled for this account: enable it, or take it out of the manifest"
@@ -142,7 +151,7 @@ impl<C: Cloud> Regions<C> {
             })
         } else {
             let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-            (desks.len() >= UNTOLD && !desks.contains_key(region)).then(|| {
+            (desks.len() >= UNTOLD && !desks.contains_key(place)).then(|| {
                 let text = format!(
                     "{UNTOLD} regions are read already, and EC2 does not tell whether {region} is one: permit ec2:DescribeRegions"
                 );
@@ -156,15 +165,15 @@ impl<C: Cloud> Regions<C> {
     /// waits for nobody to tell which these are: a machine of it may be due.
     pub(crate) async fn open(&self, named: &[Region], configured: Option<&Region>) {
         for region in named.iter().chain(configured.filter(|_| named.is_empty())) {
-            self.desk(region);
+            self.desk(&Place::own(region.clone()));
         }
         while !self.stop.is_cancelled() {
             let pause = match self.ask(named, configured).await {
                 Ok(enabled) => {
                     for region in enabled.iter().filter(|_| named.is_empty()) {
-                        self.desk(region);
+                        self.desk(&Place::own(region.clone()));
                     }
-                    *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = Some(enabled);
+                    self.enabled.lock().unwrap_or_else(PoisonError::into_inner).insert(None, enabled);
                     AGAIN
                 }
                 Err(error) => {
@@ -182,15 +191,16 @@ impl<C: Cloud> Regions<C> {
     /// Any region of the partition can say which ones there are, if its use is allowed.
     async fn ask(&self, named: &[Region], configured: Option<&Region>) -> anyhow::Result<BTreeSet<Region>> {
         let anywhere = PARTITIONS.into_iter().filter_map(|name| Region::parse(name).ok());
-        let open: Vec<Region> =
-            self.desks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        let desks = self.all();
+        let own = desks.iter().map(|desk| desk.cloud.place()).filter(|place| place.account().is_none());
+        let open: Vec<Region> = own.map(|place| place.region.clone()).collect();
         let mut asked = BTreeSet::new();
         let mut refused = None;
         for region in named.iter().chain(configured).cloned().chain(open).chain(anywhere) {
             if !asked.insert(region.clone()) {
                 continue;
             }
-            let (cloud, _) = (self.connect)(&region);
+            let (cloud, _) = (self.connect)(&Place::own(region));
             match cloud.regions().await {
                 Ok(known) => {
                     let enabled = known.into_iter().filter(|(_, opt_in)| *opt_in == OptIn::Enabled);
@@ -221,7 +231,7 @@ mod tests {
         let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
         let (_, leading) = watch::channel(true);
         let regions = Regions::new(
-            Box::new(move |region| (fleet.cloud(region), fleet.cloud(region))),
+            Box::new(move |place| (fleet.cloud(&place.region), fleet.cloud(&place.region))),
             &Args::parse_from(["controller", "--cluster-name=lab"]),
             Metrics::new(),
             Progress::default(),
@@ -230,7 +240,7 @@ mod tests {
         );
         let letter = |number: u8| char::from(b'a' + number);
         let region = |number: u8| {
-            Region::parse(format!("us-{}{}-1", letter(number / 10), letter(number % 10))).unwrap()
+            Place::own(format!("us-{}{}-1", letter(number / 10), letter(number % 10)).parse().unwrap())
         };
         for number in 1..=40 {
             assert_eq!(regions.refused(&region(number)), None);
@@ -239,7 +249,7 @@ mod tests {
         let refusal = regions.refused(&region(41)).unwrap();
         assert!(refusal.message.contains("permit ec2:DescribeRegions"), "{refusal}");
         assert_eq!(regions.refused(&region(40)), None, "it is read already");
-        *regions.enabled.lock().unwrap() = Some([region(41)].into());
+        regions.enabled.lock().unwrap().insert(None, [region(41).region].into());
         assert_eq!(regions.refused(&region(41)), None, "it is told that there is one");
         assert_eq!(regions.refused(&region(40)).unwrap().code, NOT_ENABLED);
     }

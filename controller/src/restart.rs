@@ -89,7 +89,7 @@ impl<C: Cloud> Restart<C> {
                 self.survey.memory().doubt();
             }
             awake = Instant::now();
-            progress.round(self.survey.cloud.region(), Loop::Restart);
+            progress.round(self.survey.cloud.place(), Loop::Restart);
             while let Some(paid) = paying.try_join_next() {
                 let Done { place, sent } = match paid {
                     Ok(done) => done,
@@ -131,7 +131,7 @@ impl<C: Cloud> Restart<C> {
         let (debts, told) = found(&sweep.machines, key, &remembered, sweep.view.began);
         // Also those that are not paid: a machine may be down under one.
         let on_machines = sweep.machines.iter().filter(|instance| instance.tags.contains_key(key)).count();
-        self.metrics.owed(self.survey.cloud.region().as_str(), on_machines);
+        self.metrics.owed(&self.survey.cloud.place().to_string(), on_machines);
         self.tell(told.into_iter().collect());
         debts
     }

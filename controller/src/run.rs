@@ -9,7 +9,6 @@ use futures::{StreamExt, TryStreamExt, future};
 use jiff::Timestamp;
 use kube::{
     Api, Client,
-    core::PartialObjectMeta,
     runtime::{
         Controller, WatchStreamExt, controller,
         events::{Recorder, Reporter},
@@ -35,8 +34,9 @@ use crate::{
     lease,
     marks::Marks,
     metrics::Metrics,
+    object::{Metadata, Object, Reach},
     progress::Progress,
-    reconcile::{Metadata, error_policy, reconcile},
+    reconcile::{error_policy, reconcile},
     regions::Regions,
     server,
     supervisor::Supervisor,
@@ -155,53 +155,42 @@ async fn lead<C: Cloud>(
             }
             end.cancel();
         };
-        let shards = shards(args).map(|namespace| reconciles(ctx, args, namespace, end.clone()));
-        future::join(future::join_all(shards), lost).await;
+        future::join(keep::<SavedTemplate, C>(ctx, args, &end), lost).await;
         ctx.metrics.leads(false);
     }
 }
 
-/// The namespaces that are watched; `None` is all of them.
-fn shards(args: &Args) -> impl Iterator<Item = Option<String>> {
-    let all = args.namespaces.is_empty().then_some(None);
-    all.into_iter().chain(args.namespaces.iter().cloned().map(Some))
-}
-
-fn api<K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>>(
-    client: &Client,
-    namespace: Option<&str>,
-) -> Api<K> {
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+/// The controllers of one kind: one for each namespace that is watched, or one for all.
+async fn keep<K: Object, C: Cloud>(ctx: &Arc<Context<C>>, args: &Args, end: &CancellationToken) {
+    let shards = K::Scope::shards(&args.namespaces).into_iter();
+    future::join_all(shards.map(|namespace| reconciles::<K, C>(ctx, args, namespace, end.clone()))).await;
 }
 
 /// The controller of one shard, until the lease is lost or the process stops: reconciles that run are finished.
-async fn reconciles<C: Cloud>(
+async fn reconciles<K: Object, C: Cloud>(
     ctx: &Arc<Context<C>>,
     args: &Args,
     namespace: Option<String>,
     end: CancellationToken,
 ) {
-    let objects = api::<PartialObjectMeta<SavedTemplate>>(&ctx.client, namespace.as_deref());
+    let objects: Api<Metadata<K>> = K::Scope::api(&ctx.client, namespace.as_deref());
     let config =
         controller::Config::default().concurrency(args.concurrency).debounce(Duration::from_millis(100));
     let (reader, writer) = reflector::store();
     let changes = watcher(objects, watcher::Config::default().page_size(50)).reflect(writer);
     let mut marks = Marks::default();
-    let changes = changes.try_filter(move |event| future::ready(marks.wakes(event))).applied_objects();
+    let changes = changes.try_filter(move |event| future::ready(marks.wakes::<K>(event))).applied_objects();
     Controller::for_stream(changes, reader)
         .with_config(config)
-        .reconcile_on(wakes(ctx.regions.wake.subscribe(), namespace))
+        .reconcile_on(wakes::<K>(ctx.regions.wake.subscribe(), namespace))
         .graceful_shutdown_on(end.clone().cancelled_owned())
-        .run(reconcile, error_policy, Arc::clone(ctx))
+        .run(reconcile::<K, C>, error_policy::<K, C>, Arc::clone(ctx))
         .for_each(async |outcome| {
             match outcome {
                 // It went while nothing was to be done for it: kube tells only whoever wanted to look at it again.
                 Err(controller::Error::ObjectNotFound(gone)) => {
                     let namespace = gone.namespace.unwrap_or_default();
-                    ctx.regions.forget(&Key { namespace, name: gone.name });
+                    ctx.regions.forget(&Key { kind: K::KIND, namespace, name: gone.name });
                 }
                 Err(error) if is_outage(&error) => tracing::debug!(%error, "reconcile failed"),
                 Err(error) => tracing::warn!(%error, "reconcile failed"),
@@ -229,15 +218,20 @@ fn is_outage(error: &controller::Error<Error, watcher::Error>) -> bool {
 }
 
 /// The objects of the shard that a sweep wakes.
-fn wakes(
+fn wakes<K: Object>(
     wake: broadcast::Receiver<Key>,
     namespace: Option<String>,
-) -> impl futures::Stream<Item = ObjectRef<Metadata>> + Send {
+) -> impl futures::Stream<Item = ObjectRef<Metadata<K>>> + Send {
     futures::stream::unfold((wake, namespace), async |(mut wake, shard)| {
         loop {
             match wake.recv().await {
-                Ok(key) if shard.as_ref().is_none_or(|shard| *shard == key.namespace) => {
-                    return Some((ObjectRef::new(&key.name).within(&key.namespace), (wake, shard)));
+                Ok(key)
+                    if key.kind == K::KIND && shard.as_ref().is_none_or(|shard| *shard == key.namespace) =>
+                {
+                    let object = ObjectRef::new(&key.name);
+                    let object =
+                        if key.namespace.is_empty() { object } else { object.within(&key.namespace) };
+                    return Some((object, (wake, shard)));
                 }
                 // What was missed is made up for by each object's own next look.
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -250,7 +244,7 @@ fn wakes(
 /// Ready once the API server knows the CRD and lets us list it; a standby is ready too.
 fn readiness(client: &Client, args: &Args, stop: &CancellationToken) -> server::Readiness {
     let (ready, readiness) = watch::channel(Some("waiting for the API server and the SavedTemplate CRD"));
-    let api = api::<SavedTemplate>(client, args.namespaces.first().map(String::as_str));
+    let api = SavedTemplate::api(client, args.namespaces.first().map(String::as_str));
     let stop = stop.clone();
     tokio::spawn(async move {
         let one = kube::api::ListParams::default().limit(1);

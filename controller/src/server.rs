@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn livez_fails_and_names_the_region_whose_loop_does_not_come_round() {
         let progress = Progress::default();
-        progress.round(&"us-west-2".parse().unwrap(), Loop::Sweep);
+        progress.round(&saved_template_core::place::Place::own("us-west-2".parse().unwrap()), Loop::Sweep);
         let (address, stop) = served(progress).await;
         assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200 OK"));
         tokio::time::pause();

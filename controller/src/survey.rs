@@ -3,7 +3,7 @@
 //! The cost grows with time and pages, not with the number of objects. A change that a sweep sees wakes the object
 //! that it concerns.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use saved_template_core::{
     interest::Interest,
     key::Key,
     memory::Memory,
-    poll::{Asked, Cadence, Seen, Tally, fingerprints},
+    poll::{Asked, Cadence, Seen, Tally, Waits, fingerprints},
     refusal::Refusal,
     restart::{Awaits, Record},
     world::{Instance, InstanceState, View},
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     progress::{Loop, Progress},
     reads::{self, Known, Refused},
+    wait::monotonic,
 };
 
 /// One sweep. What was not asked for is an error in the view, never empty.
@@ -53,7 +54,7 @@ struct State {
     interests: BTreeMap<Key, Interest>,
     tally: Tally,
     fingerprints: BTreeMap<Key, u64>,
-    sweeping: Option<Instant>,
+    waits: Waits,
     /// Names that EC2 would not look for.
     refused: Known,
     /// What could not be read, by operation.
@@ -75,11 +76,9 @@ pub(crate) struct Survey<C> {
     leading: watch::Receiver<bool>,
 }
 
-/// A region whose sweep has not ended for the second of these is waited for as long as the first.
-const SILENT: Duration = Duration::from_secs(2);
-const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// No two sweeps begin closer to each other than this.
 const GAP: Duration = Duration::from_millis(500);
+
 impl<C: Cloud> Survey<C> {
     pub(crate) fn new(
         cloud: C,
@@ -134,64 +133,88 @@ impl<C: Cloud> Survey<C> {
         let mut state = self.state();
         state.interests.remove(key);
         state.fingerprints.remove(key);
+        state.waits.served(key);
     }
 
     /// What was wanted read while this replica led before: objects may have gone since.
     pub(crate) fn drop_interests(&self) {
         let mut state = self.state();
         (state.interests, state.fingerprints) = Default::default();
+        state.waits.clear();
     }
 
-    /// A view that holds what `interest` names: the last sweep if it does, else the next one.
-    pub(crate) async fn read(
+    /// A view that holds what `interest` names, or how much longer the object waits for one: it is woken by the first sweep
+    /// that has it. Once it has waited for all of `patience`, the region is taken for one that does not answer.
+    pub(crate) fn read(
         &self,
         key: &Key,
         interest: &Interest,
         patience: Duration,
-    ) -> Result<Arc<View>, Refusal> {
-        let oldest = interest.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
-        // Whatever begins from now on is young enough, also where a sweep takes longer than that.
-        let earliest = Instant::now().checked_sub(oldest);
-        let is_young = |sweep: &Sweep| earliest.is_none_or(|earliest| sweep.began >= earliest);
-        let patience = if self.is_silent() { patience.min(SILENT) } else { patience };
-        let mut sweeps = self.sweeps.subscribe();
-        let known = self.state().interests.insert(key.clone(), interest.clone());
-        let next = async {
-            if known.as_ref() != Some(interest) && interest.cadence.is_some() {
-                self.poke.notify_one();
+    ) -> Result<Result<Arc<View>, Refusal>, Duration> {
+        let mut state = self.state();
+        let known = state.interests.insert(key.clone(), interest.clone());
+        let accepts = |began, oldest| state.waits.accepts(key, oldest, began, monotonic());
+        let found = self.found(interest, accepts);
+        if found.is_none() || (known.as_ref() != Some(interest) && interest.cadence.is_some()) {
+            self.poke.notify_one();
+        }
+        match found {
+            Some(view) => {
+                state.waits.served(key);
+                Ok(view)
             }
+            None => state.waits.left(key, patience, monotonic()).map_or_else(|| Ok(Err(self.silent())), Err),
+        }
+    }
+
+    /// The same, waited for.
+    pub(crate) async fn next(&self, interest: &Interest, patience: Duration) -> Result<Arc<View>, Refusal> {
+        let (mut sweeps, since) = (self.sweeps.subscribe(), monotonic());
+        let accepts =
+            |began: std::time::Instant, oldest| began >= since || since.duration_since(began) <= oldest;
+        let next = async {
             loop {
-                let sweep = sweeps.borrow_and_update().clone();
-                if let Some(sweep) = sweep.filter(|sweep| is_young(sweep) && sweep.asked.covers(interest)) {
-                    let refused = interest.names.iter().find_map(|name| sweep.refused.get(name));
-                    return Some(refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone())));
+                sweeps.mark_unchanged();
+                if let Some(view) = self.found(interest, accepts) {
+                    return Some(view);
                 }
                 self.poke.notify_one();
                 sweeps.changed().await.ok()?;
             }
         };
-        let unread =
-            || Refusal::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.region()));
-        tokio::time::timeout(patience, next).await.ok().flatten().unwrap_or_else(|| Err(unread()))
+        tokio::time::timeout(patience, next).await.ok().flatten().unwrap_or_else(|| Err(self.silent()))
     }
 
-    /// Whether a sweep does not end: whoever waits for it keeps others from being looked at.
-    fn is_silent(&self) -> bool {
-        self.state().sweeping.is_some_and(|since| since.elapsed() > SILENT_AFTER)
+    /// The last sweep, if it has what `interest` names and its age is accepted.
+    fn found(
+        &self,
+        interest: &Interest,
+        accepts: impl Fn(std::time::Instant, Duration) -> bool,
+    ) -> Option<Result<Arc<View>, Refusal>> {
+        let oldest = interest.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
+        let sweep = self.sweeps.borrow().clone()?;
+        let is_young = accepts(sweep.began.into_std(), oldest);
+        (is_young && sweep.asked.covers(interest)).then(|| {
+            let refused = interest.names.iter().find_map(|name| sweep.refused.get(name));
+            refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone()))
+        })
+    }
+
+    fn silent(&self) -> Refusal {
+        Refusal::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.place()))
     }
 
     /// Sweeps for as long as the process runs.
     pub(crate) async fn run(&self, progress: &Progress, stop: &CancellationToken) {
         let (born, mut cadence) = (Instant::now(), Cadence::new(self.drift));
         while !stop.is_cancelled() {
-            progress.round(self.cloud.region(), Loop::Sweep);
+            progress.round(self.cloud.place(), Loop::Sweep);
             let began = Instant::now();
-            self.state().sweeping = Some(began);
             let sweep = tokio::select! {
                 sweep = self.sweep() => sweep,
                 () = stop.cancelled() => return,
             };
-            let pause = self.next(&sweep, born.elapsed(), &mut cadence);
+            let pause = self.pause(&sweep, born.elapsed(), &mut cadence);
             self.tell(&sweep);
             self.publish(sweep);
             tokio::select! {
@@ -288,13 +311,17 @@ impl<C: Cloud> Survey<C> {
         let changed = {
             let mut state = self.state();
             let now = fingerprints(&sweep.view, &state.interests);
-            let changed: Vec<Key> = now
-                .iter()
-                .filter(|(key, print)| state.fingerprints.get(key) != Some(print))
-                .map(|(key, _)| key.clone())
-                .collect();
+            let moved = now.iter().filter(|(key, print)| state.fingerprints.get(key) != Some(print));
+            let served = |key: &&Key| state.interests.get(key).is_some_and(|it| sweep.asked.covers(it));
+            let changed: BTreeSet<&Key> =
+                moved.map(|(key, _)| key).chain(state.waits.waiting().filter(served)).collect();
+            let mut changed: Vec<Key> = changed.into_iter().cloned().collect();
+            // Where a machine is down, the view is looked at first.
+            changed.sort_by_key(|key| {
+                let wanted = state.interests.get(key).and_then(|interest| interest.cadence);
+                wanted.unwrap_or(Duration::MAX)
+            });
             state.fingerprints = now;
-            state.sweeping = None;
             changed
         };
         self.sweeps.send_replace(Some(Arc::new(sweep)));
@@ -305,7 +332,7 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// How long until the next sweep.
-    fn next(&self, sweep: &Sweep, age: Duration, cadence: &mut Cadence) -> Duration {
+    fn pause(&self, sweep: &Sweep, age: Duration, cadence: &mut Cadence) -> Duration {
         let (leading, now) = (*self.leading.borrow(), self.cloud.now());
         let images = sweep.view.images.as_deref().unwrap_or_default();
         let paces = sweep.machines.iter();
@@ -313,5 +340,49 @@ impl<C: Cloud> Survey<C> {
         let state = self.state();
         let wanted = state.interests.values().filter_map(|interest| interest.cadence);
         cadence.next(age, leading, wanted, paces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ec2sim::{Config, Sim};
+    use saved_template_core::restart::Signing;
+    use simcloud::{Caller, Endpoint, Fleet};
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test waits in virtual time")]
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_view_is_woken_by_the_first_sweep_that_has_it() {
+        let endpoint = Endpoint::new(Sim::new(Config::default()), 0);
+        let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
+        let (wake, mut woken) = broadcast::channel(8);
+        let (_, leading) = watch::channel(true);
+        let cloud = fleet.cloud(&"us-west-2".parse().unwrap());
+        let survey = Arc::new(Survey::new(cloud, "lab", &[], Duration::from_mins(5), wake, leading));
+        let (reading, stop) = (Arc::clone(&survey), CancellationToken::new());
+        let end = stop.clone();
+        let running = tokio::spawn(async move { reading.run(&Progress::default(), &end).await });
+        let patience = Duration::from_secs(20);
+        let (key, other) = (Key::template("geo", "quake"), Key::template("geo", "tremor"));
+        let named = Interest { names: vec!["quake".into()], ..Interest::default() };
+        // The second time what it wants has been seen unchanged before.
+        for _ in 0..2 {
+            while survey.read(&key, &named, patience).is_ok() {
+                tokio::time::sleep(Duration::from_secs(40)).await;
+            }
+            assert_eq!(woken.recv().await.unwrap(), key);
+            assert!(survey.read(&key, &named, patience).is_ok_and(|view| view.is_ok()));
+        }
+        // A region that does not answer is waited for once.
+        stop.cancel();
+        running.await.unwrap();
+        let named = Interest { names: vec!["tremor".into()], ..Interest::default() };
+        assert_eq!(survey.read(&other, &named, patience).unwrap_err(), patience);
+        tokio::time::sleep(patience).await;
+        for _ in 0..2 {
+            let view = survey.read(&other, &named, patience).unwrap();
+            assert!(view.unwrap_err().message.contains("has not answered yet"));
+        }
     }
 }

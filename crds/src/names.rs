@@ -11,6 +11,9 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The kind whose images say of no kind that owns them.
+pub const SAVED_TEMPLATE: &str = "SavedTemplate";
+
 /// Finalizer of a `SavedTemplate` that has changed anything in AWS.
 pub const FINALIZER: &str = "savedtemplate.dev/cleanup";
 
@@ -20,6 +23,8 @@ pub mod tag {
     pub const PREFIX: &str = "savedtemplate.dev/";
     /// Cluster that owns the thing.
     pub const CLUSTER: &str = "savedtemplate.dev/cluster";
+    /// Kind of the object that owns the thing; absent on what a `SavedTemplate` owns.
+    pub const KIND: &str = "savedtemplate.dev/kind";
     /// Namespace of the object that owns the thing.
     pub const NAMESPACE: &str = "savedtemplate.dev/namespace";
     /// Name of the object that owns the thing.
@@ -59,6 +64,8 @@ pub mod tag {
 pub struct Owner<'a> {
     /// Name of the cluster (`--cluster-name`).
     pub cluster: &'a str,
+    /// Kind of the object.
+    pub kind: &'a str,
     /// Namespace of the object.
     pub namespace: &'a str,
     /// Name of the object.
@@ -93,7 +100,14 @@ impl Owner<'_> {
     }
 
     fn digest(&self, digits: usize) -> String {
-        hex_digest(&format!("{}/{}/{}", self.cluster, self.namespace, self.name), digits)
+        let Self { cluster, kind, namespace, name } = self;
+        // As it was when there was one kind alone: names of images and receipts of then are found again.
+        let text = if *kind == SAVED_TEMPLATE {
+            format!("{cluster}/{namespace}/{name}")
+        } else {
+            format!("{cluster}/{kind}/{namespace}/{name}")
+        };
+        hex_digest(&text, digits)
     }
 }
 
@@ -143,7 +157,8 @@ mod tests {
     use super::*;
     use crate::{ids::Region, template::spec::ImageOwnership};
 
-    const OWNER: Owner<'_> = Owner { cluster: "lab", namespace: "geo-lab", name: "seismic-ml" };
+    const OWNER: Owner<'_> =
+        Owner { cluster: "lab", kind: SAVED_TEMPLATE, namespace: "geo-lab", name: "seismic-ml" };
 
     fn source() -> Source {
         Source {
@@ -207,6 +222,9 @@ mod tests {
         let another = Owner { name: "seismic", ..OWNER };
         assert_ne!(OWNER.receipt_object(), another.receipt_object());
         assert_ne!(OWNER.old_receipt_key(), another.old_receipt_key());
+        let of_another_kind = Owner { kind: "SavedMachine", ..OWNER };
+        assert_ne!(OWNER.receipt_object(), of_another_kind.receipt_object());
+        assert_ne!(OWNER.image_name("t", 1, 1), of_another_kind.image_name("t", 1, 1));
     }
 
     #[test]

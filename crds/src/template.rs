@@ -8,7 +8,7 @@ pub mod status;
 pub use spec::{SavedTemplate, SavedTemplateSpec};
 pub use status::SavedTemplateStatus;
 
-use crate::names::Owner;
+use crate::names::{Owner, SAVED_TEMPLATE};
 
 impl SavedTemplate {
     /// The name that images are called by: `spec.templateName`, else the object's own.
@@ -20,6 +20,7 @@ impl SavedTemplate {
     pub fn owner<'a>(&'a self, cluster: &'a str) -> Owner<'a> {
         Owner {
             cluster,
+            kind: SAVED_TEMPLATE,
             namespace: self.metadata.namespace.as_deref().unwrap_or_default(),
             name: self.metadata.name.as_deref().unwrap_or_default(),
         }

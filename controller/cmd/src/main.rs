@@ -28,8 +28,14 @@ async fn control(args: Args) -> anyhow::Result<()> {
     };
     let fleet = Fleet::connect(Arc::new(observer), run::node_clock, args.signing()?).await;
     let (identity, configured) = (fleet.identity().boxed(), fleet.region());
-    let connect = move |region: &_| (fleet.ec2(region, Use::Restart), fleet.ec2(region, Use::Reconcile));
-    let account =
-        Account { connect: Box::new(connect), configured, identity, clock: Arc::new(run::node_clock) };
+    let account = Account {
+        // Every place of this version is of the controller's own account.
+        connect: Box::new(move |place| {
+            (fleet.ec2(&place.region, Use::Restart), fleet.ec2(&place.region, Use::Reconcile))
+        }),
+        configured,
+        identity,
+        clock: Arc::new(run::node_clock),
+    };
     run::run(args, account, metrics).await
 }

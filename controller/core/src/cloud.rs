@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 
 use crate::{
+    place::Place,
     refusal::Refusal,
     step::{CopyRequest, ImageRequest},
     world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
@@ -77,8 +78,13 @@ pub struct Announced {
 
 /// EC2 in one account and one region. Every list is complete: pages are followed.
 pub trait Cloud: Clone + Send + Sync + 'static {
+    /// The account and the region.
+    fn place(&self) -> &Place;
+
     /// The region.
-    fn region(&self) -> &Region;
+    fn region(&self) -> &Region {
+        &self.place().region
+    }
 
     /// EC2's own time: the `Date` of the last reply plus monotonic time since, in whole seconds. None before
     /// the first reply.

@@ -69,7 +69,14 @@ pub fn decide(subject: Subject<'_>, world: &World, now: Timestamp) -> Next {
     let add = !subject.finalizer && !subject.deleting && (!steps.is_empty() || (deletes && has_image));
     let finalizer = if add { Finalizer::Add } else { finalizer };
     let look_again = look_again.min(RARELY);
-    Next::Do(Box::new(Decision { status: draft.into_status(), finalizer, steps, events, look_again }))
+    Next::Do(Box::new(Decision {
+        status: draft.into_status(),
+        finalizer,
+        steps,
+        events,
+        wakes: Vec::new(),
+        look_again,
+    }))
 }
 
 /// How often an object that lacks nothing is looked at without a reason; a sweep that sees a change wakes it before.

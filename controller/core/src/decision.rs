@@ -5,10 +5,11 @@ use saved_template_api::{SavedTemplateStatus, ids::InstanceId};
 
 use crate::{
     events::Event,
+    key::Key,
     step::{ImageRequest, Step},
 };
 
-/// Something that only a call about this one machine can answer.
+/// Something that is asked only where a decision lacks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// Fill [`crate::world::World::probe`]; the request is what `CreateImage` is asked with `DryRun`.
@@ -39,20 +40,22 @@ pub enum Finalizer {
 
 /// What to write, then what to do, then when to look again.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
+pub struct Decision<Status = SavedTemplateStatus> {
     /// The status to write; it always differs from the one read where there are steps.
-    pub status: SavedTemplateStatus,
+    pub status: Status,
     /// What becomes of the finalizer.
     pub finalizer: Finalizer,
     /// The changes to AWS, at most one in each region.
     pub steps: Vec<Step>,
     /// Events to publish once the status is written.
     pub events: Vec<Event>,
+    /// Other objects that look again, once the status is written.
+    pub wakes: Vec<Key>,
     /// When to look again, if nothing wakes the object before.
     pub look_again: Duration,
 }
 
-impl Decision {
+impl<Status> Decision<Status> {
     /// The first of the changes: the only one where one region alone is concerned.
     pub fn step(&self) -> Option<&Step> {
         self.steps.first()
@@ -61,9 +64,9 @@ impl Decision {
 
 /// What comes next of one object.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Next {
+pub enum Next<Status = SavedTemplateStatus> {
     /// It is decided.
-    Do(Box<Decision>),
+    Do(Box<Decision<Status>>),
     /// EC2 is asked about this one machine first; then it is decided anew.
     Ask(Question),
     /// The claim on this machine is taken first, that this object alone saves it in this installation, and
@@ -71,9 +74,9 @@ pub enum Next {
     Acquire(InstanceId),
 }
 
-impl Next {
+impl<Status> Next<Status> {
     /// The decision, if nothing is lacking for it.
-    pub fn into_decision(self) -> Option<Decision> {
+    pub fn into_decision(self) -> Option<Decision<Status>> {
         match self {
             Self::Do(decision) => Some(*decision),
             Self::Ask(_) | Self::Acquire(_) => None,

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use saved_template_api::{
     SavedTemplateStatus,
     ids::{AccountId, ImageId, InstanceId, Region, VolumeId},
-    names::{self, Owner, tag},
+    names::{self, Owner, SAVED_TEMPLATE, tag},
     spec::{CaptureMode, StopSpec},
     status::{Announced, CaptureStatus, RegionRole, RegionState, RegionStatus, RemovedImage},
 };
@@ -43,7 +43,12 @@ impl<'a> Facts<'a> {
     }
 
     pub(crate) fn owner(&self) -> Owner<'a> {
-        Owner { cluster: self.subject.cluster, namespace: self.subject.namespace, name: self.subject.name }
+        Owner {
+            cluster: self.subject.cluster,
+            kind: SAVED_TEMPLATE,
+            namespace: self.subject.namespace,
+            name: self.subject.name,
+        }
     }
 
     pub(crate) fn home(&self) -> &'a Region {

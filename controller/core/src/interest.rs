@@ -37,15 +37,10 @@ pub struct Interest {
     pub volumes: Vec<VolumeId>,
     /// Whether snapshots are read: for the barrier, for progress, and to keep their tags in line.
     pub snapshots: bool,
-    /// The object that is to have nothing left there: its absence is counted, under [`everything`].
+    /// The object that is to have nothing left there: its absence is counted, under the text of its [`crate::key::Key`].
     pub emptied: Option<Estate>,
     /// How old a view may be; none: the sweep of a region in which nothing goes on is enough.
     pub cadence: Option<Duration>,
-}
-
-/// The key under which the absence of all that an object owns is counted.
-pub fn everything(namespace: &str, name: &str) -> String {
-    format!("{namespace}/{name}")
 }
 
 /// What `subject` wants read, by region. Nothing of AWS is named that the status or the spec does not name.

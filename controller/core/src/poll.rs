@@ -4,8 +4,10 @@ mod asked;
 mod cadence;
 mod fingerprint;
 mod tally;
+mod waits;
 
 pub use asked::Asked;
 pub use cadence::Cadence;
 pub use fingerprint::fingerprints;
 pub use tally::{Seen, Tally};
+pub use waits::Waits;

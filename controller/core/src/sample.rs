@@ -114,7 +114,8 @@ pub(crate) fn image(capture: &str, state: ImageState) -> Image {
 }
 
 pub(crate) const HOLDER: &str = "0a1b2c3d-1111-2222-3333-444455556666";
-pub(crate) const OWNER: Owner<'_> = Owner { cluster: "lab", namespace: "geo", name: "quake" };
+pub(crate) const OWNER: Owner<'_> =
+    Owner { cluster: "lab", kind: names::SAVED_TEMPLATE, namespace: "geo", name: "quake" };
 
 pub(crate) fn spec(json: &str) -> SavedTemplateSpec {
     serde_json::from_str(json).unwrap()

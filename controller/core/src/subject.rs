@@ -2,11 +2,11 @@
 use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus};
 
 /// The object as Kubernetes has it, and whose it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+#[derive(Debug)]
+pub struct Subject<'a, Spec = SavedTemplateSpec, Status = SavedTemplateStatus> {
     /// `--cluster-name`: the owner of the images.
     pub cluster: &'a str,
-    /// Namespace of the object.
+    /// Namespace of the object; empty where its kind has none.
     pub namespace: &'a str,
     /// Name of the object.
     pub name: &'a str,
@@ -21,10 +21,18 @@ pub struct Subject<'a> {
     /// Whether it carries our finalizer.
     pub finalizer: bool,
     /// What is wanted.
-    pub spec: &'a SavedTemplateSpec,
+    pub spec: &'a Spec,
     /// What was written last.
-    pub status: &'a SavedTemplateStatus,
+    pub status: &'a Status,
 }
+
+impl<Spec, Status> Clone for Subject<'_, Spec, Status> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Spec, Status> Copy for Subject<'_, Spec, Status> {}
 
 /// What of others' this installation was told to take over, by somebody who knows that they are gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

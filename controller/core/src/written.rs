@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_again_twice_within_two_minutes_and_what_rests_is_looked_at_rarely() {
         let (mut written, start) = (Written::default(), Instant::now());
-        let key = |name: &str| Key { namespace: "geo".into(), name: name.into() };
+        let key = |name: &str| Key::template("geo", name);
         let hours = Duration::from_hours(2);
         // Seconds, whether it was written, what the decision wants, and what comes of it.
         for (seconds, wrote, wants, gets) in [

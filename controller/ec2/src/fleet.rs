@@ -19,7 +19,7 @@ use aws_sdk_ec2::{
     },
 };
 use saved_template_api::ids::Region;
-use saved_template_core::{rate_limit::RateLimit, records::Records, restart::Signing};
+use saved_template_core::{place::Place, rate_limit::RateLimit, records::Records, restart::Signing};
 
 use crate::{
     clock::{Clock, NodeClock},
@@ -125,7 +125,7 @@ impl Fleet {
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
         let observer = Arc::clone(&self.observer);
-        Ec2::new(region.clone(), client, (clock, records), observer, purpose.starts())
+        Ec2::new(Place::own(region.clone()), client, (clock, records), observer, purpose.starts())
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
+    place::Place,
     records::Records,
     refusal::Refusal,
     step::{CopyRequest, ImageRequest},
@@ -38,7 +39,7 @@ pub struct Ec2 {
 
 /// What every call needs.
 pub(crate) struct Line {
-    pub(crate) region: Region,
+    pub(crate) place: Place,
     pub(crate) client: Client,
     pub(crate) clock: Arc<Clock>,
     pub(crate) starts: Limited,
@@ -82,13 +83,13 @@ impl Line {
 
 impl Ec2 {
     pub(crate) fn new(
-        region: Region,
+        place: Place,
         client: Client,
         (clock, records): (Arc<Clock>, Arc<Records>),
         observer: Observer,
         starts: Limited,
     ) -> Self {
-        let line = Arc::new(Line { region, client, clock, starts, observer });
+        let line = Arc::new(Line { place, client, clock, starts, observer });
         let (for_stops, for_starts) = (Arc::clone(&line), Arc::clone(&line));
         let (for_tags, for_untags) = (Arc::clone(&line), Arc::clone(&line));
         let window = Window::DEFAULT;
@@ -112,8 +113,8 @@ impl Ec2 {
 }
 
 impl Cloud for Ec2 {
-    fn region(&self) -> &Region {
-        &self.line.region
+    fn place(&self) -> &Place {
+        &self.line.place
     }
 
     fn now(&self) -> Option<Timestamp> {
@@ -243,6 +244,6 @@ impl Cloud for Ec2 {
 
 impl fmt::Debug for Ec2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ec2").field("region", &self.line.region).finish_non_exhaustive()
+        f.debug_struct("Ec2").field("place", &self.line.place).finish_non_exhaustive()
     }
 }

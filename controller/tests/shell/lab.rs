@@ -197,7 +197,7 @@ impl Lab {
             Fleet::new(&self.endpoint, Caller::default(), Signing::off(CLUSTER)).with_hook(Arc::new(hook));
         let endpoint = self.endpoint.clone();
         let account = Account {
-            connect: Box::new(move |region| (fleet.cloud(region), fleet.cloud(region))),
+            connect: Box::new(move |place| (fleet.cloud(&place.region), fleet.cloud(&place.region))),
             configured: HOME.parse().ok(),
             identity: Box::pin(async { Ok("arn:aws:sts::123456789012:assumed-role/lab/lab".to_owned()) }),
             clock: Arc::new(move || Timestamp::from_second(endpoint.now().div_euclid(1000)).unwrap()),

@@ -12,6 +12,7 @@ pub struct Kind {
     pub(crate) status: bool,
     pub(crate) unconditional: bool,
     pub(crate) upsert: bool,
+    pub(crate) selectable: Vec<String>,
 }
 
 /// Where objects of a kind are.
@@ -41,6 +42,7 @@ impl Kind {
             status: false,
             unconditional: false,
             upsert: false,
+            selectable: Vec::new(),
         }
     }
 
@@ -91,6 +93,13 @@ impl Kind {
     #[must_use]
     pub fn upserted(self) -> Self {
         Self { upsert: true, ..self }
+    }
+
+    /// The same kind, of which objects are selected by a field too, such as `spec.color`.
+    #[must_use]
+    pub fn selectable_by(mut self, field: &str) -> Self {
+        self.selectable.push(field.to_owned());
+        self
     }
 
     pub(crate) fn api_version(&self) -> String {

@@ -26,7 +26,7 @@ impl Selector {
         let is_known = |term: &&Term| match term.key.as_str() {
             "metadata.name" => true,
             "metadata.namespace" => kind.is_namespaced(),
-            _ => false,
+            other => kind.selectable.iter().any(|field| field == other),
         };
         if let Some(term) = fields.iter().find(|term| !is_known(term)) {
             return Err(Refusal::bad_request(format!("field label not supported: {}", term.key)));
@@ -42,7 +42,10 @@ impl Selector {
     pub(crate) fn picks(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"].get("labels").and_then(|labels| labels.get(key)?.as_str());
         let here = |namespace: &String| meta::text(object, "namespace") == namespace;
-        let field = |key: &str| meta::text(object, if key == "metadata.name" { "name" } else { "namespace" });
+        // What is not there is selected as an empty text.
+        let field = |key: &str| {
+            object.pointer(&format!("/{}", key.replace('.', "/"))).and_then(Value::as_str).unwrap_or_default()
+        };
         self.namespace.as_ref().is_none_or(here)
             && self.labels.iter().all(|term| (label(&term.key) == Some(&*term.value)) == term.equal)
             && self.fields.iter().all(|term| (field(&term.key) == term.value) == term.equal)

@@ -10,6 +10,7 @@ use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId}
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
     filters,
+    place::Place,
     records::Records,
     refusal::{Class, Refusal},
     restart::Signing,
@@ -35,13 +36,13 @@ pub struct SimCloud(Arc<Line>);
 
 impl SimCloud {
     pub(crate) fn new(
-        region: Region,
+        place: Place,
         endpoint: Endpoint,
         (caller, hook): (Caller, Option<Hook>),
         signing: Signing,
     ) -> Self {
-        let records = Records::new(signing, region.clone());
-        Self(Arc::new(Line { region, endpoint, caller, hook, clock: Clock::default(), records }))
+        let records = Records::new(signing, place.region.clone());
+        Self(Arc::new(Line { place, endpoint, caller, hook, clock: Clock::default(), records }))
     }
 
     async fn done(&self, call: &Call, announced: Announced) -> Result<(), Refusal> {
@@ -71,8 +72,8 @@ impl SimCloud {
 }
 
 impl Cloud for SimCloud {
-    fn region(&self) -> &Region {
-        &self.0.region
+    fn place(&self) -> &Place {
+        &self.0.place
     }
 
     fn now(&self) -> Option<Timestamp> {
@@ -270,6 +271,6 @@ impl Cloud for SimCloud {
 
 impl fmt::Debug for SimCloud {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimCloud").field("region", &self.0.region).finish_non_exhaustive()
+        f.debug_struct("SimCloud").field("place", &self.0.place).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use saved_template_api::ids::Region;
-use saved_template_core::restart::Signing;
+use saved_template_core::{place::Place, restart::Signing};
 
 use crate::{SimCloud, endpoint::Endpoint, hook::Hook};
 
@@ -53,7 +53,7 @@ impl Fleet {
     pub fn cloud(&self, region: &Region) -> SimCloud {
         let new = || {
             let caller = (self.caller.clone(), self.hook.clone());
-            SimCloud::new(region.clone(), self.endpoint.clone(), caller, self.signing.clone())
+            SimCloud::new(Place::own(region.clone()), self.endpoint.clone(), caller, self.signing.clone())
         };
         let mut clouds = self.clouds.lock().unwrap_or_else(PoisonError::into_inner);
         clouds.entry(region.clone()).or_insert_with(new).clone()

@@ -3,8 +3,7 @@ use std::time::Duration;
 
 use ec2sim::{Millis, Reply, Request};
 use jiff::Timestamp;
-use saved_template_api::ids::Region;
-use saved_template_core::{cloud::Announced, records::Records, refusal::Refusal};
+use saved_template_core::{cloud::Announced, place::Place, records::Records, refusal::Refusal};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -29,7 +28,7 @@ const PAGES: usize = 10_000;
 
 /// What every call needs.
 pub(crate) struct Line {
-    pub(crate) region: Region,
+    pub(crate) place: Place,
     pub(crate) endpoint: Endpoint,
     pub(crate) caller: Caller,
     pub(crate) hook: Option<Hook>,
@@ -134,13 +133,13 @@ impl Line {
     }
 
     fn look(&self, request: &Request, attempt: u32, reply: Option<&Reply>) -> Option<Mishap> {
-        let (region, at) = (self.region.as_str(), self.endpoint.now());
+        let (region, at) = (self.place.region.as_str(), self.endpoint.now());
         self.hook.as_ref().and_then(|hook| hook(&Passage { region, request, attempt, at, reply }))
     }
 
     /// The simulator's own way with a request, its faults among it.
     async fn carry(&self, request: &Request) -> Reply {
-        let (account, region) = (self.caller.account.as_str(), self.region.as_str());
+        let (account, region) = (self.caller.account.as_str(), self.place.region.as_str());
         let admission = self.endpoint.sim().admit(self.endpoint.now(), account, region, request);
         wait(admission.delay()).await;
         let now = self.endpoint.now();

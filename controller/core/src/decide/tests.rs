@@ -682,7 +682,7 @@ fn an_object_goes_only_once_every_region_was_empty_for_a_minute_and_nothing_can_
     let spec = spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "deletionPolicy": "Delete"}"#,
     );
-    let everything = crate::interest::everything(OWNER.namespace, OWNER.name);
+    let everything = crate::key::Key::template(OWNER.namespace, OWNER.name).to_string();
     // The image was asked for at 41.
     for (seconds, answered, since, reads, goes) in [
         (1000, true, 940, 3, true),

@@ -12,7 +12,7 @@ use crate::{
     answer::IN_USE,
     facts::Facts,
     fold::removed::SHOWN,
-    interest::everything,
+    key::Key,
     ownership::is_retained,
     step::{DELETE_SNAPSHOT, Step},
     time::{LATER, SOON, left, passed},
@@ -116,7 +116,7 @@ fn empty(facts: &Facts<'_>, region: &Region, row: Option<&RegionStatus>) -> Remo
     if created.is_some_and(|at| !passed(at.0, span, facts.now)) {
         return Removal::Wait(LATER, "an image that was asked for a short while ago may still show");
     }
-    let key = everything(facts.subject.namespace, facts.subject.name);
+    let key = Key::template(facts.subject.namespace, facts.subject.name).to_string();
     let (reads, long) = EMPTY;
     let absence = facts.view_of(region).and_then(|view| view.absences.get(&key));
     let gone =

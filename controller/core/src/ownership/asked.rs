@@ -4,7 +4,7 @@ use saved_template_api::{
     names::{self, tag},
 };
 
-use super::estate::{MOST_ATTEMPTS, attempt_of, is, is_retained, revision_of, without_copy};
+use super::estate::{MOST_ATTEMPTS, attempt_of, is, is_of_template, is_retained, revision_of, without_copy};
 use crate::{
     facts::Facts,
     fold::images::is_gone,
@@ -170,6 +170,7 @@ impl<'a> Facts<'a> {
             return false;
         };
         !self.estate.clusters.contains(cluster)
+            && is_of_template(&image.tags)
             && is(&image.tags, tag::NAMESPACE, self.subject.namespace)
             && is(&image.tags, tag::NAME, self.subject.name)
             && self.estate.owner(cluster).named(without_copy(&image.name), revision, attempt_of(&image.tags))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use saved_template_api::{
     ids::{ImageId, Region, VolumeId},
-    names::{Owner, tag},
+    names::{Owner, SAVED_TEMPLATE, tag},
     revision::LARGEST_REVISION,
     status::{CaptureStatus, SavedTemplateStatus},
 };
@@ -41,6 +41,11 @@ pub(crate) fn is_of_failed_attempt(tags: &Tags) -> bool {
 
 pub(super) fn is(tags: &Tags, key: &str, value: &str) -> bool {
     tags.get(key).is_some_and(|found| found == value)
+}
+
+/// Whether the owner is a `SavedTemplate`: what says of no kind is of the first one.
+pub(super) fn is_of_template(tags: &Tags) -> bool {
+    tags.get(tag::KIND).is_none_or(|kind| kind == SAVED_TEMPLATE)
 }
 
 /// What makes an image or a snapshot that of one object.
@@ -120,12 +125,13 @@ impl Estate {
     }
 
     pub(super) fn owner<'o>(&'o self, cluster: &'o str) -> Owner<'o> {
-        Owner { cluster, namespace: &self.namespace, name: &self.name }
+        Owner { cluster, kind: SAVED_TEMPLATE, namespace: &self.namespace, name: &self.name }
     }
 
     /// Whether the owner tags say that it is of this object. Alone they prove nothing.
     pub(super) fn owns(&self, tags: &Tags) -> bool {
         tags.get(tag::CLUSTER).is_some_and(|cluster| self.clusters.contains(cluster))
+            && is_of_template(tags)
             && is(tags, tag::NAMESPACE, &self.namespace)
             && is(tags, tag::NAME, &self.name)
     }

@@ -325,6 +325,8 @@ fn an_image_is_of_the_capture_by_its_tags_its_name_and_its_account() {
         ("whose account is not told", account(None), true),
         ("of another account", account(Some("999999999999")), false),
         ("of another owner", with(made(), tag::NAME, "other"), false),
+        ("that says of what kind its owner is", with(made(), tag::KIND, "SavedTemplate"), true),
+        ("of an owner of another kind", with(made(), tag::KIND, "SavedMachine"), false),
         ("a copy by its tag", with(made(), tag::ROLE, "copy"), false),
         ("of another region by its tag", with(made(), tag::REGION, AWAY), false),
         ("of another name", Image { name: "golden".into(), ..made() }, false),

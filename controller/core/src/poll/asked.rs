@@ -1,11 +1,7 @@
 //! All that anybody wants read of one region.
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    interest::{Interest, everything},
-    key::Key,
-    ownership::Estate,
-};
+use crate::{interest::Interest, key::Key, ownership::Estate};
 
 /// All that anybody wants read of the region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +30,7 @@ impl Asked {
         let mut asked = Self::default();
         for (key, interest) in interests {
             if let Some(estate) = &interest.emptied {
-                asked.emptied.insert(everything(&key.namespace, &key.name), estate.clone());
+                asked.emptied.insert(key.to_string(), estate.clone());
             }
             asked.image_ids.extend(interest.images.iter().map(ToString::to_string));
             asked.instances.extend(interest.instances.iter().map(ToString::to_string));
@@ -66,7 +62,7 @@ mod tests {
     use crate::sample::{made, running};
 
     fn of(interest: &Interest) -> Asked {
-        let key = Key { namespace: "geo".into(), name: "quake".into() };
+        let key = Key::template("geo", "quake");
         Asked::by([(&key, interest)].into_iter())
     }
 

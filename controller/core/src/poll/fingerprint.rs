@@ -9,7 +9,7 @@ use crate::{
     key::Key,
     world::{Tags, View},
 };
-use saved_template_api::names::tag;
+use saved_template_api::names::{SAVED_TEMPLATE, tag};
 
 /// The fingerprint of every object that wants something read. One pass over the view, not one per object.
 pub fn fingerprints(view: &View, interests: &BTreeMap<Key, Interest>) -> BTreeMap<Key, u64> {
@@ -40,9 +40,11 @@ pub fn fingerprints(view: &View, interests: &BTreeMap<Key, Interest>) -> BTreeMa
 }
 
 fn add(owned: &mut BTreeMap<Key, u64>, tags: &Tags, thing: &impl Hash) {
-    if let (Some(namespace), Some(name)) = (tags.get(tag::NAMESPACE), tags.get(tag::NAME)) {
-        let key = Key { namespace: namespace.clone(), name: name.clone() };
-        mix(owned.entry(key).or_default(), hash(thing));
+    let is_of_template = tags.get(tag::KIND).is_none_or(|kind| kind == SAVED_TEMPLATE);
+    if let (Some(namespace), Some(name), true) =
+        (tags.get(tag::NAMESPACE), tags.get(tag::NAME), is_of_template)
+    {
+        mix(owned.entry(Key::template(namespace, name)).or_default(), hash(thing));
     }
 }
 

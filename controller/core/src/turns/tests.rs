@@ -4,7 +4,7 @@ use super::*;
 use crate::refusal::Refusal;
 
 fn key(name: &str) -> Key {
-    Key { namespace: "team".into(), name: name.into() }
+    Key::template("team", name)
 }
 
 fn good() -> Probe {

@@ -11,7 +11,8 @@ use saved_template_api::{
     names::{debt_key, tag},
 };
 use saved_template_core::{
-    interest::{everything, of},
+    interest::of,
+    key::Key,
     receipt,
     refusal::Refusal,
     restart::{Record, last_arrival},
@@ -145,7 +146,10 @@ impl State {
             ((ID.parse().unwrap(), value.clone()), Sighting { first: time(*first), last: time(*last) })
         });
         let absences = self.objects.iter().zip(mind.emptied).filter_map(|(object, since)| {
-            Some((everything("default", object.name), Absence { since: time(since?), reads: 3 }))
+            Some((
+                Key::template("default", object.name).to_string(),
+                Absence { since: time(since?), reads: 3 },
+            ))
         });
         let deregistered = self.shots.iter().enumerate().filter_map(|(at, shot)| {
             let absence = Absence { since: time(shot.deregistered?), reads: 3 };

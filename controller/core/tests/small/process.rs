@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use saved_template_api::{
     ConditionType, SavedTemplateSpec, SavedTemplateStatus,
     condition::find,
-    names::{Owner, debt_key, receipts_key},
+    names::{Owner, SAVED_TEMPLATE, debt_key, receipts_key},
     receipts::Receipts,
     spec::DeletionPolicy,
     status::Consistency,
@@ -537,7 +537,8 @@ impl State {
         }
         let deletes = spec.deletion_policy == DeletionPolicy::Delete;
         for object in self.objects.iter().filter(|object| object.gone && deletes) {
-            let owner = Owner { cluster: CLUSTER, namespace: "default", name: object.name };
+            let owner =
+                Owner { cluster: CLUSTER, kind: SAVED_TEMPLATE, namespace: "default", name: object.name };
             let receipts = self.machine.tags.get(&receipts_key(CLUSTER));
             let receipt =
                 receipts.and_then(|value| Receipts::parse(value).revision_of(&owner.receipt_object()));

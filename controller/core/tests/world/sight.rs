@@ -107,7 +107,7 @@ impl Lab {
         } else {
             Err(Refusal::new("DescribeSnapshots", "", "not read"))
         };
-        let object = Key { namespace: NAMESPACE.into(), name: NAME.into() };
+        let object = Key::template(NAMESPACE, NAME);
         let asked = Asked::by([(&object, asked)].into_iter());
         let (instances, images) = (Ok(instances), Ok(images));
         let seen = Seen { instances: &instances, images: &images, snapshots: &snapshots, owing: &owing };

@@ -23,7 +23,7 @@ use crate::{side::Side, step::Step};
 fn simulated() -> ApiServer {
     let kinds = [
         Kind::custom("judge.example", "v1", "things", "Thing").with_status(),
-        Kind::custom("judge.example", "v1", "plains", "Plain"),
+        Kind::custom("judge.example", "v1", "plains", "Plain").selectable_by("spec.color"),
         Kind::custom("judge.example", "v1", "wides", "Wide").in_cluster().with_status(),
         Kind::leases(),
         Kind::events(),

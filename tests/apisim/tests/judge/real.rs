@@ -42,6 +42,9 @@ pub(crate) async fn client(cluster: &Cluster) -> Result<Client> {
 
 /// A kind of which anything may be written.
 fn definition(plural: &str, kind: &str, scope: &str, status: bool) -> Value {
+    // What objects are selected by has a type.
+    let color = json!({"type": "object", "properties": {"color": {"type": "string"}}, "x-kubernetes-preserve-unknown-fields": true});
+    let selectable = if plural == "plains" { json!([{"jsonPath": ".spec.color"}]) } else { json!([]) };
     let subresources = if status { json!({"status": {}}) } else { json!({}) };
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -49,8 +52,10 @@ fn definition(plural: &str, kind: &str, scope: &str, status: bool) -> Value {
         "spec": {
             "group": "judge.example", "scope": scope, "names": {"plural": plural, "kind": kind},
             "versions": [{
-                "name": "v1", "served": true, "storage": true, "subresources": subresources,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+                "name": "v1", "served": true, "storage": true, "subresources": subresources, "selectableFields": selectable,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "properties": {"spec": color}, "x-kubernetes-preserve-unknown-fields": true,
+                }},
             }],
         },
     })

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::{Decision, Next},
-    interest::everything,
+    key::Key,
     refusal::Refusal,
     sample::{
         CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, outcome, plain,
@@ -65,8 +65,8 @@ fn removed(decision: &Decision) -> Option<(String, String)> {
 /// Every region was empty since 400, in many sweeps.
 fn emptied(mut world: World) -> World {
     let absence = Absence { since: at(400), reads: 9 };
-    at_home(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
-    abroad(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
+    at_home(&mut world).absences.insert(Key::template(OWNER.namespace, OWNER.name).to_string(), absence);
+    abroad(&mut world).absences.insert(Key::template(OWNER.namespace, OWNER.name).to_string(), absence);
     world
 }
 

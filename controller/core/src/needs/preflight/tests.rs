@@ -616,7 +616,7 @@ fn a_revision_is_taken_by_an_image_of_the_same_names_in_another_cluster_that_is_
         {
             image.tags.insert(key.into(), value.into());
         }
-        let owner = Owner { cluster, namespace: OWNER.namespace, name };
+        let owner = Owner { cluster, kind: OWNER.kind, namespace: OWNER.namespace, name };
         image.name = owner.image_name("seismic-ml", revision.parse().unwrap(), 1);
         image
     };

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
-    interest::everything,
+    key::Key,
     refusal::Refusal,
     sample::{OWNER, abroad, at, copied_snapshot, copy, images, made, plain, replicated, saved, subject},
     world::{Absence, Image, Snapshot, World},
@@ -67,7 +67,7 @@ fn holding(seconds: i64, copies: Vec<Image>, snapshots: Vec<Snapshot>) -> World 
 fn emptied(seconds: i64, since: i64) -> World {
     let mut world = holding(seconds, vec![], vec![]);
     let absence = Absence { since: at(since), reads: 9 };
-    abroad(&mut world).absences.insert(everything(OWNER.namespace, OWNER.name), absence);
+    abroad(&mut world).absences.insert(Key::template(OWNER.namespace, OWNER.name).to_string(), absence);
     world
 }
 

@@ -49,7 +49,7 @@ fn announced(step: &str, region: &str, request: &str, seconds: i64, settled: Opt
 
 fn emptied(mut world: World, since: i64, reads: u32) -> World {
     let absence = Absence { since: at(since), reads };
-    let key = everything(OWNER.namespace, OWNER.name);
+    let key = Key::template(OWNER.namespace, OWNER.name).to_string();
     at_home(&mut world).absences.insert(key.clone(), absence);
     abroad(&mut world).absences.insert(key, absence);
     world

@@ -1,6 +1,6 @@
 //! A writer of tags: who may call CreateTags and nothing else, on whatever the account has, at any second.
 use ec2sim::{ACCOUNT, InstanceSeed, Request};
-use saved_template_api::names::{Owner, debt_key, receipts_key, source_digest, tag};
+use saved_template_api::names::{Owner, SAVED_TEMPLATE, debt_key, receipts_key, source_digest, tag};
 use saved_template_core::restart::{Awaits, Record};
 
 use crate::{
@@ -236,7 +236,9 @@ impl Lab {
                 put(self, HOME, &id, &[(key, value)]);
             }
             Forgery::Receipt(revision) => {
-                let object = Owner { cluster: CLUSTER, namespace: NAMESPACE, name: NAME }.receipt_object();
+                let object =
+                    Owner { cluster: CLUSTER, kind: SAVED_TEMPLATE, namespace: NAMESPACE, name: NAME }
+                        .receipt_object();
                 let id = self.id.clone();
                 put(self, HOME, &id, &[(receipts_key(CLUSTER), format!("{object}=r{revision}"))]);
             }

@@ -25,7 +25,8 @@ use serde_json::Value;
 use super::schema::objections_to_status;
 
 /// Whose the object is.
-pub(crate) const OWNER: Owner<'_> = Owner { cluster: "lab", namespace: "geo", name: "quake" };
+pub(crate) const OWNER: Owner<'_> =
+    Owner { cluster: "lab", kind: names::SAVED_TEMPLATE, namespace: "geo", name: "quake" };
 /// Who holds its images.
 pub(crate) const HOLDER: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 

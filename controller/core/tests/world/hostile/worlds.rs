@@ -115,7 +115,7 @@ fn view(
     let ids = (0..6).map(|number| format!("ami-0123456789abcdef{number}"));
     let ids = ids.chain((0..3).map(|number| format!("i-0123456789abcdef{number}")));
     let shown: Vec<String> = images.iter().flatten().map(|one| one.id.to_string()).collect();
-    let everything = saved_template_core::interest::everything(OWNER.namespace, OWNER.name);
+    let everything = saved_template_core::key::Key::template(OWNER.namespace, OWNER.name).to_string();
     let name = OWNER.image_name(OWNER.name, spec.revision, 1);
     let absent = ids.chain([everything, name]).filter(|what| !shown.contains(what));
     let absences = absent

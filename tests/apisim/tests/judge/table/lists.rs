@@ -16,7 +16,7 @@ pub(crate) fn steps() -> Vec<Step> {
 fn made() -> Vec<Step> {
     let make = |what, name: &str, color: &str| {
         let metadata = json!({"name": name, "labels": {"color": color, "place": "here"}});
-        post(what, HERE, &object("Plain", &metadata, &json!({"size": 1})))
+        post(what, HERE, &object("Plain", &metadata, &json!({"size": 1, "color": color})))
     };
     vec![
         make("the first to list", "l1", "red"),
@@ -64,6 +64,13 @@ fn selected() -> Vec<Step> {
         by("by name", "fieldSelector=metadata.name%3Dl2"),
         by("by a name that is another", "fieldSelector=metadata.name!%3Dl2"),
         by("by a name that is not there", "fieldSelector=metadata.name%3Dabsent"),
+        by("by a field of the spec", "fieldSelector=spec.color%3Dred"),
+        by("by a field that is another", "fieldSelector=spec.color!%3Dred"),
+        by("by a field that is absent", "fieldSelector=spec.color%3D"),
+        by(
+            "a page by a field and a label",
+            "fieldSelector=spec.color%3Dred&labelSelector=place%3Dhere&limit=1",
+        ),
         by("by namespace", "fieldSelector=metadata.namespace%3Djudge-a"),
     ]
 }

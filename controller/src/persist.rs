@@ -3,31 +3,29 @@
 use std::future::Future;
 
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
-use saved_template_api::{SavedTemplate, SavedTemplateStatus, names::FINALIZER};
 use saved_template_core::decision::Finalizer;
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    object::Object,
+};
 
 /// How often one decision is written on a later version.
 const TRIES: usize = 5;
 
 /// Writes `status`, unless it is what was read.
-pub(crate) async fn status(
-    api: &Api<SavedTemplate>,
-    object: &SavedTemplate,
-    status: &SavedTemplateStatus,
-) -> Result<SavedTemplate> {
-    if object.status.as_ref() == Some(status) {
+pub(crate) async fn status<K: Object>(api: &Api<K>, object: &K, status: &K::Status) -> Result<K> {
+    if object.status() == Some(status) {
         return Ok(object.clone());
     }
     let name = &object.name_any();
-    let write = |mut new: SavedTemplate| async move {
+    let write = |mut new: K| async move {
         new.meta_mut().managed_fields = None;
-        new.status = Some(status.clone());
+        *new.status_mut() = Some(status.clone());
         Ok(api.replace_status(name, &PostParams::default(), &new).await?)
     };
     swap(api, object, write).await
@@ -35,17 +33,15 @@ pub(crate) async fn status(
 
 /// Writes what EC2 answered to the changes that the status announces: true whatever is wanted by now, and so also on a
 /// version whose spec somebody has changed since.
-pub(crate) async fn answer(
-    api: &Api<SavedTemplate>,
-    object: &SavedTemplate,
-    settled: impl Fn(&SavedTemplateStatus) -> Option<SavedTemplateStatus>,
+pub(crate) async fn answer<K: Object>(
+    api: &Api<K>,
+    object: &K,
+    settled: impl Fn(&K::Status) -> Option<K::Status>,
 ) -> Result<()> {
-    let announced = |object: &SavedTemplate| {
-        (object.uid(), object.status.as_ref().map(|status| status.announced.clone()))
-    };
+    let announced = |object: &K| (object.uid(), object.status().map(|status| K::announced(status).to_vec()));
     let mut on = object.clone();
     for _ in 0..TRIES {
-        let Some(new) = on.status.as_ref().and_then(&settled) else { return Ok(()) };
+        let Some(new) = on.status().and_then(&settled) else { return Ok(()) };
         match status(api, &on, &new).await {
             Err(lost) if lost.is_conflict() => {
                 on = api.get(&object.name_any()).await?;
@@ -56,24 +52,20 @@ pub(crate) async fn answer(
             done => return done.map(drop),
         }
     }
-    let Some(new) = on.status.as_ref().and_then(&settled) else { return Ok(()) };
+    let Some(new) = on.status().and_then(&settled) else { return Ok(()) };
     status(api, &on, &new).await.map(drop)
 }
 
 /// Adds or removes our finalizer.
-pub(crate) async fn finalizer(
-    api: &Api<SavedTemplate>,
-    object: &SavedTemplate,
-    change: Finalizer,
-) -> Result<SavedTemplate> {
+pub(crate) async fn finalizer<K: Object>(api: &Api<K>, object: &K, change: Finalizer) -> Result<K> {
     let mut finalizers = object.finalizers().to_vec();
     match change {
         Finalizer::Keep => return Ok(object.clone()),
-        Finalizer::Add => finalizers.push(FINALIZER.to_owned()),
-        Finalizer::Remove => finalizers.retain(|name| name != FINALIZER),
+        Finalizer::Add => finalizers.push(K::FINALIZER.to_owned()),
+        Finalizer::Remove => finalizers.retain(|name| name != K::FINALIZER),
     }
     let (name, finalizers) = (&object.name_any(), &finalizers);
-    let write = |on: SavedTemplate| async move {
+    let write = |on: K| async move {
         let version = on.resource_version().ok_or(Error::Malformed("resourceVersion"))?;
         let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
         Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
@@ -83,11 +75,11 @@ pub(crate) async fn finalizer(
 
 /// Writes on the version that was read, or on a later one that says the same to a decision: observing takes seconds, and
 /// whoever annotates the object more often than that would keep every decision from being written down.
-async fn swap<F: Future<Output = Result<SavedTemplate>>>(
-    api: &Api<SavedTemplate>,
-    object: &SavedTemplate,
-    write: impl Fn(SavedTemplate) -> F,
-) -> Result<SavedTemplate> {
+async fn swap<K: Object, F: Future<Output = Result<K>>>(
+    api: &Api<K>,
+    object: &K,
+    write: impl Fn(K) -> F,
+) -> Result<K> {
     let mut on = object.clone();
     for _ in 0..TRIES {
         match write(on).await {
@@ -104,17 +96,20 @@ async fn swap<F: Future<Output = Result<SavedTemplate>>>(
 }
 
 /// Whether all that a decision rests on is as it was.
-fn says_the_same(read: &SavedTemplate, now: &SavedTemplate) -> bool {
-    read.uid() == now.uid()
-        && read.metadata.generation == now.metadata.generation
-        && read.metadata.deletion_timestamp == now.metadata.deletion_timestamp
-        && read.metadata.finalizers == now.metadata.finalizers
-        && read.spec == now.spec
-        && read.status == now.status
+fn says_the_same<K: Object>(read: &K, now: &K) -> bool {
+    let (was, is) = (read.meta(), now.meta());
+    was.uid == is.uid
+        && was.generation == is.generation
+        && was.deletion_timestamp == is.deletion_timestamp
+        && was.finalizers == is.finalizers
+        && read.spec() == now.spec()
+        && read.status() == now.status()
 }
 
 #[cfg(test)]
 mod tests {
+    use saved_template_api::{SavedTemplate, names::FINALIZER};
+
     use super::*;
 
     fn object(metadata: &serde_json::Value, revision: i32, message: &str) -> SavedTemplate {
