@@ -26,6 +26,8 @@ pub(crate) struct Context<C> {
     pub(crate) regions: Arc<Regions<C>>,
     pub(crate) metrics: Metrics,
     pub(crate) cluster: String,
+    /// `--namespaces`; none: all.
+    pub(crate) namespaces: Vec<String>,
     pub(crate) heritage: Heritage,
     pub(crate) claims: Claims,
     pub(crate) holder: OnceCell<String>,

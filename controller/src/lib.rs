@@ -12,6 +12,7 @@ pub mod account;
 mod act;
 pub mod args;
 mod claims;
+mod classes;
 mod context;
 pub mod error;
 mod events;

@@ -2,6 +2,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
+    classes,
     context::Context,
     error::{Error, Result},
     object::Object,
@@ -65,6 +66,10 @@ impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
     /// Fills in what a decision lacks.
     pub(crate) async fn ask(&mut self, question: Question) -> Result<()> {
         match &question {
+            Question::Class(name) => self.world.class = Some(classes::class(name, self.ctx).await),
+            Question::Users { class, all } => {
+                self.world.users = Some(classes::users(class, *all, self.ctx).await?);
+            }
             Question::Probe { .. } => {
                 let is_kept = self.probe(&question, For::Telling).await?;
                 self.kept = is_kept.then_some(question);

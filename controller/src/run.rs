@@ -16,7 +16,7 @@ use kube::{
         watcher,
     },
 };
-use saved_template_api::SavedTemplate;
+use saved_template_api::{SavedTemplate, SavedTemplateClass};
 use saved_template_core::{cloud::Cloud, key::Key, refusal::Refusal, subject::Heritage};
 use tokio::{
     net::TcpListener,
@@ -89,6 +89,7 @@ impl Process {
             regions,
             metrics,
             cluster: args.cluster_name.clone(),
+            namespaces: args.namespaces.clone(),
             heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
             claims,
             holder: OnceCell::new(),
@@ -155,7 +156,11 @@ async fn lead<C: Cloud>(
             }
             end.cancel();
         };
-        future::join(keep::<SavedTemplate, C>(ctx, args, &end), lost).await;
+        let kinds = future::join(
+            keep::<SavedTemplate, C>(ctx, args, &end),
+            keep::<SavedTemplateClass, C>(ctx, args, &end),
+        );
+        future::join(kinds, lost).await;
         ctx.metrics.leads(false);
     }
 }

@@ -1,4 +1,4 @@
-//! Conditions of a `SavedTemplate`: their types, their reasons, and how one is put into the list.
+//! Conditions: their types, their reasons, and how one is put into the list.
 
 mod reason;
 
@@ -180,14 +180,26 @@ impl ConditionType {
         generation: i64,
         now: Time,
     ) -> Condition {
-        Condition {
-            type_: self.name().to_owned(),
-            status: status.name().to_owned(),
-            reason: reason.name().to_owned(),
-            message: cut(message.into(), MAX_MESSAGE_BYTES),
-            observed_generation: Some(generation),
-            last_transition_time: now,
-        }
+        written(self, status, reason.name(), message.into(), generation, now)
+    }
+}
+
+/// A condition with the words of whichever kind of object. `now` has whole seconds.
+pub(crate) fn written(
+    kind: ConditionType,
+    status: ConditionStatus,
+    reason: &'static str,
+    message: String,
+    generation: i64,
+    now: Time,
+) -> Condition {
+    Condition {
+        type_: kind.name().to_owned(),
+        status: status.name().to_owned(),
+        reason: reason.to_owned(),
+        message: cut(message, MAX_MESSAGE_BYTES),
+        observed_generation: Some(generation),
+        last_transition_time: now,
     }
 }
 

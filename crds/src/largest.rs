@@ -2,7 +2,7 @@
 
 use crate::{
     condition::{self, ConditionStatus, ConditionType, MAX_MESSAGE_BYTES},
-    ids::{Malformed, Region},
+    ids::Malformed,
     revision::LARGEST_REVISION,
     template::{
         SavedTemplate, SavedTemplateSpec, SavedTemplateStatus,
@@ -21,8 +21,13 @@ use crate::{
         },
     },
 };
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use parts::{numbered, region, text, time};
 use strum::IntoEnumIterator;
+
+mod class;
+mod parts;
+
+pub use class::largest_class;
 
 /// A spec and a status with every list full and every text as long as it may be.
 ///
@@ -244,25 +249,6 @@ fn capture_status() -> Result<CaptureStatus, Malformed> {
 
 fn tags(letter: char) -> Vec<Tag> {
     (0..29).map(|n| Tag { key: format!("{n:02}{}", text(letter, 126)), value: text(letter, 256) }).collect()
-}
-
-/// A region of 24 characters; another one for each number below 260.
-fn region(n: u32) -> Result<Region, Malformed> {
-    let letter = char::from_digit(10 + n / 10, 36).unwrap_or('z');
-    Region::parse(format!("us-{}-{}", letter.to_string().repeat(19), n % 10))
-}
-
-/// A text of that many characters that begins with the number.
-fn numbered(n: u32, length: usize) -> String {
-    format!("{n:<length$}").replace(' ', "x")
-}
-
-fn text(letter: char, length: usize) -> String {
-    std::iter::repeat_n(letter, length).collect()
-}
-
-const fn time() -> Time {
-    Time(Timestamp::UNIX_EPOCH)
 }
 
 fn announced(n: u32) -> Result<Announced, Malformed> {

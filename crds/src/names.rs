@@ -17,6 +17,9 @@ pub const SAVED_TEMPLATE: &str = "SavedTemplate";
 /// Finalizer of a `SavedTemplate` that has changed anything in AWS.
 pub const FINALIZER: &str = "savedtemplate.dev/cleanup";
 
+/// Finalizer of a `SavedTemplateClass` that a template names.
+pub const CLASS_FINALIZER: &str = "savedtemplate.dev/in-use";
+
 /// Keys of the tags on images, snapshots and instances.
 pub mod tag {
     /// What every key of ours begins with.

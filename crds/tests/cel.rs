@@ -1,4 +1,4 @@
-//! Every CEL rule of the CRD takes and refuses what it should, and every example passes them all.
+//! Every CEL rule of the CRDs takes and refuses what it should, and every example passes them all.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests may panic")]
 
@@ -6,8 +6,8 @@ use kube::{
     CustomResourceExt,
     core::cel::{validate_cel, validate_cel_update},
 };
-use saved_template_api::{CASES, SavedTemplate};
-use serde::Deserialize;
+use saved_template_api::{CASES, CLASS_CASES, SavedTemplate, SavedTemplateClass};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,20 +33,36 @@ enum By {
     Schema,
 }
 
-fn cases() -> Vec<Case> {
-    serde_yaml::from_str(CASES).unwrap()
+fn cases<Kind: TestedKind>() -> Vec<Case> {
+    serde_yaml::from_str(Kind::CASES).unwrap()
+}
+
+/// A kind of the API with the table of its cases.
+trait TestedKind: CustomResourceExt + Serialize + DeserializeOwned {
+    const KIND: &str;
+    const CASES: &str;
+}
+
+impl TestedKind for SavedTemplate {
+    const KIND: &str = "SavedTemplate";
+    const CASES: &str = CASES;
+}
+
+impl TestedKind for SavedTemplateClass {
+    const KIND: &str = "SavedTemplateClass";
+    const CASES: &str = CLASS_CASES;
 }
 
 /// The object as the API server would hand it to the rules: with its defaults.
-fn object(mut manifest: Value) -> SavedTemplate {
+fn object<Kind: TestedKind>(mut manifest: Value) -> Kind {
     manifest["apiVersion"] = json!("savedtemplate.dev/v1alpha1");
-    manifest["kind"] = json!("SavedTemplate");
+    manifest["kind"] = json!(Kind::KIND);
     serde_json::from_value(manifest).unwrap()
 }
 
 /// What the rules say against the case.
-fn objections(case: &Case) -> String {
-    let new = object(case.new.clone());
+fn objections<Kind: TestedKind>(case: &Case) -> String {
+    let new = object::<Kind>(case.new.clone());
     let outcome = match &case.old {
         Some(old) => {
             let old = object(old.clone());
@@ -76,10 +92,9 @@ fn messages(schema: &Value) -> BTreeSet<String> {
     found
 }
 
-#[test]
-fn every_case_comes_out_as_the_table_says() {
-    for case in cases().iter().filter(|case| case.by == By::Cel) {
-        let objections = objections(case);
+fn comes_out_as_the_table_says<Kind: TestedKind>() {
+    for case in cases::<Kind>().iter().filter(|case| case.by == By::Cel) {
+        let objections = objections::<Kind>(case);
         match &case.refused {
             Some(message) => {
                 assert!(objections.contains(message.as_str()), "{}: {objections:?}", case.name);
@@ -90,8 +105,13 @@ fn every_case_comes_out_as_the_table_says() {
 }
 
 #[test]
-fn every_rule_has_a_case_that_it_takes_and_one_that_it_refuses() {
-    let cases = cases();
+fn every_case_comes_out_as_the_table_says() {
+    comes_out_as_the_table_says::<SavedTemplate>();
+    comes_out_as_the_table_says::<SavedTemplateClass>();
+}
+
+fn has_a_case_for_both<Kind: TestedKind>() {
+    let cases = cases::<Kind>();
     let mut seen: BTreeMap<&str, (bool, bool)> = BTreeMap::new();
     for case in &cases {
         let (takes, refuses) = seen.entry(&case.rule).or_default();
@@ -101,7 +121,7 @@ fn every_rule_has_a_case_that_it_takes_and_one_that_it_refuses() {
     for (rule, outcomes) in seen {
         assert_eq!(outcomes, (true, true), "{rule} (takes, refuses)");
     }
-    let crd = serde_json::to_value(SavedTemplate::crd()).unwrap();
+    let crd = serde_json::to_value(Kind::crd()).unwrap();
     for message in messages(&crd) {
         let refuses = |case: &Case| {
             case.by == By::Cel && case.refused.as_ref().is_some_and(|part| message.contains(part))
@@ -111,14 +131,25 @@ fn every_rule_has_a_case_that_it_takes_and_one_that_it_refuses() {
 }
 
 #[test]
+fn every_rule_has_a_case_that_it_takes_and_one_that_it_refuses() {
+    has_a_case_for_both::<SavedTemplate>();
+    has_a_case_for_both::<SavedTemplateClass>();
+}
+
+#[test]
 fn every_case_has_a_name_of_its_own_and_an_object_of_its_own() {
-    let cases = cases();
-    let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
-    assert_eq!(names.len(), cases.len());
-    let refused_objects = cases.iter().map(|case| case.new["metadata"]["name"].as_str().unwrap());
-    let taken: BTreeSet<(&str, bool)> =
-        cases.iter().zip(refused_objects).map(|(case, name)| (name, case.refused.is_some())).collect();
-    assert_eq!(taken.len(), cases.len(), "two cases of one name and outcome would meet in one API server");
+    for cases in [cases::<SavedTemplate>(), cases::<SavedTemplateClass>()] {
+        let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), cases.len());
+        let objects = cases.iter().map(|case| case.new["metadata"]["name"].as_str().unwrap());
+        let taken: BTreeSet<(&str, bool)> =
+            cases.iter().zip(objects).map(|(case, name)| (name, case.refused.is_some())).collect();
+        assert_eq!(
+            taken.len(),
+            cases.len(),
+            "two cases of one name and outcome would meet in one API server"
+        );
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kube::{
     core::DynamicObject,
     discovery::ApiResource,
 };
-use saved_template_api::{CASES, SavedTemplate};
+use saved_template_api::{CASES, CLASS_CASES, SavedTemplate, SavedTemplateClass};
 use saved_template_tests::{Lab, control_plane, is};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,9 +22,9 @@ struct Case {
     refused: Option<String>,
 }
 
-fn dynamic(mut manifest: Value) -> DynamicObject {
-    manifest["apiVersion"] = json!("savedtemplate.dev/v1alpha1");
-    manifest["kind"] = json!("SavedTemplate");
+fn dynamic(kind: &ApiResource, mut manifest: Value) -> DynamicObject {
+    manifest["apiVersion"] = json!(kind.api_version);
+    manifest["kind"] = json!(kind.kind);
     serde_json::from_value(manifest).unwrap()
 }
 
@@ -32,17 +32,25 @@ fn dynamic(mut manifest: Value) -> DynamicObject {
 async fn every_rule_takes_and_refuses_on_a_real_api_server_what_the_table_says() {
     let cluster = control_plane().await.unwrap();
     cluster.create_namespace("api-cel").await.unwrap();
-    let resource = ApiResource::erase::<SavedTemplate>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client().await.unwrap(), "api-cel", &resource);
-    let cases: Vec<Case> = serde_yaml::from_str(CASES).unwrap();
-    assert!(cases.len() >= 40);
+    let client = cluster.client().await.unwrap();
+    let (template, class) =
+        (ApiResource::erase::<SavedTemplate>(&()), ApiResource::erase::<SavedTemplateClass>(&()));
+    let templates: Api<DynamicObject> = Api::namespaced_with(client.clone(), "api-cel", &template);
+    let classes: Api<DynamicObject> = Api::all_with(client, &class);
+    come_out_as_the_table_says(&templates, &template, CASES, 40).await;
+    come_out_as_the_table_says(&classes, &class, CLASS_CASES, 25).await;
+}
+
+async fn come_out_as_the_table_says(api: &Api<DynamicObject>, kind: &ApiResource, table: &str, least: usize) {
+    let cases: Vec<Case> = serde_yaml::from_str(table).unwrap();
+    assert!(cases.len() >= least);
     for case in cases {
-        let new = dynamic(case.new.clone());
+        let new = dynamic(kind, case.new.clone());
         let post = PostParams::default();
         let outcome = match &case.old {
             None => api.create(&PostParams { dry_run: true, ..post }, &new).await,
             Some(old) => {
-                let old = dynamic(old.clone());
+                let old = dynamic(kind, old.clone());
                 let mut made = api.create(&post, &old).await.unwrap();
                 if let Some(status) = old.data.get("status") {
                     made.data["status"] = status.clone();

@@ -56,6 +56,7 @@ async fn the_roles_of_the_chart_grant_what_the_controller_uses_and_nothing_else(
         vec![format!("--audit-policy-file={}", policy.display()), "--audit-log-path=-".to_owned()];
     let cluster = Cluster::start(Options { apiserver_args, ..Options::default() }).await.unwrap();
     cluster.install_crds().await.unwrap();
+    cluster.install_class().await.unwrap();
     let lab = Lab::everywhere(&cluster, "roles", quick()).await.unwrap();
     lab.machine("audited");
     // Of all namespaces, as the chart runs it.
@@ -104,7 +105,21 @@ async fn where_namespaces_are_named_the_chart_grants_the_same_in_these_and_nothi
         objects.iter().filter(is).collect::<Vec<_>>()
     };
     let wide = permissions(of("ClusterRole", None).into_iter());
-    assert_eq!(wide, [(String::new(), "namespaces".to_owned(), "get".to_owned())].into());
+    // What is in no namespace.
+    let (group, classes, status) =
+        ("savedtemplate.dev", "savedtemplateclasses", "savedtemplateclasses/status");
+    let expected = [
+        ("", "namespaces", "get"),
+        (group, classes, "get"),
+        (group, classes, "list"),
+        (group, classes, "watch"),
+        (group, classes, "patch"),
+        (group, status, "update"),
+    ];
+    let owned = |(group, resource, verb): (&str, &str, &str)| -> Permission {
+        (group.to_owned(), resource.to_owned(), verb.to_owned())
+    };
+    assert_eq!(wide, expected.map(owned).into());
     assert_eq!(of("ClusterRole", None)[0]["rules"][0]["resourceNames"], serde_json::json!(["kube-system"]));
     let own = permissions(of("Role", Some("system")).into_iter());
     assert!(own.iter().all(|(group, _, _)| group == "coordination.k8s.io"), "{own:?}");
@@ -207,6 +222,7 @@ async fn a_tenant_with_every_verb_writes_specs_and_neither_the_status_nor_the_fi
 async fn the_garbage_collector_and_the_end_of_a_namespace_delete_templates_under_the_admission_policy() {
     let cluster = Cluster::start(Options { controller_manager: true, ..Options::default() }).await.unwrap();
     cluster.install_crds().await.unwrap();
+    cluster.install_class().await.unwrap();
     let lab = Lab::on(&cluster, "collected", quick()).await.unwrap();
     lab.machine("owned");
     let controller = lab.controller().unwrap();

@@ -8,6 +8,7 @@
 
 mod api;
 mod authority;
+mod class;
 mod crash;
 mod debts;
 mod deletion;

@@ -10,6 +10,7 @@ use crate::{HOME, assert_saved_once, owes, state, template};
 async fn own_control_plane() -> Cluster {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     cluster.install_crds().await.unwrap();
+    cluster.install_class().await.unwrap();
     cluster
 }
 

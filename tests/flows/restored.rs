@@ -118,6 +118,7 @@ async fn s88_an_etcd_that_goes_back_seconds_while_machines_are_stopped_keeps_non
  {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     cluster.install_crds().await.unwrap();
+    cluster.install_class().await.unwrap();
     let (alive, killed) =
         (Site::new(&cluster, "restored-alive").await, Site::new(&cluster, "restored-killed").await);
     let _stays = alive.lab.controller().unwrap();

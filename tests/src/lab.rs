@@ -36,6 +36,7 @@ pub async fn control_plane() -> anyhow::Result<&'static Cluster> {
         .get_or_try_init(async || {
             let cluster = Cluster::start(Options::default()).await?;
             cluster.install_crds().await?;
+            cluster.install_class().await?;
             Ok(cluster)
         })
         .await

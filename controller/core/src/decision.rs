@@ -25,6 +25,15 @@ pub enum Question {
     },
     /// Fill [`crate::world::World::permits`].
     Permits(InstanceId),
+    /// Fill [`crate::world::World::class`]: the `SavedTemplateClass` of that name. One that nothing holds yet is woken.
+    Class(String),
+    /// Fill [`crate::world::World::users`].
+    Users {
+        /// The name of the class.
+        class: String,
+        /// Whether every one is wanted, and not only whether there is one.
+        all: bool,
+    },
 }
 
 /// What becomes of our finalizer.

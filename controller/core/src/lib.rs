@@ -8,6 +8,7 @@
 mod answer;
 mod capture;
 pub mod claim;
+pub mod class;
 pub mod cloud;
 pub mod conditions;
 pub mod decide;

@@ -1,5 +1,6 @@
 //! What a template needs, in order. The first need that is not met decides what is done, and is the reason of `Ready`.
 pub(crate) mod adopt;
+pub(crate) mod class;
 pub(crate) mod copies;
 pub(crate) mod deletion;
 pub(crate) mod image;

@@ -15,8 +15,8 @@ use crate::{
     restart::{Awaits, Record},
     subject::{Heritage, Subject},
     world::{
-        Attachment, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting, Snapshot,
-        SnapshotState, Started, View, World,
+        Attachment, ClassSeen, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting,
+        Snapshot, SnapshotState, Started, View, World,
     },
 };
 
@@ -249,6 +249,8 @@ pub(crate) fn world(
             namesakes: Ok(vec![]),
         }),
         claim: Some(Ok(())),
+        class: Some(ClassSeen::Held { not_enforced: Vec::new() }),
+        users: None,
         permits: Some(Permits { stop: Ok(()), start: Ok(()) }),
         started: Some(Started { previous: InstanceState::Stopped, launch_time_before: Some(at(-9000)) }),
         start_refused: None,

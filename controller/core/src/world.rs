@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use saved_template_api::ids::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
 
-use crate::refusal::Refusal;
+use crate::{key::Key, refusal::Refusal};
 
 /// User tags and system tags of one EC2 resource.
 pub type Tags = BTreeMap<String, String>;
@@ -309,6 +309,33 @@ pub struct Started {
     pub launch_time_before: Option<Timestamp>,
 }
 
+/// The class that a template names, as the API server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClassSeen {
+    /// There is none of that name.
+    Missing,
+    /// It is being deleted.
+    Going,
+    /// Nothing keeps it from being deleted yet.
+    Unheld,
+    /// It stays as long as a template names it.
+    Held {
+        /// Its fields that this version does not enforce.
+        not_enforced: Vec<String>,
+    },
+    /// It could not be read.
+    Unread(String),
+}
+
+/// The templates that name a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Users {
+    /// These; where not all were asked for, one of them.
+    Known(Vec<Key>),
+    /// None that this controller may see, and it may not see all.
+    Untold,
+}
+
 /// The world as one reconcile saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
@@ -322,6 +349,10 @@ pub struct World {
     pub permits: Option<Permits>,
     /// Answer to [`crate::decision::Next::Acquire`]: whether this object alone saves the machine in this installation.
     pub claim: Option<Result<(), ClaimRefused>>,
+    /// Answer to [`crate::decision::Question::Class`].
+    pub class: Option<ClassSeen>,
+    /// Answer to [`crate::decision::Question::Users`].
+    pub users: Option<Users>,
     /// What this process knows of the start of the current capture.
     pub started: Option<Started>,
     /// Why the restart loop could not start the machine when it last tried.
@@ -344,6 +375,8 @@ impl World {
             probe: None,
             permits: None,
             claim: None,
+            class: None,
+            users: None,
             started: None,
             start_refused: None,
             covered: true,

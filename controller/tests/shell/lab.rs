@@ -17,7 +17,7 @@ use ec2sim::{ACCOUNT, Config, InstanceSeed, Millis, Sim, VolumeSeed};
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::{Api, api::PostParams, client::Body};
-use saved_template_api::{SavedTemplate, names::debt_key};
+use saved_template_api::{SavedTemplate, SavedTemplateClass, names::debt_key};
 use saved_template_controller::{account::Account, args::Args, metrics::Metrics, run::Process};
 use saved_template_core::restart::Signing;
 use serde_json::json;
@@ -168,7 +168,12 @@ impl Lab {
         };
         let template =
             Kind::custom("savedtemplate.dev", "v1alpha1", "savedtemplates", "SavedTemplate").with_status();
-        let api = ApiServer::new([template, Kind::leases(), Kind::events(), Kind::namespaces()], clock);
+        let template = template.selectable_by("spec.className");
+        let class =
+            Kind::custom("savedtemplate.dev", "v1alpha1", "savedtemplateclasses", "SavedTemplateClass");
+        let class = class.in_cluster().with_status();
+        let api =
+            ApiServer::new([template, class, Kind::leases(), Kind::events(), Kind::namespaces()], clock);
         api.add_namespaces(&["default", "kube-system"]).unwrap();
         Self { endpoint, api, id, effects: Arc::default() }
     }
@@ -209,6 +214,17 @@ impl Lab {
         Controller { _process: process, life }
     }
 
+    /// The class that the chart installs.
+    pub(crate) async fn permit(&self, name: &str) {
+        let object = json!({
+            "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplateClass", "metadata": {"name": name},
+            "spec": {"namespaceSelector": {}, "allowedRegions": ["*"], "instances": {"match": "Any"}},
+        });
+        let object: SavedTemplateClass = serde_json::from_value(object).unwrap();
+        let api: Api<SavedTemplateClass> = Api::all(self.api.client("default"));
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+
     pub(crate) async fn apply(&self, spec: &str) {
         let spec: serde_json::Value = serde_json::from_str(spec).unwrap();
         let object = json!({
@@ -218,6 +234,26 @@ impl Lab {
         let object: SavedTemplate = serde_json::from_value(object).unwrap();
         let api: Api<SavedTemplate> = Api::default_namespaced(self.api.client("default"));
         api.create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// The class of that name, while there is one.
+    pub(crate) fn class(&self, name: &str) -> Option<SavedTemplateClass> {
+        let object = self.api.object("savedtemplateclasses", None, name)?;
+        Some(serde_json::from_value(object).unwrap())
+    }
+
+    /// Deletes a class, or the template.
+    pub(crate) async fn delete(&self, what: &str, name: &str) {
+        let path = format!("/apis/savedtemplate.dev/v1alpha1/{what}/{name}");
+        let request = Request::delete(path).body(Vec::new()).unwrap();
+        self.api.client("default").request::<serde_json::Value>(request).await.unwrap();
+    }
+
+    /// The reason and the message of a condition of the template.
+    pub(crate) fn said(&self, kind: &str) -> (String, String) {
+        let conditions = self.object().status.unwrap_or_default().conditions;
+        let said = conditions.into_iter().find(|condition| condition.type_ == kind);
+        said.map(|said| (said.reason, said.message)).unwrap_or_default()
     }
 
     pub(crate) fn object(&self) -> SavedTemplate {

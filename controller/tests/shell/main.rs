@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     reason = "a test says what it expects by failing, and waits in virtual time"
 )]
+mod class;
 mod lab;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ async fn saved(kill: Option<Kill>) -> Lab {
 /// The same; where the process dies, something is done before the next one begins.
 async fn saved_with(kill: Option<Kill>, between: impl AsyncFn(&Lab)) -> Lab {
     let lab = Lab::new();
+    lab.permit("default").await;
     lab.apply(COPIES).await;
     assert_eq!(lab.saved(kill, between).await, if kill.is_some() { 2 } else { 1 }, "{kill:?}");
     let told = lab.effects.lock().unwrap().told.join("\n");

@@ -130,7 +130,7 @@ pub use source::{ImageOwnership, Source};
     )
 )]
 pub struct SavedTemplateSpec {
-    /// The `SavedTemplateClass` with the administrator's guard rails. Immutable.
+    /// Name of the `SavedTemplateClass` with the administrator's guard rails. Immutable.
     #[serde(default = "default_class")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub class_name: String,

@@ -48,6 +48,14 @@ impl Cluster {
         self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await?;
         Ok(name)
     }
+
+    /// Applies the class that the chart makes, of templates that name none.
+    pub async fn install_class(&self) -> Result<()> {
+        let documents = render(RELEASE, &["image.repository=none", "clusterName=any"]).await?;
+        let is_class = |object: &&Value| text(object, "/kind") == Some("SavedTemplateClass");
+        let class = documents.iter().find(is_class).context("the chart has no SavedTemplateClass")?;
+        self.apply(&class.to_string()).await.map(drop)
+    }
 }
 
 fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {

@@ -100,8 +100,9 @@ impl Stage {
             ..Options::default()
         })
         .await?;
-        say("Installing the CRD and the chart's ServiceAccount and roles …")?;
+        say("Installing the CRDs, the class and the chart's ServiceAccount and roles …")?;
         cluster.install_crds().await?;
+        cluster.install_class().await?;
         let account = cluster.install_authority(SYSTEM, &[&format!("clusterName={OWNER}")]).await?;
         let kubeconfig = cluster.kubeconfig_for(SYSTEM, &account).await?;
 

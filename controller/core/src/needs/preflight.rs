@@ -13,7 +13,7 @@ use crate::{
     decision::Question,
     facts::Facts,
     fold,
-    needs::requests,
+    needs::{class, requests},
     refusal::{Class, Refusal},
     time::LATER,
     unmet::{Lack, Unmet},
@@ -30,6 +30,9 @@ pub(crate) fn check<'a>(facts: &Facts<'a>) -> (Result<&'a Instance, Unmet>, Vec<
             facts.home()
         );
         return (Err(Unmet::invalid(Reason::RegionNotCovered, message)), Vec::new());
+    }
+    if let Some(unmet) = class::need(facts) {
+        return (Err(unmet), Vec::new());
     }
     let instance = match find(facts) {
         Ok(instance) => instance,

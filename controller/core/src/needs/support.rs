@@ -40,7 +40,7 @@ pub(crate) fn refusal(facts: &Facts<'_>) -> Option<String> {
 /// What differs from the schema's default in a field that is not built. Destructured whole: a new field is noticed here.
 fn unsupported(spec: &SavedTemplateSpec) -> Vec<&'static str> {
     let SavedTemplateSpec {
-        class_name,
+        class_name: _,
         template_name: _,
         description: _,
         revision: _,
@@ -62,7 +62,6 @@ fn unsupported(spec: &SavedTemplateSpec) -> Vec<&'static str> {
     } = spec;
     let Source { region: _, instance_id: _, instance_name: _, image_id, image_ownership } = source;
     let fields = [
-        ("spec.className", class_name != "default"),
         ("spec.revokedRevisions", !revoked_revisions.is_empty()),
         ("spec.source.imageID", image_id.is_some()),
         ("spec.source.imageOwnership", image_ownership.is_some()),
@@ -106,7 +105,6 @@ mod tests {
     #[test]
     fn each_field_that_is_not_built_is_named() {
         let rows = [
-            (json!({"className": "gpu"}), "spec.className"),
             (json!({"revokedRevisions": [1]}), "spec.revokedRevisions"),
             (
                 json!({"source": {"region": "us-west-2", "imageID": "ami-0123456789abcdef0"}}),

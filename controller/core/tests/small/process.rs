@@ -19,7 +19,7 @@ use saved_template_core::{
     settle::settle,
     step::Outcome,
     subject::{Heritage, Subject},
-    world::{ClaimRefused, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
+    world::{ClaimRefused, ClassSeen, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 
 use crate::{
@@ -603,5 +603,8 @@ fn answer(question: &Question, world: &mut World) {
             });
         }
         Question::Permits(_) => world.permits = Some(Permits { stop: Ok(()), start: Ok(()) }),
+        Question::Class(_) => world.class = Some(ClassSeen::Held { not_enforced: Vec::new() }),
+        // A class asks that.
+        Question::Users { .. } => {}
     }
 }

@@ -12,7 +12,7 @@ use saved_template_core::{
     settle::settle_all,
     step::{Outcome, Step},
     subject::{Heritage, Subject},
-    world::{OptIn, Permits, Probe, World},
+    world::{ClassSeen, OptIn, Permits, Probe, World},
 };
 
 use crate::{
@@ -193,6 +193,9 @@ impl Lab {
                 };
                 world.permits = Some(Permits { stop: ask("StopInstances"), start: ask("StartInstances") });
             }
+            Question::Class(_) => world.class = Some(ClassSeen::Held { not_enforced: Vec::new() }),
+            // A class asks that.
+            Question::Users { .. } => {}
         }
     }
 

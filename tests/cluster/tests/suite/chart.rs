@@ -1,7 +1,7 @@
 //! The chart: what it renders, and whom it lets do what.
 
-use anyhow::{Context as _, Result};
-use cluster::render;
+use anyhow::{Context as _, Result, ensure};
+use cluster::{Cluster, Options, render, root, tool};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{Namespace, Secret},
@@ -11,6 +11,7 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::control::{config_map, is_forbidden, shared};
 
@@ -58,12 +59,84 @@ async fn the_controllers_service_account_has_the_roles_of_the_chart_and_no_other
     assert!(!can_i(&["create", "savedtemplates.savedtemplate.dev"]).await?);
     assert!(!can_i(&["delete", "savedtemplates.savedtemplate.dev"]).await?);
     assert!(!can_i(&["patch", "customresourcedefinitions"]).await?);
+    let classes = "savedtemplateclasses.savedtemplate.dev";
+    for verb in ["get", "list", "watch", "patch"] {
+        assert!(can_i(&[verb, classes]).await?, "{verb}");
+    }
+    assert!(can_i(&["update", classes, "--subresource=status"]).await?);
+    for verb in ["create", "update", "delete"] {
+        assert!(!can_i(&[verb, classes]).await?, "{verb}");
+    }
+    Ok(())
+}
+
+/// Runs helm as the admin; returns what it says, as an error if it fails.
+async fn helm(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let output =
+        Command::new(tool("helm").context("no helm in .tools/bin or on the path: run `make tools`")?)
+            .args(args)
+            .env("KUBECONFIG", cluster.kubeconfig())
+            .env("HELM_CACHE_HOME", cluster.dir().join("helm"))
+            .output()
+            .await?;
+    let said = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
+    ensure!(output.status.success(), "helm {}: {said}", args.join(" "));
+    Ok(said.into_owned())
+}
+
+/// The spec of the class `default`, and whether it is being deleted.
+async fn default_class(cluster: &Cluster) -> Result<(Value, bool)> {
+    let output = cluster.kubectl(&["get", "savedtemplateclass", "default", "-o", "json"]).await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let class: Value = serde_json::from_slice(&output.stdout)?;
+    let spec = class.get("spec").context("no spec")?.clone();
+    Ok((spec, class.pointer("/metadata/deletionTimestamp").is_some()))
+}
+
+#[tokio::test]
+async fn helm_makes_the_default_class_once_and_never_changes_or_deletes_it() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    let chart = root().join("charts/savedtemplate");
+    let chart = chart.to_str().context("a path of other characters")?;
+    let values = REQUIRED.iter().flat_map(|value| ["--set", value]);
+    let place: Vec<&str> = ["release", chart, "--namespace", "system"].into_iter().chain(values).collect();
+
+    // A release of a version that had no classes.
+    let without = ["--create-namespace", "--set", "crds.install=false,defaultClass.create=false"];
+    helm(&cluster, &[&["install"], &place[..], &without].concat()).await?;
+    let mut upgraded = Ok(String::new());
+    for _ in 0..3 {
+        upgraded = helm(&cluster, &[&["upgrade"], &place[..]].concat()).await;
+        // The API server serves a new kind a moment after it has it; Helm does not wait for that.
+        if !upgraded.as_ref().is_err_and(|error| error.to_string().contains("no matches for kind")) {
+            break;
+        }
+    }
+    upgraded?;
+    let everything = json!({"namespaceSelector": {}, "allowedRegions": ["*"], "instances": {"match": "Any"}});
+    assert_eq!(default_class(&cluster).await?, (everything, false));
+
+    let edit =
+        r#"{"metadata":{"finalizers":["savedtemplate.dev/in-use"]},"spec":{"allowedRegions":["us-west-2"]}}"#;
+    cluster.kubectl(&["patch", "savedtemplateclass", "default", "--type=merge", "-p", edit]).await?;
+    let edited = default_class(&cluster).await?;
+    assert_eq!((&edited.0["allowedRegions"], edited.1), (&json!(["us-west-2"]), false));
+    for args in [
+        &[&["upgrade"], &place[..]].concat()[..],
+        &["uninstall", "release", "--namespace", "system"],
+        &[&["install"], &place[..]].concat(),
+    ] {
+        helm(&cluster, args).await?;
+        assert_eq!(default_class(&cluster).await?, edited, "{}", args[0]);
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn all_that_the_chart_renders_is_accepted() -> Result<()> {
     let cluster = shared().await?;
+    // The chart has an object of a kind that it installs, which a dry run does not.
+    cluster.install_crds().await?;
     let everything = [
         "regions={eu-west-1}",
         "namespaces={default,kube-system}",

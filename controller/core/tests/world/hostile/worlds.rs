@@ -6,8 +6,8 @@ use saved_template_api::{Region, SavedTemplateSpec, SavedTemplateStatus, names, 
 use saved_template_core::{
     refusal::Refusal,
     world::{
-        Absence, Attachment, ClaimRefused, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe,
-        Reservation, Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
+        Absence, Attachment, ClaimRefused, ClassSeen, Image, ImageState, Instance, InstanceState, OptIn,
+        Permits, Probe, Reservation, Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
     },
 };
 
@@ -67,6 +67,8 @@ pub(crate) fn world(
         probe: Some(probe(dice, spec)),
         permits: Some(Permits { stop: read(dice, |_| ()), start: read(dice, |_| ()) }),
         claim: Some(if dice.once_in(8) { Err(ClaimRefused::Held(dice.text(300))) } else { Ok(()) }),
+        class: Some(class(dice)),
+        users: None,
         started: dice.maybe(|dice| Started {
             previous: dice.pick(&STATES),
             launch_time_before: dice.maybe(Dice::time),
@@ -75,6 +77,17 @@ pub(crate) fn world(
         covered: !dice.once_in(8),
         unsent: dice.once_in(2),
         sent: dice.once_in(4),
+    }
+}
+
+fn class(dice: &mut Dice<'_>) -> ClassSeen {
+    match dice.below(16) {
+        0 => ClassSeen::Missing,
+        1 => ClassSeen::Going,
+        2 => ClassSeen::Unheld,
+        3 => ClassSeen::Unread(dice.text(300)),
+        4 => ClassSeen::Held { not_enforced: vec![dice.text(60)] },
+        _ => ClassSeen::Held { not_enforced: Vec::new() },
     }
 }
 
