@@ -37,7 +37,7 @@ fn nonsense(id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
-    let lab = Lab::quick("hostile").await.unwrap().with_forged_statuses();
+    let lab = Lab::quick("hostile").await.unwrap().hostile();
     let bad = lab.machine("bad");
     let good: Vec<(String, String)> =
         (0..3).map(|n| format!("good-{n}")).map(|name| (lab.machine(&name), name)).collect();
@@ -127,7 +127,7 @@ fn reads(lab: &Lab<'_>, action: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_of_the_year_9999_ends_no_sweep_and_the_machine_comes_back() {
-    let lab = Lab::quick("hostile-date").await.unwrap();
+    let lab = Lab::quick("hostile-date").await.unwrap().hostile();
     let id = lab.machine("dated");
     let controller = lab.controller().unwrap();
     lab.apply(&template("dated", "dated")).await.unwrap();
@@ -226,7 +226,7 @@ async fn an_object_that_is_edited_or_created_anew_in_a_loop_costs_one_probe_in_f
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_that_xml_cannot_hold_keeps_no_machine_of_the_region_down() {
     let slow = Config { image: 20_000, ..quick() };
-    let lab = Lab::on(control_plane().await.unwrap(), "illegible", slow).await.unwrap();
+    let lab = Lab::on(control_plane().await.unwrap(), "illegible", slow).await.unwrap().hostile();
     let (quake, other) = (lab.machine("quake"), lab.machine("other"));
     let scrawl = |id: &str| {
         let tag = [("ResourceId.1", id), ("Tag.1.Key", "note"), ("Tag.1.Value", "\0\u{1b}[31m\u{ffff}")];

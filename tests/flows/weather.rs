@@ -229,7 +229,7 @@ async fn s24_a_machine_for_whose_sake_ec2_refuses_a_batch_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s25_states_that_are_new_elements_that_are_missing_and_tags_in_any_order_are_waited_out() {
-    let lab = Lab::quick("weather-strange").await.unwrap();
+    let lab = Lab::quick("weather-strange").await.unwrap().hostile();
     let id = lab.machine("earthquake-analysis");
     let rewrite = |operation: &str, element: &str, from: &str| {
         let (element, from) = (element.to_owned(), Some(from.to_owned()));

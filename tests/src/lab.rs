@@ -127,9 +127,9 @@ impl<'c> Lab<'c> {
         Lab::on(control_plane().await?, namespace, quick()).await
     }
 
-    /// A lab whose objects have statuses that the test wrote: their words are not shown in `docs/conditions.md`.
+    /// A lab in which somebody writes statuses, or EC2 says what it never says: no witness of `docs/conditions.md`.
     #[must_use]
-    pub fn with_forged_statuses(self) -> Self {
+    pub fn hostile(self) -> Self {
         self.witness.leave();
         self
     }

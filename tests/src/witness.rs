@@ -99,3 +99,51 @@ fn append(file: &OsString, seen: &Seen) -> anyhow::Result<()> {
     let line = serde_json::to_string(seen)? + "\n";
     Ok(OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    /// What writes a status, or lets EC2 say what it never says.
+    const ENEMIES: [&str; 5] =
+        ["patch_status(", "replace_status(", "Effect::Rewrite", "Effect::Omit", "Effect::Date"];
+
+    /// The tests of a file whose lab hears an enemy and is a witness all the same. What stands before the first test
+    /// belongs to each of them.
+    fn deceived(source: &str) -> Vec<&str> {
+        let has_enemy = |text: &str| ENEMIES.iter().any(|enemy| text.contains(enemy));
+        let mut parts = source.split("#[tokio::test");
+        let shared = parts.next().is_some_and(has_enemy);
+        let is_deceived = |test: &&str| {
+            test.contains("Lab::") && (shared || has_enemy(test)) && !test.contains(".hostile()")
+        };
+        let name = |test| str::lines(test).find_map(|line| line.strip_prefix("async fn "));
+        parts.filter(is_deceived).map(|test| name(test).unwrap_or(test)).collect()
+    }
+
+    #[test]
+    fn a_flow_in_which_an_enemy_writes_is_no_witness() {
+        let mut read = 0;
+        for entry in fs::read_dir(cluster::root().join("tests/flows")).unwrap() {
+            let path = entry.unwrap().path();
+            let source = fs::read_to_string(&path).unwrap();
+            assert_eq!(deceived(&source), Vec::<&str>::new(), "{} lacks .hostile()", path.display());
+            read += usize::from(source.contains(".hostile()"));
+        }
+        assert!(read >= 3, "hostile, soup and weather");
+    }
+
+    #[test]
+    fn an_enemy_is_found_in_a_test_and_in_what_its_file_shares() {
+        let rows = [
+            ("#[tokio::test]\nasync fn a() {\nLab::quick(); patch_status(\n", vec!["a() {"]),
+            ("#[tokio::test]\nasync fn a() {\nLab::quick().hostile(); patch_status(\n", vec![]),
+            ("#[tokio::test]\nasync fn a() {\npatch_status(\n", vec![]),
+            ("Effect::Omit\n#[tokio::test]\nasync fn a() {\nLab::quick();\n", vec!["a() {"]),
+            ("#[tokio::test]\nasync fn a() {\nLab::quick();\n", vec![]),
+        ];
+        for (source, wanted) in rows {
+            assert_eq!(deceived(source), wanted, "{source}");
+        }
+    }
+}
