@@ -132,7 +132,11 @@ async fn a_locked_snapshot_and_a_missing_permission_block_a_deletion_and_it_goes
     let snapshot = lab.ec2.sim().place(ACCOUNT, HOME).unwrap().snapshots.keys().next().unwrap().clone();
     let lock = [("SnapshotId", snapshot.as_str()), ("LockMode", "governance"), ("LockDuration", "1")];
     user(&lab, "LockSnapshot", &lock);
-    let deny = Effect::Refuse { code: "UnauthorizedOperation".into(), message: "no".into(), status: None };
+    let deny = Effect::Refuse {
+        code: "UnauthorizedOperation".into(),
+        message: "You are not authorized to perform this operation".into(),
+        status: None,
+    };
     lab.ec2.add_fault(ec2sim::Fault::new("DeregisterImage", deny).nth(1));
     delete(&lab, "locked").await;
     let denied = |object: &_| is(object, "DeletionBlocked", "True", Some("AccessDenied"));

@@ -93,8 +93,8 @@ async fn a_poisoned_object_is_told_about_and_the_others_become_ready() {
 async fn a_name_that_ec2_will_not_look_for_is_told_about_and_blinds_no_other() {
     let lab = Lab::quick("unspeakable").await.unwrap();
     let id = lab.machine("other");
-    let refuse =
-        Effect::Refuse { code: "InvalidParameterValue".into(), message: "not that".into(), status: None };
+    let told = "Value (unspeakable) for parameter Filter is invalid";
+    let refuse = Effect::Refuse { code: "InvalidParameterValue".into(), message: told.into(), status: None };
     lab.ec2.add_fault(Fault::new("DescribeInstances", refuse).param("Filter.*.Value.*", "unspeakable"));
     let _controller = lab.controller().unwrap();
     lab.apply(&template("bad", "unspeakable")).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_name_that_ec2_will_not_look_for_is_told_about_and_blinds_no_other() {
     assert_eq!(state(&lab, &id), InstanceState::Running, "{}", lab.evidence());
     let told = lab
         .until("bad", Duration::from_secs(60), "told about", |object| {
-            message(object, ConditionType::Ready).is_ok_and(|text| text.contains("not that"))
+            message(object, ConditionType::Ready).is_ok_and(|text| text.contains(told))
         })
         .await
         .unwrap();

@@ -89,7 +89,11 @@ async fn a_controller_that_may_not_ask_for_the_regions_pays_the_debts_of_its_own
     first.process().wait(Duration::from_secs(90)).await.unwrap();
     cluster.stop_apiserver();
     assert!(owes(&lab, &id));
-    let denied = Effect::Refuse { code: "UnauthorizedOperation".into(), message: "no".into(), status: None };
+    let denied = Effect::Refuse {
+        code: "UnauthorizedOperation".into(),
+        message: "You are not authorized to perform this operation".into(),
+        status: None,
+    };
     lab.ec2.add_fault(Fault::new("DescribeRegions", denied));
     let args = ["--cluster-name=lab", "--http-address=127.0.0.1:0", "--namespace", &lab.namespace];
     let log = cluster.dir().join("outage-regions.log");

@@ -110,7 +110,11 @@ async fn one_failing_region_holds_up_neither_the_machine_nor_the_other_region() 
     let lab = Lab::quick("save-region").await.unwrap();
     let id = lab.machine("earthquake-analysis");
     // A missing permission is waited for at a slower pace.
-    let refuse = Effect::Refuse { code: "InvalidRequest".into(), message: "no".into(), status: None };
+    let refuse = Effect::Refuse {
+        code: "InvalidRequest".into(),
+        message: "the request is refused".into(),
+        status: None,
+    };
     lab.ec2.add_fault(Fault::new("CopyImage", refuse).region("us-west-1"));
     let _controller = lab.controller().unwrap();
     lab.apply(&quickstart(&lab)).await.unwrap();
@@ -192,8 +196,11 @@ async fn an_image_that_fails_gives_the_machine_back_and_says_why() {
 async fn a_machine_that_ec2_will_not_start_is_tried_until_it_runs_and_the_condition_says_what_helps() {
     let lab = Lab::quick("save-capacity").await.unwrap();
     let id = lab.machine("scarce");
-    let refuse =
-        Effect::Refuse { code: "InsufficientInstanceCapacity".into(), message: "none".into(), status: None };
+    let refuse = Effect::Refuse {
+        code: "InsufficientInstanceCapacity".into(),
+        message: "Insufficient capacity".into(),
+        status: None,
+    };
     lab.ec2.add_fault(Fault::new("StartInstances", refuse));
     let _controller = lab.controller().unwrap();
     lab.apply(&template("scarce", "scarce")).await.unwrap();

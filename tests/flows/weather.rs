@@ -10,7 +10,10 @@ use serde_json::json;
 use crate::{ALL, HOME, assert_saved_once, images, owes, quickstart, state, template, user, with};
 
 fn refuse(operation: &str, code: &str) -> Fault {
-    Fault::new(operation, Effect::Refuse { code: code.into(), message: "no".into(), status: None })
+    Fault::new(
+        operation,
+        Effect::Refuse { code: code.into(), message: "the request is refused".into(), status: None },
+    )
 }
 
 async fn reaches(lab: &Lab<'_>, id: &str, wanted: InstanceState) {
