@@ -1,6 +1,7 @@
 //! `docs/conditions.md`: every condition with the words that the flows saw, the meaning that the API gives it, and what
 //! to do about it.
 mod advice;
+mod pick;
 mod words;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
 use saved_template_api::{ConditionType, Reason};
 use strum::IntoEnumIterator as _;
 
-use self::advice::{advice, missing};
+use self::{
+    advice::{advice, missing},
+    pick::most_telling,
+};
 pub use crate::witness::{FILE, Seen};
 
 /// Where the document is, from the root of the repository.
@@ -25,7 +29,8 @@ const HEAD: &str = "\
 
 Written by `make conditions`; do not edit. The messages are those of real objects: the real controller wrote them to a
 real API server while it saved simulated machines. Ids are shown as `i-…`, times as `(time)`, seconds as `N s`. Of all
-messages that were seen for a reason, the one of middle length is shown.
+messages that were seen for a reason, the one that tells most is shown: it is this reason's alone, says what to do, and
+names machine, image, region and time. What objects said in a hostile test is not shown.
 
 The first eight conditions are always there. `Reconciling`, `Stalled` and `DeletionBlocked` are there only while True.
 ";
@@ -33,8 +38,8 @@ The first eight conditions are always there. `Reconciling`, `Stalled` and `Delet
 /// What the tests saw of one condition: its status and a message.
 type Example = (String, String);
 
-/// The messages of one condition with their statuses, by length.
-type Told = BTreeSet<(usize, String, String)>;
+/// The messages of one condition, each with its status.
+type Told = BTreeMap<String, String>;
 
 /// The examples by type and reason.
 struct Examples(BTreeMap<(ConditionType, Reason), Example>);
@@ -42,21 +47,25 @@ struct Examples(BTreeMap<(ConditionType, Reason), Example>);
 impl Examples {
     fn of(seen: &[Seen]) -> Self {
         let mut all: BTreeMap<(ConditionType, Reason), Told> = BTreeMap::new();
-        for one in seen {
+        let mut standing: BTreeMap<(ConditionType, String), BTreeSet<Reason>> = BTreeMap::new();
+        // Sorted: of two statuses with one message it is always the same that is shown.
+        for one in seen.iter().collect::<BTreeSet<_>>() {
             let message = words::normal(&one.message);
             if let (Ok(kind), Ok(reason)) = (one.kind.parse(), one.reason.parse())
                 && fits(kind, reason, &one.status)
                 && words::are_whole(&message)
             {
-                let length = message.chars().count();
-                all.entry((kind, reason)).or_default().insert((length, message, one.status.clone()));
+                standing.entry((kind, message.clone())).or_default().insert(reason);
+                all.entry((kind, reason)).or_default().insert(message, one.status.clone());
             }
         }
-        let middle = |rows: Told| {
-            let half = rows.len() / 2;
-            rows.into_iter().nth(half).map(|(_, message, status)| (status, message))
+        let example = |kind: ConditionType, told: &Told| {
+            let reasons = |message: &str| standing.get(&(kind, message.to_owned())).map_or(0, BTreeSet::len);
+            let message = most_telling(told.keys().map(String::as_str), |message| reasons(message) > 1)?;
+            Some((told.get(message)?.clone(), message.to_owned()))
         };
-        Self(all.into_iter().filter_map(|(key, rows)| Some((key, middle(rows)?))).collect())
+        let examples = all.iter().filter_map(|(key, told)| Some((*key, example(key.0, told)?)));
+        Self(examples.collect())
     }
 
     fn get(&self, kind: ConditionType, reason: Reason) -> Option<&Example> {
@@ -172,19 +181,44 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_one_of_middle_length_is_shown_and_what_was_not_seen_is_not_invented() {
-        let all = [
-            seen("Validated", "SpotInstance", "i-0123456789abcdef0 is a Spot Instance, and long"),
-            seen("Validated", "SpotInstance", "i-0123456789abcdef0 is | Spot"),
-            seen("Validated", "SpotInstance", "short"),
+    fn of_several_messages_the_one_that_tells_most_is_shown_and_what_was_not_seen_is_not_invented() {
+        let mut all = vec![
+            seen(
+                "Validated",
+                "SpotInstance",
+                "i-0123456789abcdef0 is | Spot: save it with spec.capture.mode Reboot",
+            ),
+            seen(
+                "Validated",
+                "SpotInstance",
+                "i-0123456789abcdef0 is a Spot Instance, and more is said of it",
+            ),
+            seen("Validated", "SpotInstance", "it is Spot"),
         ];
         let text = document(&all).unwrap();
         assert!(text.contains("| False | `SpotInstance` | "), "{text}");
-        assert!(text.contains("| i-… is \\| Spot |"), "{text}");
-        assert!(!text.contains("and long") && !text.contains("| short |"));
+        assert!(text.contains("| i-… is \\| Spot: save it with spec.capture.mode Reboot |"), "{text}");
+        assert!(!text.contains("and more") && !text.contains("| it is Spot |"));
         assert!(text.contains("| `Validated` | `ClusterNode` |"));
         assert!(unproven(&all).contains(&"ClusterNode") && !unproven(&all).contains(&"SpotInstance"));
         assert!(!unproven(&all).contains(&"SharingNotAllowed"), "it waits for sharing");
+        all.reverse();
+        assert_eq!(document(&all).unwrap(), text, "the order in which they were seen changes nothing");
+    }
+
+    #[test]
+    fn a_message_that_the_condition_has_with_another_reason_too_is_the_example_of_the_other() {
+        let held = "ami-0123456789abcdef0 in us-west-2 is held: start the controller with --take-over=x";
+        let all = [
+            Seen { status: "Unknown".into(), ..seen("Validated", "NotChecked", held) },
+            Seen { status: "Unknown".into(), ..seen("Validated", "NotChecked", "cannot read us-west-2") },
+            seen("Validated", "HeldByOtherCluster", held),
+            seen("Ready", "Preflight", "another condition says the same: correct it"),
+        ];
+        let text = document(&all).unwrap();
+        let row = |reason: &str| text.lines().find(|line| line.contains(&format!("| `{reason}` |"))).unwrap();
+        assert!(row("NotChecked").contains("| cannot read us-west-2 |"), "{text}");
+        assert!(row("HeldByOtherCluster").contains("--take-over"), "{text}");
     }
 
     #[test]
@@ -199,18 +233,16 @@ mod tests {
         ];
         let text = document(&forged).unwrap();
         assert!(!text.contains("forged") && !text.contains("Forged"), "{text}");
-        for hollow in
-            ["", " ", "image  is pending", "us-east-2 no ()", "0/1 copies available: ", "; and more"]
-        {
+        for hollow in ["", "x", "image  is pending: set it", "the existing , 0/2 regions: set it"] {
             let text = document(&[seen("Ready", "Copying", hollow)]).unwrap();
             assert!(!text.contains("| False | `Copying` |"), "{hollow:?}");
             assert!(
-                document(&[seen("Ready", "Copying", "whole"), seen("Ready", "Copying", hollow)])
+                document(&[seen("Ready", "Copying", "it is whole"), seen("Ready", "Copying", hollow)])
                     .unwrap()
-                    .contains("| whole |")
+                    .contains("| it is whole |")
             );
         }
-        assert!(document(&[seen("Ready", "Saved", "whole")]).unwrap().contains("| True | `Saved` |"));
+        assert!(document(&[seen("Ready", "Saved", "it is whole")]).unwrap().contains("| True | `Saved` |"));
     }
 
     #[test]

@@ -22,10 +22,10 @@ pub(super) fn normal(message: &str) -> String {
     text
 }
 
-/// Whether a message lacks none of its parts, such as an id that should stand between two spaces.
+/// Whether a message is a sentence that lacks none of its parts, such as an id that should stand between two spaces.
 pub(super) fn are_whole(message: &str) -> bool {
-    let has_gap = ["  ", "()"].iter().any(|gap| message.contains(gap));
-    !message.is_empty() && message.trim() == message && !message.starts_with(';') && !has_gap
+    let has_gap = ["  ", "()", "( ", " )", " ,", " ;", " :"].iter().any(|gap| message.contains(gap));
+    message.trim() == message && message.contains(' ') && !message.starts_with([',', ';', ':']) && !has_gap
 }
 
 /// How long the word is that the text begins with.
@@ -55,6 +55,26 @@ fn time(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_alone_and_a_sentence_with_a_gap_are_not_whole() {
+        for message in ["the machine may be saved", "no device /dev/sdz (it has /dev/sda1): correct it"] {
+            assert!(are_whole(message), "{message}");
+        }
+        for message in [
+            "",
+            " ",
+            "x",
+            "is saved ",
+            "image  is pending",
+            "the existing , 0/2 regions",
+            "no ()",
+            "; and more",
+            "at : no",
+        ] {
+            assert!(!are_whole(message), "{message:?}");
+        }
+    }
 
     #[test]
     fn ids_times_and_durations_do_not_differ_from_run_to_run() {
