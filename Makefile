@@ -86,7 +86,7 @@ advisories: $(DENY) ## Known holes in what every lock file names (Rust, Go, Pyth
 
 # There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
 demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself, TOUR=1 goes on after the first save
-	@$(MAKE) --no-print-directory -j2 binaries $(CONTROL_PLANE) $(HELM)
+	@$(MAKE) --no-print-directory -j2 binaries $(CONTROL_PLANE)
 	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once) $(if $(TOUR),--tour)
 
 features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
@@ -102,8 +102,15 @@ conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md
 binaries:
 	cargo build --workspace --bins --examples
 
-bless: ## Rewrites the generated files (CRDs) from the types
+# The templates of the chart that the demo needs.
+OF_THE_DEMO := serviceaccount clusterrole role admissionpolicy class
+
+bless: $(HELM) ## Rewrites the generated files: the CRDs from the types, what the demo needs from the chart
 	BLESS=1 cargo test -p saved-template-api golden
+	{ echo '# Rendered from charts/savedtemplate by `make bless`. Do not edit.' && \
+		.tools/bin/helm template savedtemplate --namespace savedtemplate-system \
+			--set image.repository=none,clusterName=demo $(OF_THE_DEMO:%=--show-only templates/%.yaml) charts/savedtemplate; \
+	} >tests/src/demo/chart.yaml
 
 tools: test-tools $(DENY) ## Builds what is needed beside Rust and Go: control plane, helm, cargo-deny, Python packages
 

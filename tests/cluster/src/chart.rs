@@ -30,14 +30,30 @@ pub async fn render(namespace: &str, values: &[&str]) -> Result<Vec<Value>> {
     Ok(serde_yaml::from_multiple(std::str::from_utf8(&output.stdout)?)?)
 }
 
+/// What the chart says of who may do what: the service account, its roles and the admission policy. Each value is an
+/// argument of `helm template --set`.
+pub async fn render_authority(namespace: &str, values: &[&str]) -> Result<Vec<Value>> {
+    let documents = render(namespace, &[&["image.repository=none"], values].concat()).await?;
+    let is_wanted = |object: &Value| text(object, "/kind").is_some_and(|kind| AUTHORITY.contains(&kind));
+    Ok(documents.into_iter().filter(is_wanted).collect())
+}
+
+/// The class that the chart makes, of templates that name none.
+pub async fn render_class() -> Result<Value> {
+    let documents = render(RELEASE, &["image.repository=none", "clusterName=demo"]).await?;
+    let is_class = |object: &Value| text(object, "/kind") == Some("SavedTemplateClass");
+    documents.into_iter().find(is_class).context("the chart has no SavedTemplateClass")
+}
+
 impl Cluster {
-    /// Renders the chart for a namespace, which is created, and applies what it says of who may do what: the service
-    /// account, its roles and the admission policy. Each value is an argument of `helm template --set`. Returns the name
-    /// of the service account.
+    /// Renders what the chart says of who may do what, and applies it in a namespace, which is created. Each value is an
+    /// argument of `helm template --set`. Returns the name of the service account.
     pub async fn install_authority(&self, namespace: &str, values: &[&str]) -> Result<String> {
-        let documents = render(namespace, &[&["image.repository=none"], values].concat()).await?;
-        let is_wanted = |object: &Value| text(object, "/kind").is_some_and(|kind| AUTHORITY.contains(&kind));
-        let items: Vec<Value> = documents.into_iter().filter(is_wanted).collect();
+        self.grant(namespace, &render_authority(namespace, values).await?).await
+    }
+
+    /// Applies a service account with its roles in a namespace, which is created. Returns its name.
+    pub async fn grant(&self, namespace: &str, items: &[Value]) -> Result<String> {
         let name = items
             .iter()
             .find(|object| text(object, "/kind") == Some("ServiceAccount"))
@@ -49,12 +65,9 @@ impl Cluster {
         Ok(name)
     }
 
-    /// Applies the class that the chart makes, of templates that name none.
+    /// Applies the class that the chart makes.
     pub async fn install_class(&self) -> Result<()> {
-        let documents = render(RELEASE, &["image.repository=none", "clusterName=any"]).await?;
-        let is_class = |object: &&Value| text(object, "/kind") == Some("SavedTemplateClass");
-        let class = documents.iter().find(is_class).context("the chart has no SavedTemplateClass")?;
-        self.apply(&class.to_string()).await.map(drop)
+        self.apply(&render_class().await?.to_string()).await.map(drop)
     }
 }
 

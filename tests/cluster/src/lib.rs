@@ -30,7 +30,7 @@ use crate::{
 
 pub use crate::{
     assets::{root, tool},
-    chart::render,
+    chart::{render, render_authority, render_class},
     restore::Backup,
 };
 

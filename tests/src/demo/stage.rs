@@ -5,6 +5,7 @@ use anyhow::{Context as _, ensure};
 use cluster::{Cluster, Options, root};
 use ec2sim::{ACCOUNT, Config, InstanceSeed, SECOND, Server, VolumeSeed};
 use saved_template_api::SavedTemplate;
+use serde_json::Value;
 
 use crate::{
     Controller,
@@ -13,9 +14,11 @@ use crate::{
 
 /// The two examples, as their comments tell a user to apply them.
 const EXAMPLES: [&str; 2] = ["examples/quickstart.yaml", "examples/restart-when-image-available.yaml"];
-/// Where the controller lives. `audit.yaml` names it too.
+/// Where the controller lives. `audit.yaml` and `chart.yaml` name it too.
 const SYSTEM: &str = "savedtemplate-system";
 const OWNER: &str = "demo";
+/// What the chart says of who may do what, and its class, as helm renders them: the demo needs no helm.
+const CHART: &str = include_str!("chart.yaml");
 
 /// Everything that runs. Fields are dropped from the top: the controller before what it talks to.
 pub(super) struct Stage {
@@ -102,8 +105,7 @@ impl Stage {
         .await?;
         say("Installing the CRDs, the class and the chart's ServiceAccount and roles …")?;
         cluster.install_crds().await?;
-        cluster.install_class().await?;
-        let account = cluster.install_authority(SYSTEM, &[&format!("clusterName={OWNER}")]).await?;
+        let account = cluster.grant(SYSTEM, &serde_yaml::from_multiple::<Value>(CHART)?).await?;
         let kubeconfig = cluster.kubeconfig_for(SYSTEM, &account).await?;
 
         let ec2 = Server::start(clocks())?;
@@ -183,4 +185,24 @@ fn play(file: &'static str, ec2: &Server) -> anyhow::Result<Play> {
         ..InstanceSeed::default()
     });
     Ok(Play { file, template, instance })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_demo_holds_of_the_chart_is_what_helm_renders() {
+        let owner = format!("clusterName={OWNER}");
+        let mut rendered = cluster::render_authority(SYSTEM, &[&owner]).await.unwrap();
+        rendered.push(cluster::render_class().await.unwrap());
+        let held: Vec<Value> = serde_yaml::from_multiple(CHART).unwrap();
+        let by_name = |objects: Vec<Value>| {
+            let name = |object: &Value| format!("{} {}", object["kind"], object["metadata"]["name"]);
+            objects.into_iter().map(|object| (name(&object), object)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(by_name(held), by_name(rendered), "chart.yaml is stale: run `make bless`");
+    }
 }
