@@ -8,6 +8,8 @@ REQUIREMENTS := $(wildcard tests/ec2sim/judge/requirements.txt)
 
 # A set of envtest (etcd, kube-apiserver, kubectl) serves as well as our own.
 CONTROL_PLANE := $(if $(KUBEBUILDER_ASSETS),,.tools/control-plane/control-plane)
+# For tests alone; a set of envtest has none.
+MANAGER := $(if $(KUBEBUILDER_ASSETS),,.tools/control-plane/kube-controller-manager)
 HELM := .tools/helm-$(HELM_VERSION)
 DENY := .tools/cargo-deny-$(DENY_VERSION)
 VULNCHECK_VERSION := v1.9.0
@@ -17,6 +19,8 @@ VENV := $(if $(REQUIREMENTS),.tools/venv/ready)
 VERSION := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 	-X $(VERSION).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES))) -X $(VERSION).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))
+
+GO_BUILD := CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$(LDFLAGS)" -o "$$OUT/"
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
@@ -114,16 +118,21 @@ bless: $(HELM) ## Rewrites the generated files: the CRDs from the types, what th
 
 tools: test-tools $(DENY) ## Builds what is needed beside Rust and Go: control plane, helm, cargo-deny, Python packages
 
-test-tools: $(CONTROL_PLANE) $(HELM) $(VENV)
+test-tools: $(CONTROL_PLANE) $(MANAGER) $(HELM) $(VENV)
 
 clean-tools: ## Removes .tools/; a cache under ~/.cache/savedtemplate makes the next `make tools` quick
 	rm -rf .tools
 
-.tools/control-plane/control-plane: $(wildcard $(CLUSTER)/*)
+# The version before made a link of kube-controller-manager.
+.tools/control-plane/control-plane: $(CLUSTER)/go.mod $(CLUSTER)/go.sum $(CLUSTER)/main.go
 	@$(NEED_GO)
-	@cat $(CLUSTER)/* | .ci/tool $@ "kubectl version --client" \
-		'cd $(CLUSTER) && CGO_ENABLED=0 go build -buildvcs=false -trimpath -o "$$OUT/" -ldflags "$(LDFLAGS)" .'
-	@for name in etcd kube-apiserver kube-controller-manager kubectl; do ln -sf control-plane $(@D)/$$name; done
+	@cat $^ | .ci/tool $@ "kubectl version --client" 'cd $(CLUSTER) && $(GO_BUILD) .'
+	@for name in etcd kube-apiserver kubectl; do ln -sf control-plane $(@D)/$$name; done
+	@[ ! -L $(@D)/kube-controller-manager ] || rm $(@D)/kube-controller-manager
+
+.tools/control-plane/kube-controller-manager: $(CLUSTER)/go.mod $(CLUSTER)/go.sum $(CLUSTER)/manager/main.go | $(CONTROL_PLANE)
+	@$(NEED_GO)
+	@cat $^ | .ci/tool $@ --version 'cd $(CLUSTER) && $(GO_BUILD)$(@F) ./manager'
 
 $(HELM):
 	@$(NEED_GO)
