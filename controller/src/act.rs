@@ -10,7 +10,7 @@ use saved_template_core::{
 };
 
 use crate::{
-    regions::{Desk, Regions},
+    regions::{RegionHandle, Regions},
     wait::monotonic,
 };
 
@@ -18,16 +18,16 @@ use crate::{
 pub(crate) async fn act<C: Cloud>(
     step: &Step,
     announced: Announced,
-    home: &Desk<C>,
+    home: &RegionHandle<C>,
     regions: &Regions<C>,
 ) -> Outcome {
-    let unsent = home.survey.memory().sends(step, monotonic());
+    let unsent = home.poller.memory().sends(step, monotonic());
     let outcome = match step {
         Step::Tag { record, receipt, replaces } => {
             tag(record, receipt.as_ref(), replaces.as_deref(), announced, home).await
         }
         Step::Untag { record } => {
-            let key = home.survey.debt_key();
+            let key = home.poller.debt_key();
             done(home.cloud.untag(&record.instance, key, &record.to_string(), announced).await)
         }
         Step::Stop { record, force } => match home.cloud.stop(&record.instance, *force, announced).await {
@@ -36,41 +36,41 @@ pub(crate) async fn act<C: Cloud>(
         },
         Step::CreateImage(request) => image(home.cloud.create_image(request, announced).await),
         Step::CopyImage { region, request } => {
-            let desk = home.beside(region, regions);
-            let outcome = image(desk.cloud.copy_image(request, announced).await);
-            desk.survey.poke();
+            let handle = home.beside(region, regions);
+            let outcome = image(handle.cloud.copy_image(request, announced).await);
+            handle.poller.trigger();
             outcome
         }
         Step::TagImages { region, resources, tags } => {
-            let desk = home.beside(region, regions);
-            upkeep(&desk, desk.cloud.tag_resources(resources, tags.clone(), announced).await)
+            let handle = home.beside(region, regions);
+            upkeep(&handle, handle.cloud.tag_resources(resources, tags.clone(), announced).await)
         }
         Step::UntagImages { region, resources, keys } => {
-            let desk = home.beside(region, regions);
-            upkeep(&desk, desk.cloud.untag_resources(resources, keys, announced).await)
+            let handle = home.beside(region, regions);
+            upkeep(&handle, handle.cloud.untag_resources(resources, keys, announced).await)
         }
         Step::SetDescription { region, image, description } => {
-            let desk = home.beside(region, regions);
-            upkeep(&desk, desk.cloud.set_description(image, description, announced).await)
+            let handle = home.beside(region, regions);
+            upkeep(&handle, handle.cloud.set_description(image, description, announced).await)
         }
         Step::Deregister { region, image } => {
-            let desk = home.beside(region, regions);
-            let result = desk.cloud.deregister(image, announced).await;
+            let handle = home.beside(region, regions);
+            let result = handle.cloud.deregister(image, announced).await;
             for (snapshot, why) in result.iter().flatten() {
                 tracing::warn!(%image, %snapshot, why, "snapshot was not deleted with its image: it is deleted by itself");
             }
-            upkeep(&desk, result.map(|_| ()))
+            upkeep(&handle, result.map(|_| ()))
         }
         Step::DeleteSnapshot { region, snapshot } => {
-            let desk = home.beside(region, regions);
-            upkeep(&desk, desk.cloud.delete_snapshot(snapshot, announced).await)
+            let handle = home.beside(region, regions);
+            upkeep(&handle, handle.cloud.delete_snapshot(snapshot, announced).await)
         }
         Step::RemoveReceipt { instance, key, value, left } => {
             remove_receipt(instance, (key, value), left.as_ref(), announced, home).await
         }
     };
-    home.survey.memory().hears(step, unsent, &outcome);
-    home.survey.poke();
+    home.poller.memory().hears(step, unsent, &outcome);
+    home.poller.trigger();
     report(step, &outcome);
     outcome
 }
@@ -81,10 +81,10 @@ async fn tag<C: Cloud>(
     receipt: Option<&(String, Receipt)>,
     replaces: Option<&str>,
     announced: Announced,
-    home: &Desk<C>,
+    home: &RegionHandle<C>,
 ) -> Outcome {
     let id = &record.instance;
-    let key = home.survey.debt_key();
+    let key = home.poller.debt_key();
     let there = match tags_of(id, home).await {
         Ok(there) => there,
         Err(refusal) => return Outcome::Refused(refusal),
@@ -104,7 +104,7 @@ async fn remove_receipt<C: Cloud>(
     (key, value): (&str, &str),
     left: Option<&String>,
     announced: Announced,
-    home: &Desk<C>,
+    home: &RegionHandle<C>,
 ) -> Outcome {
     match tags_of(id, home).await {
         Ok(there) if there.get(key).is_some_and(|there| there == value) => {}
@@ -117,7 +117,7 @@ async fn remove_receipt<C: Cloud>(
     })
 }
 
-async fn tags_of<C: Cloud>(id: &InstanceId, home: &Desk<C>) -> Result<Tags, Refusal> {
+async fn tags_of<C: Cloud>(id: &InstanceId, home: &RegionHandle<C>) -> Result<Tags, Refusal> {
     let found = home.cloud.instances(Instances::Ids(vec![id.clone()])).await?;
     let instance = found.into_iter().find(|instance| instance.id == *id);
     instance.map(|instance| instance.tags).ok_or_else(|| {
@@ -135,8 +135,8 @@ fn is_anothers(value: &str, record: &Record, replaces: Option<&str>) -> bool {
 }
 
 /// A change of what is there in one region: the next sweep shows it.
-fn upkeep<C: Cloud>(desk: &Desk<C>, result: Result<(), Refusal>) -> Outcome {
-    desk.survey.poke();
+fn upkeep<C: Cloud>(handle: &RegionHandle<C>, result: Result<(), Refusal>) -> Outcome {
+    handle.poller.trigger();
     done(result)
 }
 

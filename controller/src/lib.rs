@@ -1,7 +1,7 @@
 //! The SavedTemplate controller: everything that talks to Kubernetes, and the loops.
 //!
 //! ```text
-//!                       ┌────────────── survey (per region) ──────────────┐
+//!                       ┌────────────── poller (per region) ──────────────┐
 //!  SavedTemplate ──► reconcile:  observe ─► decide ─► persist ─► act ─► EC2 │ one sweep serves all
 //!                                  ▲          pure      CAS  one a region   │
 //!                                  └────────────────────────────────────────┘
@@ -23,6 +23,7 @@ pub mod metrics;
 mod object;
 mod observe;
 mod persist;
+mod poller;
 mod progress;
 mod reads;
 mod reconcile;
@@ -31,5 +32,4 @@ mod restart;
 pub mod run;
 mod server;
 mod supervisor;
-mod survey;
 mod wait;

@@ -6,7 +6,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     object::Object,
-    regions::{Desk, Regions},
+    regions::{RegionHandle, Regions},
     wait::monotonic,
 };
 use jiff::Timestamp;
@@ -17,11 +17,11 @@ use saved_template_api::{
 use saved_template_core::{
     cloud::{Cloud, DryRun, Images, Snapshots},
     decision::Question,
-    interest::Interest,
     key::Key,
     kind::SubjectOf,
     place::Place,
     step::ImageRequest,
+    subscription::Subscription,
     turns::{self, For, Turn},
     world::{Permits, Probe, World},
 };
@@ -33,7 +33,7 @@ const ABROAD: Duration = Duration::from_secs(5);
 /// What is seen of one object, and what only EC2's answers about its machine add.
 pub(crate) struct Observation<'o, K: Object, C> {
     pub(crate) world: World,
-    home: Option<Arc<Desk<C>>>,
+    home: Option<Arc<RegionHandle<C>>>,
     subject: SubjectOf<'o, K>,
     key: &'o Key,
     ctx: &'o Context<C>,
@@ -44,14 +44,14 @@ pub(crate) struct Observation<'o, K: Object, C> {
 impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
     /// Reads what the object needs.
     pub(crate) fn of(subject: SubjectOf<'o, K>, key: &'o Key, ctx: &'o Context<C>) -> Result<Self> {
-        let home = K::home(subject.spec).map(|place| ctx.regions.desk(&place));
+        let home = K::home(subject.spec).map(|place| ctx.regions.handle(&place));
         let mut world = World::unread();
         if let Some(home) = &home {
-            let interests = K::interests(subject, home.survey.cloud.now());
-            if !interests.is_empty() {
-                world = read(interests, key, &ctx.regions, home).map_err(Error::Later)?;
+            let subscriptions = K::subscriptions(subject, home.poller.cloud.now());
+            if !subscriptions.is_empty() {
+                world = read(subscriptions, key, &ctx.regions, home).map_err(Error::Later)?;
             }
-            K::recall(subject, &mut home.survey.memory(), &mut world);
+            K::recall(subject, &mut home.poller.memory(), &mut world);
             world.covered = ctx.regions.covers(home.cloud.place());
         }
         Ok(Self { world, home, subject, key, ctx, kept: None })
@@ -59,7 +59,7 @@ impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
 
     /// EC2's time; before it has ever answered, the node's.
     pub(crate) fn now(&self) -> Timestamp {
-        let told = self.home.as_ref().and_then(|home| home.survey.cloud.now());
+        let told = self.home.as_ref().and_then(|home| home.poller.cloud.now());
         told.unwrap_or_else(|| (self.ctx.clock)())
     }
 
@@ -83,9 +83,9 @@ impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
                 );
                 self.world.permits = Some(Permits { stop, start });
                 // The Stop rests on what the machine is now, not on what it was before it was asked whether it may be.
-                let mut interests = K::interests(self.subject, cloud.now());
-                let here = interests.remove(cloud.region()).unwrap_or_default();
-                self.world.home = home.survey.next(&here, HOME).await;
+                let mut subscriptions = K::subscriptions(self.subject, cloud.now());
+                let here = subscriptions.remove(cloud.region()).unwrap_or_default();
+                self.world.home = home.poller.next(&here, HOME).await;
             }
         }
         Ok(())
@@ -136,26 +136,26 @@ impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
 
 /// What the last sweeps of its regions show; or how much longer the object waits for those that lack what it wants.
 fn read<C: Cloud>(
-    interests: BTreeMap<Region, Interest>,
+    subscriptions: BTreeMap<Region, Subscription>,
     key: &Key,
     regions: &Regions<C>,
-    home: &Desk<C>,
+    home: &RegionHandle<C>,
 ) -> Result<World, Duration> {
-    let wanted: BTreeMap<Place, Interest> = interests
+    let wanted: BTreeMap<Place, Subscription> = subscriptions
         .into_iter()
-        .map(|(region, interest)| (home.cloud.place().beside(&region), interest))
+        .map(|(region, subscription)| (home.cloud.place().beside(&region), subscription))
         .collect();
-    for desk in regions.all().iter().filter(|desk| !wanted.contains_key(desk.cloud.place())) {
-        desk.survey.drop_interest(key);
+    for handle in regions.all().iter().filter(|handle| !wanted.contains_key(handle.cloud.place())) {
+        handle.poller.unsubscribe(key);
     }
     // All of them say what they want before any waits: one sweep of each region serves them all.
     let views: Vec<_> = wanted
         .into_iter()
-        .map(|(place, interest)| {
+        .map(|(place, subscription)| {
             let patience = if place == *home.cloud.place() { HOME } else { ABROAD };
             let view = match regions.refused(&place) {
                 Some(refusal) => Ok(Err(refusal)),
-                None => regions.desk(&place).survey.read(key, &interest, patience),
+                None => regions.handle(&place).poller.read(key, &subscription, patience),
             };
             (place, view)
         })

@@ -75,9 +75,9 @@ async fn pass<K: Object, C: Cloud>(meta: &Metadata<K>, ctx: &Context<C>) -> Resu
     if status != before {
         ctx.wrote(&key);
     }
-    let desk = home.as_ref().map(|place| ctx.regions.desk(place));
-    if let Some(home) = &desk {
-        K::written(&before, &status, &mut home.survey.memory(), monotonic());
+    let handle = home.as_ref().map(|place| ctx.regions.handle(place));
+    if let Some(home) = &handle {
+        K::written(&before, &status, &mut home.poller.memory(), monotonic());
     }
     if let Some((place, machine)) = machine.filter(|_| K::is_over(&status) && !K::is_over(&before)) {
         ctx.claims.release(&key, &place.region, machine).await;
@@ -86,7 +86,7 @@ async fn pass<K: Object, C: Cloud>(meta: &Metadata<K>, ctx: &Context<C>) -> Resu
     for key in wakes {
         ctx.wake(key);
     }
-    if let Some(home) = desk.filter(|_| !steps.is_empty()) {
+    if let Some(home) = handle.filter(|_| !steps.is_empty()) {
         // Side by side: a region that answers late keeps no other from being asked in time.
         let outcomes = join_all(steps.iter().map(|step| act(step, announced, &home, &ctx.regions))).await;
         let answers: Vec<(Step, Outcome)> = steps.into_iter().zip(outcomes).collect();

@@ -18,28 +18,28 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    account::Connect, args::Args, metrics::Metrics, progress::Progress, restart::Restart,
-    supervisor::Supervisor, survey::Survey, wait,
+    account::Connect, args::Args, metrics::Metrics, poller::Poller, progress::Progress, restart::Restart,
+    supervisor::Supervisor, wait,
 };
 
 /// One place: its reader, and the client that reconciles write with.
-pub(crate) struct Desk<C> {
-    pub(crate) survey: Arc<Survey<C>>,
+pub(crate) struct RegionHandle<C> {
+    pub(crate) poller: Arc<Poller<C>>,
     pub(crate) cloud: C,
     turns: Mutex<Turns>,
 }
 
-impl<C> Desk<C> {
+impl<C> RegionHandle<C> {
     /// The turns in which objects make us ask about their machines.
     pub(crate) fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C: Cloud> Desk<C> {
-    /// The desk of another region of the same account.
+impl<C: Cloud> RegionHandle<C> {
+    /// The handle of another region of the same account.
     pub(crate) fn beside(&self, region: &Region, regions: &Regions<C>) -> Arc<Self> {
-        regions.desk(&self.cloud.place().beside(region))
+        regions.handle(&self.cloud.place().beside(region))
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Regions<C> {
     progress: Progress,
     pub(crate) wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
-    desks: Mutex<BTreeMap<Place, Arc<Desk<C>>>>,
+    handles: Mutex<BTreeMap<Place, Arc<RegionHandle<C>>>>,
     /// What an account has enabled, once EC2 has told: under none the controller's own.
     enabled: Mutex<BTreeMap<Option<AccountId>, BTreeSet<Region>>>,
     supervisor: Supervisor,
@@ -91,38 +91,38 @@ impl<C: Cloud> Regions<C> {
             progress,
             wake: broadcast::Sender::new(WAKES),
             leading,
-            desks: Mutex::default(),
+            handles: Mutex::default(),
             enabled: Mutex::default(),
             supervisor,
             stop,
         })
     }
 
-    /// The desk of a place; its loops are started the first time.
-    pub(crate) fn desk(&self, place: &Place) -> Arc<Desk<C>> {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-        let desk = desks.entry(place.clone()).or_insert_with(|| {
+    /// The handle of a place; its loops are started the first time.
+    pub(crate) fn handle(&self, place: &Place) -> Arc<RegionHandle<C>> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let handle = handles.entry(place.clone()).or_insert_with(|| {
             let (sweeping, writing) = (self.connect)(place);
             let (wake, leading) = (self.wake.clone(), self.leading.clone());
             let from = &self.adopt_from;
-            let survey = Arc::new(Survey::new(sweeping, &self.cluster, from, self.drift, wake, leading));
-            let reading = Arc::clone(&survey);
+            let poller = Arc::new(Poller::new(sweeping, &self.cluster, from, self.drift, wake, leading));
+            let reading = Arc::clone(&poller);
             let (stop, progress) = (self.stop.clone(), self.progress.clone());
             self.supervisor.spawn(format!("the sweep loop of {place}"), async move {
                 reading.run(&progress, &stop).await;
             });
-            let restart = Restart::new(Arc::clone(&survey), self.metrics.clone());
+            let restart = Restart::new(Arc::clone(&poller), self.metrics.clone());
             self.supervisor.spawn(
                 format!("the restart loop of {place}"),
                 restart.run(self.progress.clone(), self.stop.clone()),
             );
-            Arc::new(Desk { survey, cloud: writing, turns: Mutex::default() })
+            Arc::new(RegionHandle { poller, cloud: writing, turns: Mutex::default() })
         });
-        Arc::clone(desk)
+        Arc::clone(handle)
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Desk<C>>> {
-        self.desks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<RegionHandle<C>>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Whether a process that knows nothing sweeps a place, and so gives its machines back.
@@ -132,9 +132,9 @@ impl<C: Cloud> Regions<C> {
 
     /// Nothing is read for an object that is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        for desk in self.all() {
-            desk.survey.drop_interest(key);
-            desk.turns().forget(key);
+        for handle in self.all() {
+            handle.poller.unsubscribe(key);
+            handle.turns().forget(key);
         }
     }
 
@@ -150,8 +150,8 @@ impl<C: Cloud> Regions<C> {
                 (NOT_ENABLED, text)
             })
         } else {
-            let desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
-            (desks.len() >= UNTOLD && !desks.contains_key(place)).then(|| {
+            let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+            (handles.len() >= UNTOLD && !handles.contains_key(place)).then(|| {
                 let text = format!(
                     "{UNTOLD} regions are read already, and EC2 does not tell whether {region} is one: permit ec2:DescribeRegions"
                 );
@@ -165,13 +165,13 @@ impl<C: Cloud> Regions<C> {
     /// waits for nobody to tell which these are: a machine of it may be due.
     pub(crate) async fn open(&self, named: &[Region], configured: Option<&Region>) {
         for region in named.iter().chain(configured.filter(|_| named.is_empty())) {
-            self.desk(&Place::own(region.clone()));
+            self.handle(&Place::own(region.clone()));
         }
         while !self.stop.is_cancelled() {
             let pause = match self.ask(named, configured).await {
                 Ok(enabled) => {
                     for region in enabled.iter().filter(|_| named.is_empty()) {
-                        self.desk(&Place::own(region.clone()));
+                        self.handle(&Place::own(region.clone()));
                     }
                     self.enabled.lock().unwrap_or_else(PoisonError::into_inner).insert(None, enabled);
                     AGAIN
@@ -191,8 +191,8 @@ impl<C: Cloud> Regions<C> {
     /// Any region of the partition can say which ones there are, if its use is allowed.
     async fn ask(&self, named: &[Region], configured: Option<&Region>) -> anyhow::Result<BTreeSet<Region>> {
         let anywhere = PARTITIONS.into_iter().filter_map(|name| Region::parse(name).ok());
-        let desks = self.all();
-        let own = desks.iter().map(|desk| desk.cloud.place()).filter(|place| place.account().is_none());
+        let handles = self.all();
+        let own = handles.iter().map(|handle| handle.cloud.place()).filter(|place| place.account().is_none());
         let open: Vec<Region> = own.map(|place| place.region.clone()).collect();
         let mut asked = BTreeSet::new();
         let mut refused = None;
@@ -244,7 +244,7 @@ mod tests {
         };
         for number in 1..=40 {
             assert_eq!(regions.refused(&region(number)), None);
-            regions.desk(&region(number));
+            regions.handle(&region(number));
         }
         let refusal = regions.refused(&region(41)).unwrap();
         assert!(refusal.message.contains("permit ec2:DescribeRegions"), "{refusal}");

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::Metrics,
+    poller::{Poller, Sweep},
     progress::{Loop, Progress},
-    survey::{Survey, Sweep},
     wait::monotonic,
 };
 
@@ -47,7 +47,7 @@ const NOT_WRITTEN: &str =
 
 /// The restart loop of one region.
 pub(crate) struct Restart<C> {
-    survey: Arc<Survey<C>>,
+    poller: Arc<Poller<C>>,
     metrics: Metrics,
     pacing: Mutex<Pacing>,
     /// What the last sweep showed and is not paid: each is told once.
@@ -69,13 +69,13 @@ fn place(debt: &Debt) -> Place {
 }
 
 impl<C: Cloud> Restart<C> {
-    pub(crate) fn new(survey: Arc<Survey<C>>, metrics: Metrics) -> Arc<Self> {
-        Arc::new(Self { survey, metrics, pacing: Mutex::default(), told: Mutex::default() })
+    pub(crate) fn new(poller: Arc<Poller<C>>, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { poller, metrics, pacing: Mutex::default(), told: Mutex::default() })
     }
 
     /// Judges every record after every sweep, for as long as the process runs.
     pub(crate) async fn run(self: Arc<Self>, progress: Progress, stop: CancellationToken) {
-        let mut sweeps = self.survey.subscribe();
+        let mut sweeps = self.poller.subscribe();
         let mut paying: JoinSet<Done> = JoinSet::new();
         let mut busy: BTreeSet<Place> = BTreeSet::new();
         let mut acted: BTreeMap<Place, Instant> = BTreeMap::new();
@@ -85,11 +85,11 @@ impl<C: Cloud> Restart<C> {
                 changed = tokio::time::timeout(TICK, sweeps.changed()) => changed.is_ok(),
                 () = stop.cancelled() => break,
             };
-            if !self.survey.leads() || awake.elapsed() > SLEPT {
-                self.survey.memory().doubt();
+            if !self.poller.leads() || awake.elapsed() > SLEPT {
+                self.poller.memory().doubt();
             }
             awake = Instant::now();
-            progress.round(self.survey.cloud.place(), Loop::Restart);
+            progress.round(self.poller.cloud.place(), Loop::Restart);
             while let Some(paid) = paying.try_join_next() {
                 let Done { place, sent } = match paid {
                     Ok(done) => done,
@@ -104,7 +104,7 @@ impl<C: Cloud> Restart<C> {
             if paying.is_empty() {
                 busy.clear();
             }
-            for record in self.survey.memory().alone(monotonic()) {
+            for record in self.poller.memory().alone(monotonic()) {
                 if busy.insert((record.instance.clone(), record.capture.clone())) {
                     paying.spawn(Arc::clone(&self).abort(record));
                 }
@@ -127,11 +127,11 @@ impl<C: Cloud> Restart<C> {
 
     /// Every record: those on machines, and those that this process remembers. What is not paid is told.
     fn debts(&self, sweep: &Sweep) -> Vec<Debt> {
-        let (key, remembered) = (self.survey.debt_key(), self.survey.memory().records());
+        let (key, remembered) = (self.poller.debt_key(), self.poller.memory().records());
         let (debts, told) = found(&sweep.machines, key, &remembered, sweep.view.began);
         // Also those that are not paid: a machine may be down under one.
         let on_machines = sweep.machines.iter().filter(|instance| instance.tags.contains_key(key)).count();
-        self.metrics.owed(&self.survey.cloud.place().to_string(), on_machines);
+        self.metrics.owed(&self.poller.cloud.place().to_string(), on_machines);
         self.tell(told.into_iter().collect());
         debts
     }
@@ -160,7 +160,7 @@ impl<C: Cloud> Restart<C> {
 
     async fn pay(self: Arc<Self>, debt: Debt, sweep: Arc<Sweep>) -> Done {
         let place = place(&debt);
-        let Some(now) = self.survey.cloud.now() else {
+        let Some(now) = self.poller.cloud.now() else {
             tracing::error!(instance = %place.0, "EC2's replies have no Date: whether the machine is due cannot be told");
             return Done { place, sent: None };
         };
@@ -178,11 +178,11 @@ impl<C: Cloud> Restart<C> {
             // What was looked for in vain was looked for when the sweep began.
             verdict = judged(&debt, now.min(later(sweep.view.began, SWEPT)));
         }
-        let there = debt.on_machine(self.survey.debt_key());
+        let there = debt.on_machine(self.poller.debt_key());
         let Debt { record, instance, .. } = debt;
         match verdict {
             Verdict::Wait | Verdict::Ignore => return Done { place, sent: None },
-            Verdict::Void => self.survey.memory().forget(&record),
+            Verdict::Void => self.poller.memory().forget(&record),
             Verdict::Unclear(why) => {
                 let message = format!("{} {why}: start it by hand if it should run", record.instance);
                 self.hold(&record, UNCLEAR_STATE, "unclear", message);
@@ -195,7 +195,7 @@ impl<C: Cloud> Restart<C> {
             Verdict::Remove(why) => {
                 let Some(there) = there else {
                     // Nothing is on the machine; the status's copy goes when its object is next looked at.
-                    self.survey.memory().forget(&record);
+                    self.poller.memory().forget(&record);
                     return Done { place, sent: None };
                 };
                 if !self.may_write(Call::Remove, &record) {
@@ -230,20 +230,20 @@ impl<C: Cloud> Restart<C> {
     /// another one by now, or if it cannot be read.
     async fn again(&self, debt: Debt, now: Timestamp) -> Option<Debt> {
         let id = &debt.record.instance;
-        let shown = self.survey.cloud.instances(Instances::One(id.clone())).await;
+        let shown = self.poller.cloud.instances(Instances::One(id.clone())).await;
         let shown = shown
             .inspect_err(|refusal| tracing::warn!(instance = %id, %refusal, "cannot be read again"))
             .ok()?;
         let instance = shown.into_iter().find(|instance| instance.id == *id);
         let remembered = if debt.copy == Copy::Tag { Vec::new() } else { vec![debt.record.clone()] };
-        let (debts, _) = found(instance.as_slice(), self.survey.debt_key(), &remembered, now);
+        let (debts, _) = found(instance.as_slice(), self.poller.debt_key(), &remembered, now);
         debts.into_iter().find(|there| there.record == debt.record && there.copy == debt.copy)
     }
 
     /// Nothing is started under the record: said once.
     fn hold(&self, record: &Record, code: &str, outcome: &'static str, message: String) {
         let refusal = Refusal::new("StartInstances", code, message);
-        if self.survey.memory().refused(record, &refusal) {
+        if self.poller.memory().refused(record, &refusal) {
             tracing::error!(instance = %record.instance, capture = record.capture, why = refusal.message, "a machine is not started");
             self.metrics.restart(outcome);
         }
@@ -254,7 +254,7 @@ impl<C: Cloud> Restart<C> {
     }
 
     fn may_start(&self, record: &Record, since: Option<Timestamp>, now: Timestamp) -> bool {
-        self.pacing().may_start(record, since, now, self.survey.leads(), monotonic())
+        self.pacing().may_start(record, since, now, self.poller.leads(), monotonic())
     }
 
     fn may_write(&self, call: Call, record: &Record) -> bool {
@@ -264,32 +264,32 @@ impl<C: Cloud> Restart<C> {
     async fn start(&self, record: &Record, instance: Option<&Instance>, due: Due, announced: Announced) {
         let launch_time_before = instance.and_then(|instance| instance.launch_time);
         let (id, capture) = (&record.instance, &record.capture);
-        match self.survey.cloud.start(id, announced).await {
+        match self.poller.cloud.start(id, announced).await {
             Ok(previous) => {
                 tracing::info!(instance = %id, capture, ?due, previous = previous.as_str(), "machine started");
                 self.metrics.restart("started");
-                self.survey.memory().started(record, Started { previous, launch_time_before });
+                self.poller.memory().started(record, Started { previous, launch_time_before });
                 self.pacing().started(record, monotonic());
             }
             Err(refusal) => {
                 tracing::error!(instance = %id, capture, ?due, %refusal, "machine could not be started: it is tried again");
                 self.metrics.restart("refused");
-                self.survey.memory().refused(record, &refusal);
+                self.poller.memory().refused(record, &refusal);
                 self.pacing().refused(record, monotonic());
             }
         }
-        self.survey.poke();
+        self.poller.trigger();
     }
 
     async fn remove(&self, record: &Record, why: Settled, announced: Announced) {
         let (id, value) = (&record.instance, record.to_string());
-        match self.survey.cloud.untag(id, self.survey.debt_key(), &value, announced).await {
+        match self.poller.cloud.untag(id, self.poller.debt_key(), &value, announced).await {
             Ok(()) => {
                 tracing::info!(instance = %id, capture = record.capture, ?why, "restart record removed");
                 self.metrics.restart("settled");
-                self.survey.memory().forget(record);
+                self.poller.memory().forget(record);
                 self.pacing().over(record);
-                self.survey.poke();
+                self.poller.trigger();
             }
             Err(refusal) => {
                 tracing::warn!(instance = %id, %refusal, "restart record could not be removed: it is tried again");
@@ -298,12 +298,12 @@ impl<C: Cloud> Restart<C> {
     }
 
     async fn rewrite(&self, record: &Record, announced: Announced) {
-        let tags = [(self.survey.debt_key().to_owned(), record.to_string())].into();
-        match self.survey.cloud.tag(&record.instance, tags, announced).await {
+        let tags = [(self.poller.debt_key().to_owned(), record.to_string())].into();
+        match self.poller.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {
                 tracing::warn!(instance = %record.instance, capture = record.capture, "restart record was not on the machine and is written again");
                 self.metrics.restart("rewritten");
-                self.survey.poke();
+                self.poller.trigger();
             }
             Err(refusal) => {
                 tracing::error!(instance = %record.instance, %refusal, "restart record could not be written again");
@@ -314,10 +314,10 @@ impl<C: Cloud> Restart<C> {
     /// What the record is by now, read right before it is overwritten: that of another capture stays.
     async fn on_machine(&self, record: &Record, now: Timestamp) -> Result<Record, String> {
         let id = record.instance.clone();
-        let found = self.survey.cloud.instances(Instances::Ids(vec![id])).await;
+        let found = self.poller.cloud.instances(Instances::Ids(vec![id])).await;
         let found = found.map_err(|refusal| refusal.to_string())?;
         let instance = found.iter().find(|instance| instance.id == record.instance);
-        let value = instance.and_then(|instance| instance.tags.get(self.survey.debt_key()));
+        let value = instance.and_then(|instance| instance.tags.get(self.poller.debt_key()));
         // Nobody else's can be on a machine that we stopped and that has not run since.
         let is_held = instance.is_some_and(|instance| {
             matches!(instance.state, InstanceState::Stopping | InstanceState::Stopped)
@@ -335,7 +335,7 @@ impl<C: Cloud> Restart<C> {
     async fn abort(self: Arc<Self>, record: Record) -> Done {
         let capture = record.capture.clone();
         let place = (record.instance.clone(), capture.clone());
-        let Some(now) = self.survey.cloud.now() else {
+        let Some(now) = self.poller.cloud.now() else {
             return Done { place, sent: None };
         };
         if !self.may_write(Call::Abort, &record) {
@@ -350,12 +350,12 @@ impl<C: Cloud> Restart<C> {
             }
         };
         let aborted = record.aborted(now);
-        let tags = [(self.survey.debt_key().to_owned(), aborted.to_string())].into();
-        match self.survey.cloud.tag(&record.instance, tags, announced).await {
+        let tags = [(self.poller.debt_key().to_owned(), aborted.to_string())].into();
+        match self.poller.cloud.tag(&record.instance, tags, announced).await {
             Ok(()) => {
                 tracing::warn!(instance = %record.instance, capture, why = NOT_WRITTEN, "the save is given up, the machine is given back");
                 self.metrics.restart("aborted");
-                self.survey.memory().aborted(&aborted);
+                self.poller.memory().aborted(&aborted);
             }
             Err(refusal) => {
                 tracing::error!(instance = %record.instance, %refusal, "the save could not be given up: it is tried again");

@@ -144,7 +144,7 @@ async fn lead<C: Cloud>(
             won = leading.wait_for(|leads| *leads) => if won.is_err() { return },
             () = stop.cancelled() => return,
         }
-        ctx.regions.all().iter().for_each(|desk| desk.survey.drop_interests());
+        ctx.regions.all().iter().for_each(|handle| handle.poller.unsubscribe_all());
         ctx.metrics.leads(true);
         tracing::info!("leading");
         let end = stop.child_token();

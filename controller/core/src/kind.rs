@@ -11,11 +11,11 @@ use saved_template_api::{
 use crate::{
     decision::Next,
     events::Event,
-    interest::Interest,
     memory::Memory,
     place::Place,
     step::{Outcome, Step},
     subject::Subject,
+    subscription::Subscription,
     world::World,
 };
 
@@ -38,7 +38,10 @@ pub trait Kind: HasSpec<Spec: PartialEq> + HasStatus<Status: Clone + Default + P
     }
 
     /// What is read of EC2 for it, by region of the account of its home.
-    fn interests(_subject: SubjectOf<'_, Self>, _now: Option<Timestamp>) -> BTreeMap<Region, Interest> {
+    fn subscriptions(
+        _subject: SubjectOf<'_, Self>,
+        _now: Option<Timestamp>,
+    ) -> BTreeMap<Region, Subscription> {
         BTreeMap::new()
     }
 

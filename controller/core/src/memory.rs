@@ -13,10 +13,10 @@ use saved_template_api::{
 };
 
 use crate::{
-    interest::ALONE,
     refusal::Refusal,
     restart::{Debtor, Record},
     step::{Outcome, Step},
+    subscription::ALONE,
     world::{Started, World},
 };
 

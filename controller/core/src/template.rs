@@ -14,13 +14,13 @@ use crate::{
     decide::{self, is_supported, needs_world, plans},
     decision::Next,
     events::{self, Event},
-    interest::{self, Interest},
     kind::Kind,
     memory::Memory,
     place::Place,
     settle::settle_all,
     step::{Outcome, Step},
     subject::Subject,
+    subscription::{self, Subscription},
     world::World,
 };
 
@@ -36,8 +36,8 @@ impl Kind for SavedTemplate {
         Some(Place::own(spec.source.region.clone()))
     }
 
-    fn interests(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Interest> {
-        if needs_world(&subject) { interest::of(subject, now) } else { BTreeMap::new() }
+    fn subscriptions(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Subscription> {
+        if needs_world(&subject) { subscription::of(subject, now) } else { BTreeMap::new() }
     }
 
     fn recall(subject: Subject<'_>, memory: &mut Memory, world: &mut World) {

@@ -32,7 +32,7 @@ use crate::{
 /// What a client is used for. Each use has its own retry quota, so that neither exhausts the other's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Use {
-    /// Captures and the survey.
+    /// Captures and the poller.
     Reconcile,
     /// The restart loop.
     Restart,

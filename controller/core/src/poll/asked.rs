@@ -1,7 +1,7 @@
 //! All that anybody wants read of one region.
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{interest::Interest, key::Key, ownership::Estate};
+use crate::{key::Key, ownership::Estate, subscription::Subscription};
 
 /// All that anybody wants read of the region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,33 +26,33 @@ pub struct Asked {
 
 impl Asked {
     /// What these objects want.
-    pub fn by<'i>(interests: impl Iterator<Item = (&'i Key, &'i Interest)>) -> Self {
+    pub fn by<'i>(subscriptions: impl Iterator<Item = (&'i Key, &'i Subscription)>) -> Self {
         let mut asked = Self::default();
-        for (key, interest) in interests {
-            if let Some(estate) = &interest.emptied {
+        for (key, subscription) in subscriptions {
+            if let Some(estate) = &subscription.emptied {
                 asked.emptied.insert(key.to_string(), estate.clone());
             }
-            asked.image_ids.extend(interest.images.iter().map(ToString::to_string));
-            asked.instances.extend(interest.instances.iter().map(ToString::to_string));
-            asked.names.extend(interest.names.iter().cloned());
-            asked.image_names.extend(interest.image_names.iter().cloned());
-            asked.volumes.extend(interest.volumes.iter().map(ToString::to_string));
+            asked.image_ids.extend(subscription.images.iter().map(ToString::to_string));
+            asked.instances.extend(subscription.instances.iter().map(ToString::to_string));
+            asked.names.extend(subscription.names.iter().cloned());
+            asked.image_names.extend(subscription.image_names.iter().cloned());
+            asked.volumes.extend(subscription.volumes.iter().map(ToString::to_string));
             asked.images = true;
-            asked.snapshots |= interest.snapshots;
+            asked.snapshots |= subscription.snapshots;
         }
         asked
     }
 
-    /// Whether a sweep that was asked for this shows all that `interest` names.
-    pub fn covers(&self, interest: &Interest) -> bool {
+    /// Whether a sweep that was asked for this shows all that `subscription` names.
+    pub fn covers(&self, subscription: &Subscription) -> bool {
         let all = |asked: &BTreeSet<String>, wanted: Vec<&str>| wanted.iter().all(|one| asked.contains(*one));
         self.images
-            && (self.snapshots || !interest.snapshots)
-            && all(&self.instances, interest.instances.iter().map(AsRef::as_ref).collect())
-            && all(&self.names, interest.names.iter().map(String::as_str).collect())
-            && all(&self.image_ids, interest.images.iter().map(AsRef::as_ref).collect())
-            && all(&self.image_names, interest.image_names.iter().map(String::as_str).collect())
-            && all(&self.volumes, interest.volumes.iter().map(AsRef::as_ref).collect())
+            && (self.snapshots || !subscription.snapshots)
+            && all(&self.instances, subscription.instances.iter().map(AsRef::as_ref).collect())
+            && all(&self.names, subscription.names.iter().map(String::as_str).collect())
+            && all(&self.image_ids, subscription.images.iter().map(AsRef::as_ref).collect())
+            && all(&self.image_names, subscription.image_names.iter().map(String::as_str).collect())
+            && all(&self.volumes, subscription.volumes.iter().map(AsRef::as_ref).collect())
     }
 }
 
@@ -61,25 +61,25 @@ mod tests {
     use super::*;
     use crate::sample::{made, running};
 
-    fn of(interest: &Interest) -> Asked {
+    fn of(subscription: &Subscription) -> Asked {
         let key = Key::template("geo", "quake");
-        Asked::by([(&key, interest)].into_iter())
+        Asked::by([(&key, subscription)].into_iter())
     }
 
     #[test]
     fn a_sweep_shows_an_object_no_less_than_it_wants() {
-        let whole = || Interest {
+        let whole = || Subscription {
             instances: vec![running().id],
             names: vec!["lab".into()],
             images: vec![made().id],
             image_names: vec!["quake-r1".into()],
             volumes: vec!["vol-00000000000000001".parse().unwrap()],
             snapshots: true,
-            ..Interest::default()
+            ..Subscription::default()
         };
-        assert!(of(&whole()).covers(&whole()) && of(&whole()).covers(&Interest::default()));
-        assert!(!Asked::default().covers(&Interest::default()), "nobody asked for images");
-        let lacks: [fn(&mut Interest); 6] = [
+        assert!(of(&whole()).covers(&whole()) && of(&whole()).covers(&Subscription::default()));
+        assert!(!Asked::default().covers(&Subscription::default()), "nobody asked for images");
+        let lacks: [fn(&mut Subscription); 6] = [
             |one| one.instances.clear(),
             |one| one.names.clear(),
             |one| one.images.clear(),

@@ -5,14 +5,14 @@ use std::{
 };
 
 use crate::{
-    interest::Interest,
     key::Key,
+    subscription::Subscription,
     world::{Tags, View},
 };
 use saved_template_api::names::{SAVED_TEMPLATE, tag};
 
 /// The fingerprint of every object that wants something read. One pass over the view, not one per object.
-pub fn fingerprints(view: &View, interests: &BTreeMap<Key, Interest>) -> BTreeMap<Key, u64> {
+pub fn fingerprints(view: &View, subscriptions: &BTreeMap<Key, Subscription>) -> BTreeMap<Key, u64> {
     let mut owned: BTreeMap<Key, u64> = BTreeMap::new();
     for image in view.images.as_deref().unwrap_or_default() {
         add(&mut owned, &image.tags, image);
@@ -31,12 +31,12 @@ pub fn fingerprints(view: &View, interests: &BTreeMap<Key, Interest>) -> BTreeMa
         }
     }
     let readable = (view.instances.is_ok(), view.images.is_ok(), view.snapshots.is_ok());
-    let print = |key: &Key, interest: &Interest| {
-        let ids: Vec<_> = interest.instances.iter().map(|id| by_id.get(id.as_str())).collect();
-        let names: Vec<_> = interest.names.iter().map(|name| by_name.get(name.as_str())).collect();
+    let print = |key: &Key, subscription: &Subscription| {
+        let ids: Vec<_> = subscription.instances.iter().map(|id| by_id.get(id.as_str())).collect();
+        let names: Vec<_> = subscription.names.iter().map(|name| by_name.get(name.as_str())).collect();
         hash(&(owned.get(key), ids, names, readable))
     };
-    interests.iter().map(|(key, interest)| (key.clone(), print(key, interest))).collect()
+    subscriptions.iter().map(|(key, subscription)| (key.clone(), print(key, subscription))).collect()
 }
 
 fn add(owned: &mut BTreeMap<Key, u64>, tags: &Tags, thing: &impl Hash) {

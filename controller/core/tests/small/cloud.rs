@@ -11,12 +11,12 @@ use saved_template_api::{
     names::{debt_key, tag},
 };
 use saved_template_core::{
-    interest::of,
     key::Key,
     receipt,
     refusal::Refusal,
     restart::{Record, last_arrival},
     step::{Outcome, Step},
+    subscription::of,
     world::{
         Absence, Attachment, Image, ImageState, Instance, InstanceState, Sighting, Snapshot, SnapshotState,
         View,
@@ -134,7 +134,7 @@ impl State {
         for (object, since) in self.objects.iter().zip(&mut mind.emptied) {
             let region = &spec.source.region;
             let estate = of(subject(object, spec), Some(time(self.now))).remove(region);
-            let estate = estate.and_then(|interest| interest.emptied).filter(|_| !object.gone);
+            let estate = estate.and_then(|subscription| subscription.emptied).filter(|_| !object.gone);
             let left = estate.map(|estate| estate.is_left(region, &images, &shots));
             *since = since.or(Some(self.now)).filter(|_| left == Some(false));
         }

@@ -7,11 +7,11 @@ use saved_template_core::{
     cloud::FRESH,
     decide::{decide, is_supported, needs_world, plans},
     decision::{Decision, Finalizer, Next, Question},
-    interest,
     refusal::Refusal,
     settle::settle_all,
     step::{Outcome, Step},
     subject::{Heritage, Subject},
+    subscription,
     world::{ClassSeen, OptIn, Permits, Probe, World},
 };
 
@@ -113,19 +113,19 @@ impl Lab {
         if !needs_world(&subject) {
             return world;
         }
-        let mut asked = interest::of(subject, Some(now));
+        let mut asked = subscription::of(subject, Some(now));
         let here = asked.remove(&ec2::region(HOME)).unwrap();
         let silent = || Refusal::new("DescribeInstances", "", "no answer");
         let dark = self.dark.clone();
-        let mut look = |lab: &mut Self, region: &str, asked: &interest::Interest| {
+        let mut look = |lab: &mut Self, region: &str, asked: &subscription::Subscription| {
             if dark.contains(region) {
                 return Err(silent());
             }
             Ok(Arc::new(lab.view(region, memory, asked)))
         };
         world.home = look(self, HOME, &here);
-        for (region, interest) in &asked {
-            let view = look(self, region.as_str(), interest);
+        for (region, subscription) in &asked {
+            let view = look(self, region.as_str(), subscription);
             world.abroad.insert(region.clone(), view);
         }
         world

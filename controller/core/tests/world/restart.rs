@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
     cloud::FRESH,
-    interest::Interest,
     restart::{Call, Debt, Evidence, Record, Verdict, found, judge},
+    subscription::Subscription,
     world::Started,
 };
 
@@ -66,7 +66,8 @@ impl Lab {
         let absences = memory.tallies.entry(HOME.to_owned()).or_default().absences.clone();
         // One sweep serves all: the machine that its object asks for is in it.
         let instances = vec![self.id.parse().unwrap()];
-        let view = self.view(HOME, memory, &Interest { instances, snapshots: true, ..Interest::default() });
+        let view =
+            self.view(HOME, memory, &Subscription { instances, snapshots: true, ..Subscription::default() });
         memory.tallies.entry(HOME.to_owned()).or_default().absences = absences;
         self.abort_alone(memory)?;
         let instances = view.instances.as_deref().unwrap_or_default();

@@ -5,11 +5,11 @@ use ec2sim::{ACCOUNT, Place, Sim};
 use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
-    interest::Interest,
     key::Key,
     poll::{Asked, Seen, Tally},
     refusal::Refusal,
     restart::Record,
+    subscription::Subscription,
     world::{Image, Instance, View},
 };
 
@@ -74,7 +74,7 @@ pub(crate) fn draw(state: &mut u64) -> u64 {
 }
 
 impl Lab {
-    pub(crate) fn view(&mut self, region: &str, memory: &mut Memory, asked: &Interest) -> View {
+    pub(crate) fn view(&mut self, region: &str, memory: &mut Memory, asked: &Subscription) -> View {
         let began = self.time();
         let key = debt_key(CLUSTER);
         let instances = self.haze.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();

@@ -14,10 +14,10 @@ use saved_template_api::{
 use saved_template_core::{
     decide::decide,
     decision::Decision,
-    interest,
     restart::Record,
     step::Step,
     subject::{Heritage, Subject},
+    subscription,
     world::{Instance, InstanceState, Tags, World},
 };
 use serde_json::Value;
@@ -57,7 +57,7 @@ impl Object {
             spec: &self.spec,
             status: &self.status,
         };
-        assert!(!interest::of(subject, Some(now)).is_empty());
+        assert!(!subscription::of(subject, Some(now)).is_empty());
         decide(subject, world, now).into_decision().unwrap()
     }
 }

@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use saved_template_api::names;
 use saved_template_core::{
     cloud::Cloud,
-    interest::Interest,
     key::Key,
     memory::Memory,
     poll::{Asked, Cadence, Seen, Tally, Waits, fingerprints},
     refusal::Refusal,
     restart::{Awaits, Record},
+    subscription::Subscription,
     world::{Instance, InstanceState, View},
 };
 use tokio::{
@@ -51,7 +51,7 @@ impl Sweep {
 
 #[derive(Default)]
 struct State {
-    interests: BTreeMap<Key, Interest>,
+    subscriptions: BTreeMap<Key, Subscription>,
     tally: Tally,
     fingerprints: BTreeMap<Key, u64>,
     waits: Waits,
@@ -62,7 +62,7 @@ struct State {
 }
 
 /// The reader of one region.
-pub(crate) struct Survey<C> {
+pub(crate) struct Poller<C> {
     pub(crate) cloud: C,
     memory: Mutex<Memory>,
     /// The cluster tags whose images are read: ours, and that of the cluster whose heir we are.
@@ -71,7 +71,7 @@ pub(crate) struct Survey<C> {
     drift: Duration,
     state: Mutex<State>,
     sweeps: watch::Sender<Option<Arc<Sweep>>>,
-    poke: Notify,
+    trigger: Notify,
     wake: broadcast::Sender<Key>,
     leading: watch::Receiver<bool>,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Survey<C> {
 /// No two sweeps begin closer to each other than this.
 const GAP: Duration = Duration::from_millis(500);
 
-impl<C: Cloud> Survey<C> {
+impl<C: Cloud> Poller<C> {
     pub(crate) fn new(
         cloud: C,
         cluster: &str,
@@ -96,7 +96,7 @@ impl<C: Cloud> Survey<C> {
             drift,
             state: Mutex::default(),
             sweeps: watch::Sender::new(None),
-            poke: Notify::new(),
+            trigger: Notify::new(),
             wake,
             leading,
         }
@@ -124,39 +124,39 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// Asks for a sweep soon: something has just been changed.
-    pub(crate) fn poke(&self) {
-        self.poke.notify_one();
+    pub(crate) fn trigger(&self) {
+        self.trigger.notify_one();
     }
 
     /// The object wants nothing read any more.
-    pub(crate) fn drop_interest(&self, key: &Key) {
+    pub(crate) fn unsubscribe(&self, key: &Key) {
         let mut state = self.state();
-        state.interests.remove(key);
+        state.subscriptions.remove(key);
         state.fingerprints.remove(key);
         state.waits.served(key);
     }
 
     /// What was wanted read while this replica led before: objects may have gone since.
-    pub(crate) fn drop_interests(&self) {
+    pub(crate) fn unsubscribe_all(&self) {
         let mut state = self.state();
-        (state.interests, state.fingerprints) = Default::default();
+        (state.subscriptions, state.fingerprints) = Default::default();
         state.waits.clear();
     }
 
-    /// A view that holds what `interest` names, or how much longer the object waits for one: it is woken by the first sweep
+    /// A view that holds what `subscription` names, or how much longer the object waits for one: it is woken by the first sweep
     /// that has it. Once it has waited for all of `patience`, the region is taken for one that does not answer.
     pub(crate) fn read(
         &self,
         key: &Key,
-        interest: &Interest,
+        subscription: &Subscription,
         patience: Duration,
     ) -> Result<Result<Arc<View>, Refusal>, Duration> {
         let mut state = self.state();
-        let known = state.interests.insert(key.clone(), interest.clone());
+        let known = state.subscriptions.insert(key.clone(), subscription.clone());
         let accepts = |began, oldest| state.waits.accepts(key, oldest, began, monotonic());
-        let found = self.found(interest, accepts);
-        if found.is_none() || (known.as_ref() != Some(interest) && interest.cadence.is_some()) {
-            self.poke.notify_one();
+        let found = self.found(subscription, accepts);
+        if found.is_none() || (known.as_ref() != Some(subscription) && subscription.cadence.is_some()) {
+            self.trigger.notify_one();
         }
         match found {
             Some(view) => {
@@ -168,34 +168,38 @@ impl<C: Cloud> Survey<C> {
     }
 
     /// The same, waited for.
-    pub(crate) async fn next(&self, interest: &Interest, patience: Duration) -> Result<Arc<View>, Refusal> {
+    pub(crate) async fn next(
+        &self,
+        subscription: &Subscription,
+        patience: Duration,
+    ) -> Result<Arc<View>, Refusal> {
         let (mut sweeps, since) = (self.sweeps.subscribe(), monotonic());
         let accepts =
             |began: std::time::Instant, oldest| began >= since || since.duration_since(began) <= oldest;
         let next = async {
             loop {
                 sweeps.mark_unchanged();
-                if let Some(view) = self.found(interest, accepts) {
+                if let Some(view) = self.found(subscription, accepts) {
                     return Some(view);
                 }
-                self.poke.notify_one();
+                self.trigger.notify_one();
                 sweeps.changed().await.ok()?;
             }
         };
         tokio::time::timeout(patience, next).await.ok().flatten().unwrap_or_else(|| Err(self.silent()))
     }
 
-    /// The last sweep, if it has what `interest` names and its age is accepted.
+    /// The last sweep, if it has what `subscription` names and its age is accepted.
     fn found(
         &self,
-        interest: &Interest,
+        subscription: &Subscription,
         accepts: impl Fn(std::time::Instant, Duration) -> bool,
     ) -> Option<Result<Arc<View>, Refusal>> {
-        let oldest = interest.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
+        let oldest = subscription.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
         let sweep = self.sweeps.borrow().clone()?;
         let is_young = accepts(sweep.began.into_std(), oldest);
-        (is_young && sweep.asked.covers(interest)).then(|| {
-            let refused = interest.names.iter().find_map(|name| sweep.refused.get(name));
+        (is_young && sweep.asked.covers(subscription)).then(|| {
+            let refused = subscription.names.iter().find_map(|name| sweep.refused.get(name));
             refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone()))
         })
     }
@@ -219,13 +223,13 @@ impl<C: Cloud> Survey<C> {
             self.publish(sweep);
             tokio::select! {
                 () = crate::wait::unless_cancelled(pause.saturating_sub(began.elapsed()).max(GAP), stop) => {}
-                () = self.poked(began) => {}
+                () = self.triggered(began) => {}
             }
         }
     }
 
-    async fn poked(&self, began: Instant) {
-        self.poke.notified().await;
+    async fn triggered(&self, began: Instant) {
+        self.trigger.notified().await;
         let gap = GAP.saturating_sub(began.elapsed());
         let _elapsed = tokio::time::timeout(gap, std::future::pending::<()>()).await;
     }
@@ -233,7 +237,7 @@ impl<C: Cloud> Survey<C> {
     fn asked(&self) -> Asked {
         let state = self.state();
         let leading = *self.leading.borrow();
-        let mut asked = Asked::by(state.interests.iter().filter(|_| leading));
+        let mut asked = Asked::by(state.subscriptions.iter().filter(|_| leading));
         drop(state);
         asked.instances.extend(self.memory().records().iter().map(|record| record.instance.to_string()));
         asked
@@ -310,15 +314,15 @@ impl<C: Cloud> Survey<C> {
     fn publish(&self, sweep: Sweep) {
         let changed = {
             let mut state = self.state();
-            let now = fingerprints(&sweep.view, &state.interests);
+            let now = fingerprints(&sweep.view, &state.subscriptions);
             let moved = now.iter().filter(|(key, print)| state.fingerprints.get(key) != Some(print));
-            let served = |key: &&Key| state.interests.get(key).is_some_and(|it| sweep.asked.covers(it));
+            let served = |key: &&Key| state.subscriptions.get(key).is_some_and(|it| sweep.asked.covers(it));
             let changed: BTreeSet<&Key> =
                 moved.map(|(key, _)| key).chain(state.waits.waiting().filter(served)).collect();
             let mut changed: Vec<Key> = changed.into_iter().cloned().collect();
             // Where a machine is down, the view is looked at first.
             changed.sort_by_key(|key| {
-                let wanted = state.interests.get(key).and_then(|interest| interest.cadence);
+                let wanted = state.subscriptions.get(key).and_then(|subscription| subscription.cadence);
                 wanted.unwrap_or(Duration::MAX)
             });
             state.fingerprints = now;
@@ -338,7 +342,7 @@ impl<C: Cloud> Survey<C> {
         let paces = sweep.machines.iter();
         let paces = paces.filter_map(|one| Cadence::of_record(one, &self.debt_key, images, now));
         let state = self.state();
-        let wanted = state.interests.values().filter_map(|interest| interest.cadence);
+        let wanted = state.subscriptions.values().filter_map(|subscription| subscription.cadence);
         cadence.next(age, leading, wanted, paces)
     }
 }
@@ -359,29 +363,29 @@ mod tests {
         let (wake, mut woken) = broadcast::channel(8);
         let (_, leading) = watch::channel(true);
         let cloud = fleet.cloud(&"us-west-2".parse().unwrap());
-        let survey = Arc::new(Survey::new(cloud, "lab", &[], Duration::from_mins(5), wake, leading));
-        let (reading, stop) = (Arc::clone(&survey), CancellationToken::new());
+        let poller = Arc::new(Poller::new(cloud, "lab", &[], Duration::from_mins(5), wake, leading));
+        let (reading, stop) = (Arc::clone(&poller), CancellationToken::new());
         let end = stop.clone();
         let running = tokio::spawn(async move { reading.run(&Progress::default(), &end).await });
         let patience = Duration::from_secs(20);
         let (key, other) = (Key::template("geo", "quake"), Key::template("geo", "tremor"));
-        let named = Interest { names: vec!["quake".into()], ..Interest::default() };
+        let named = Subscription { names: vec!["quake".into()], ..Subscription::default() };
         // The second time what it wants has been seen unchanged before.
         for _ in 0..2 {
-            while survey.read(&key, &named, patience).is_ok() {
+            while poller.read(&key, &named, patience).is_ok() {
                 tokio::time::sleep(Duration::from_secs(40)).await;
             }
             assert_eq!(woken.recv().await.unwrap(), key);
-            assert!(survey.read(&key, &named, patience).is_ok_and(|view| view.is_ok()));
+            assert!(poller.read(&key, &named, patience).is_ok_and(|view| view.is_ok()));
         }
         // A region that does not answer is waited for once.
         stop.cancel();
         running.await.unwrap();
-        let named = Interest { names: vec!["tremor".into()], ..Interest::default() };
-        assert_eq!(survey.read(&other, &named, patience).unwrap_err(), patience);
+        let named = Subscription { names: vec!["tremor".into()], ..Subscription::default() };
+        assert_eq!(poller.read(&other, &named, patience).unwrap_err(), patience);
         tokio::time::sleep(patience).await;
         for _ in 0..2 {
-            let view = survey.read(&other, &named, patience).unwrap();
+            let view = poller.read(&other, &named, patience).unwrap();
             assert!(view.unwrap_err().message.contains("has not answered yet"));
         }
     }

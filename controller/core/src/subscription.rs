@@ -24,7 +24,7 @@ use crate::{
 
 /// What is read of one region for one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Interest {
+pub struct Subscription {
     /// Instances by id.
     pub instances: Vec<InstanceId>,
     /// Instances by their `Name` tag.
@@ -44,7 +44,7 @@ pub struct Interest {
 }
 
 /// What `subject` wants read, by region. Nothing of AWS is named that the status or the spec does not name.
-pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Interest> {
+pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Subscription> {
     let world = World::unread();
     let facts = Facts::new(subject, &world, now.unwrap_or(Timestamp::UNIX_EPOCH));
     let deletes = subject.deleting && subject.spec.deletion_policy == DeletionPolicy::Delete;
@@ -58,14 +58,14 @@ pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Inte
         let row = facts.row(&region);
         let leaves = row.is_some_and(|row| row.state != RegionState::Retained);
         if deletes || (leaves && !regions.contains_key(&region)) {
-            let interest = regions.entry(region.clone()).or_default();
-            (interest.snapshots, interest.emptied) = (true, Some(facts.estate.clone()));
-            interest.cadence = Some(if owes(&facts) { SOON } else { Duration::from_secs(5) });
+            let subscription = regions.entry(region.clone()).or_default();
+            (subscription.snapshots, subscription.emptied) = (true, Some(facts.estate.clone()));
+            subscription.cadence = Some(if owes(&facts) { SOON } else { Duration::from_secs(5) });
         }
     }
-    for (region, interest) in &mut regions {
-        interest.images = known(&facts, region);
-        interest.snapshots |= !interest.images.is_empty();
+    for (region, subscription) in &mut regions {
+        subscription.images = known(&facts, region);
+        subscription.snapshots |= !subscription.images.is_empty();
     }
     regions
 }
@@ -88,7 +88,7 @@ fn known(facts: &Facts<'_>, region: &Region) -> Vec<ImageId> {
 }
 
 /// Before a capture the name must be free; once there is an image to copy, the copy is looked for.
-fn abroad(facts: &Facts<'_>, region: &Region, has_image: bool, now: Option<Timestamp>) -> Interest {
+fn abroad(facts: &Facts<'_>, region: &Region, has_image: bool, now: Option<Timestamp>) -> Subscription {
     let row = facts.row(region);
     let state = row.map_or(RegionState::Waiting, |row| row.state);
     let asked = row.is_some_and(|row| row.announced_time.is_some());
@@ -96,11 +96,11 @@ fn abroad(facts: &Facts<'_>, region: &Region, has_image: bool, now: Option<Times
     let looked_for = state == RegionState::Waiting && asked;
     let named = if has_image { looked_for } else { facts.capture().is_none() };
     let busy = (unsettled && has_image).then(|| aged(row.and_then(|row| row.announced_time.as_ref()), now));
-    Interest {
+    Subscription {
         image_names: if named { vec![facts.expected_name(region)] } else { Vec::new() },
         snapshots: state == RegionState::Pending,
         cadence: busy.or(doubted(row)).or(syncing(facts, region)).or(settling(facts, region)),
-        ..Interest::default()
+        ..Subscription::default()
     }
 }
 
@@ -120,7 +120,7 @@ fn settling(facts: &Facts<'_>, region: &Region) -> Option<Duration> {
     facts.removed_in(region).next().map(|_| LATER)
 }
 
-fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Interest {
+fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Subscription {
     let spec = facts.subject.spec;
     let open = facts.open_capture();
     let id = facts.instance_id();
@@ -147,7 +147,7 @@ fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Interest {
     let ids = id.iter().filter(|_| !settled).chain(machine.filter(|_| receipt));
     let declared_ids = spec.source.instance_id.iter().filter(|_| declared);
     let instances: BTreeSet<InstanceId> = ids.chain(declared_ids).cloned().collect();
-    Interest {
+    Subscription {
         instances: instances.into_iter().collect(),
         names: spec.source.instance_name.iter().filter(|_| declared).cloned().collect(),
         image_names: if named { vec![facts.expected_name(facts.home())] } else { Vec::new() },
@@ -164,7 +164,7 @@ fn home(facts: &Facts<'_>, now: Option<Timestamp>) -> Interest {
             None if settled => doubted(row).or(syncing(facts, facts.home())),
             None => Some(LATER),
         },
-        ..Interest::default()
+        ..Subscription::default()
     }
 }
 /// 15 s for a young image, then a twentieth of its age, at most a minute.
@@ -191,11 +191,16 @@ mod tests {
     use super::*;
     use crate::sample::{OWNER, at, imaging, plain, planned, spec, stopping, subject};
 
-    fn asked(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, region: &str, seconds: i64) -> Interest {
+    fn asked(
+        spec: &SavedTemplateSpec,
+        status: &SavedTemplateStatus,
+        region: &str,
+        seconds: i64,
+    ) -> Subscription {
         of(subject(spec, status), Some(at(seconds))).remove(&region.parse().unwrap()).unwrap()
     }
 
-    fn home(status: &SavedTemplateStatus, seconds: i64) -> Interest {
+    fn home(status: &SavedTemplateStatus, seconds: i64) -> Subscription {
         asked(&plain(), status, "us-west-2", seconds)
     }
 
@@ -262,10 +267,10 @@ mod tests {
     fn a_finished_capture_wants_nothing_but_the_drift_sweep_and_its_copies_still_do() {
         let status = finished();
         let home = home(&status, 900);
-        let kept = Interest {
+        let kept = Subscription {
             images: vec!["ami-0123456789abcdef0".parse().unwrap()],
             snapshots: true,
-            ..Interest::default()
+            ..Subscription::default()
         };
         assert_eq!(home, kept);
         let copy = asked(&plain(), &status, "us-east-2", 900);
