@@ -2,8 +2,8 @@
 use saved_template_api::{ids::InstanceId, receipts::Receipt};
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
+    ec2_error::Ec2Error,
     receipt,
-    refusal::Refusal,
     restart::Record,
     step::{Outcome, Step},
     world::{InstanceState, Tags},
@@ -117,11 +117,11 @@ async fn remove_receipt<C: Cloud>(
     })
 }
 
-async fn tags_of<C: Cloud>(id: &InstanceId, home: &RegionHandle<C>) -> Result<Tags, Refusal> {
+async fn tags_of<C: Cloud>(id: &InstanceId, home: &RegionHandle<C>) -> Result<Tags, Ec2Error> {
     let found = home.cloud.instances(Instances::Ids(vec![id.clone()])).await?;
     let instance = found.into_iter().find(|instance| instance.id == *id);
     instance.map(|instance| instance.tags).ok_or_else(|| {
-        Refusal::new("CreateTags", "InvalidInstanceID.NotFound", format!("EC2 does not show {id}"))
+        Ec2Error::new("CreateTags", "InvalidInstanceID.NotFound", format!("EC2 does not show {id}"))
     })
 }
 
@@ -135,16 +135,16 @@ fn is_anothers(value: &str, record: &Record, replaces: Option<&str>) -> bool {
 }
 
 /// A change of what is there in one region: the next sweep shows it.
-fn upkeep<C: Cloud>(handle: &RegionHandle<C>, result: Result<(), Refusal>) -> Outcome {
+fn upkeep<C: Cloud>(handle: &RegionHandle<C>, result: Result<(), Ec2Error>) -> Outcome {
     handle.poller.trigger();
     done(result)
 }
 
-fn done(result: Result<(), Refusal>) -> Outcome {
+fn done(result: Result<(), Ec2Error>) -> Outcome {
     result.map_or_else(Outcome::Refused, |()| Outcome::Done)
 }
 
-fn image(result: Result<saved_template_api::ids::ImageId, Refusal>) -> Outcome {
+fn image(result: Result<saved_template_api::ids::ImageId, Ec2Error>) -> Outcome {
     result.map_or_else(Outcome::Refused, Outcome::Image)
 }
 

@@ -12,10 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use saved_template_api::names;
 use saved_template_core::{
     cloud::Cloud,
+    ec2_error::Ec2Error,
     key::Key,
     memory::Memory,
     poll::{Asked, Cadence, Seen, Tally, Waits, fingerprints},
-    refusal::Refusal,
     restart::{Awaits, Record},
     subscription::Subscription,
     world::{Instance, InstanceState, View},
@@ -58,7 +58,7 @@ struct State {
     /// Names that EC2 would not look for.
     refused: Known,
     /// What could not be read, by operation.
-    unread: BTreeMap<&'static str, Refusal>,
+    unread: BTreeMap<&'static str, Ec2Error>,
 }
 
 /// The reader of one region.
@@ -150,7 +150,7 @@ impl<C: Cloud> Poller<C> {
         key: &Key,
         subscription: &Subscription,
         patience: Duration,
-    ) -> Result<Result<Arc<View>, Refusal>, Duration> {
+    ) -> Result<Result<Arc<View>, Ec2Error>, Duration> {
         let mut state = self.state();
         let known = state.subscriptions.insert(key.clone(), subscription.clone());
         let accepts = |began, oldest| state.waits.accepts(key, oldest, began, monotonic());
@@ -172,7 +172,7 @@ impl<C: Cloud> Poller<C> {
         &self,
         subscription: &Subscription,
         patience: Duration,
-    ) -> Result<Arc<View>, Refusal> {
+    ) -> Result<Arc<View>, Ec2Error> {
         let (mut sweeps, since) = (self.sweeps.subscribe(), monotonic());
         let accepts =
             |began: std::time::Instant, oldest| began >= since || since.duration_since(began) <= oldest;
@@ -194,7 +194,7 @@ impl<C: Cloud> Poller<C> {
         &self,
         subscription: &Subscription,
         accepts: impl Fn(std::time::Instant, Duration) -> bool,
-    ) -> Option<Result<Arc<View>, Refusal>> {
+    ) -> Option<Result<Arc<View>, Ec2Error>> {
         let oldest = subscription.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
         let sweep = self.sweeps.borrow().clone()?;
         let is_young = accepts(sweep.began.into_std(), oldest);
@@ -204,8 +204,8 @@ impl<C: Cloud> Poller<C> {
         })
     }
 
-    fn silent(&self) -> Refusal {
-        Refusal::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.place()))
+    fn silent(&self) -> Ec2Error {
+        Ec2Error::new("DescribeInstances", "", format!("{} has not answered yet", self.cloud.place()))
     }
 
     /// Sweeps for as long as the process runs.

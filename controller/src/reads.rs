@@ -8,8 +8,8 @@ use futures::StreamExt;
 use saved_template_api::{InstanceId, names::tag};
 use saved_template_core::{
     cloud::{Cloud, Images, Instances, Snapshots},
+    ec2_error::{Ec2Error, ErrorClass},
     poll::Asked,
-    refusal::{Class, Refusal},
     world::{Image, Instance, Snapshot},
 };
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,21 +24,21 @@ const REFUSED_FOR: Duration = Duration::from_hours(1);
 /// What a read of a sweep gives, or that it did not end in time.
 pub(crate) async fn bounded<T>(
     operation: &'static str,
-    read: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    let unended = || Err(Refusal::new(operation, "", "the list did not end within 90 s"));
+    read: impl Future<Output = Result<T, Ec2Error>>,
+) -> Result<T, Ec2Error> {
+    let unended = || Err(Ec2Error::new(operation, "", "the list did not end within 90 s"));
     timeout(LONGEST, read).await.unwrap_or_else(|_| unended())
 }
 
 /// The restart loop's own query; where it fails, the tags and then the ids one by one (an AZ disruption). Whatever could
 /// be read is given back, and why the rest could not.
-pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> (Vec<Instance>, Option<Refusal>) {
+pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> (Vec<Instance>, Option<Ec2Error>) {
     let all = bounded("DescribeInstances", cloud.instances(Instances::TagKey(debt_key.to_owned())));
     let refusal = match all.await {
         Ok(instances) => return (instances, None),
         Err(refusal) => refusal,
     };
-    if matches!(refusal.class, Class::Throttle | Class::Denied) {
+    if matches!(refusal.class, ErrorClass::Throttle | ErrorClass::Denied) {
         return (Vec::new(), Some(refusal));
     }
     let Ok(tagged) = bounded("DescribeTags", cloud.tagged(debt_key)).await else {
@@ -63,10 +63,10 @@ pub(crate) async fn owing<C: Cloud>(cloud: &C, debt_key: &str) -> (Vec<Instance>
 }
 
 /// Names that EC2 would not look for, each with its refusal.
-pub(crate) type Refused = BTreeMap<String, Refusal>;
+pub(crate) type Refused = BTreeMap<String, Ec2Error>;
 
 /// The names that EC2 refused, and when: one of them costs a call once an hour, not in every sweep.
-pub(crate) type Known = BTreeMap<String, (Refusal, Instant)>;
+pub(crate) type Known = BTreeMap<String, (Ec2Error, Instant)>;
 
 /// The machines that somebody else asked for: by id where the restart loop's query did not show them, and by name.
 pub(crate) async fn others<C: Cloud>(
@@ -74,7 +74,7 @@ pub(crate) async fn others<C: Cloud>(
     asked: &Asked,
     owing: &[Instance],
     known: &mut Known,
-) -> Result<(Vec<Instance>, Refused), Refusal> {
+) -> Result<(Vec<Instance>, Refused), Ec2Error> {
     let seen: BTreeSet<&str> = owing.iter().map(|instance| instance.id.as_str()).collect();
     let missing = asked.instances.iter().filter(|id| !seen.contains(id.as_str()));
     let ids: Vec<_> = missing.filter_map(|id| id.parse().ok()).collect();
@@ -90,7 +90,7 @@ async fn named<C: Cloud>(
     cloud: &C,
     names: &BTreeSet<String>,
     known: &mut Known,
-) -> Result<(Vec<Instance>, Refused), Refusal> {
+) -> Result<(Vec<Instance>, Refused), Ec2Error> {
     known.retain(|name, (_, at)| names.contains(name) && at.elapsed() < REFUSED_FOR);
     let open: Vec<String> = names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
     let refused = |known: &Known| known.iter().map(|(name, (why, _))| (name.clone(), why.clone())).collect();
@@ -106,16 +106,16 @@ async fn named<C: Cloud>(
 async fn halved<T, F>(
     names: Vec<String>,
     mut ask: impl FnMut(Vec<String>) -> F,
-) -> Result<(Vec<T>, Refused), Refusal>
+) -> Result<(Vec<T>, Refused), Ec2Error>
 where
-    F: Future<Output = Result<Vec<T>, Refusal>>,
+    F: Future<Output = Result<Vec<T>, Ec2Error>>,
 {
     let (mut found, mut refused) = (Vec::new(), Refused::new());
     let mut open = vec![names];
     while let Some(mut names) = open.pop() {
         match ask(names.clone()).await {
             Ok(instances) => found.extend(instances),
-            Err(refusal) if refusal.class != Class::Caller => return Err(refusal),
+            Err(refusal) if refusal.class != ErrorClass::Caller => return Err(refusal),
             Err(refusal) => {
                 let rest = names.split_off(names.len() / 2);
                 match (&*names, &*rest) {
@@ -133,9 +133,9 @@ pub(crate) async fn images<C: Cloud>(
     cloud: &C,
     owners: &[String],
     asked: &Asked,
-) -> Result<Vec<Image>, Refusal> {
+) -> Result<Vec<Image>, Ec2Error> {
     if !asked.images {
-        return Err(Refusal::new("DescribeImages", "", "not read"));
+        return Err(Ec2Error::new("DescribeImages", "", "not read"));
     }
     let mut found = cloud.images(Images::Tag(tag::CLUSTER.to_owned(), owners.to_vec())).await?;
     let seen: BTreeSet<&str> = found.iter().map(|image| image.id.as_str()).collect();
@@ -159,9 +159,9 @@ pub(crate) async fn snapshots<C: Cloud>(
     cloud: &C,
     owners: &[String],
     asked: &Asked,
-) -> Result<Vec<Snapshot>, Refusal> {
+) -> Result<Vec<Snapshot>, Ec2Error> {
     if !asked.snapshots {
-        return Err(Refusal::new("DescribeSnapshots", "", "not read"));
+        return Err(Ec2Error::new("DescribeSnapshots", "", "not read"));
     }
     let mut found = cloud.snapshots(Snapshots::Tag(tag::CLUSTER.to_owned(), owners.to_vec())).await?;
     let volumes: Vec<_> = asked.volumes.iter().filter_map(|volume| volume.parse().ok()).collect();
@@ -192,9 +192,9 @@ mod tests {
             calls += 1;
             let is_bad = asked.iter().any(|name| name.starts_with("bad"));
             let refusal =
-                || Refusal::new("DescribeInstances", "InvalidParameterValue", "a value is not valid");
+                || Ec2Error::new("DescribeInstances", "InvalidParameterValue", "a value is not valid");
             std::future::ready(if is_bad {
-                Err(Refusal { class: Class::Caller, ..refusal() })
+                Err(Ec2Error { class: ErrorClass::Caller, ..refusal() })
             } else {
                 Ok(asked)
             })
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_ec2_does_not_answer_no_name_is_taken_for_refused() {
-        let refusal = || Refusal::new("DescribeInstances", "", "no answer");
+        let refusal = || Ec2Error::new("DescribeInstances", "", "no answer");
         let ask = |_| std::future::ready(Err::<Vec<()>, _>(refusal()));
         halved(vec!["a".to_owned(), "b".to_owned()], ask).await.unwrap_err();
     }

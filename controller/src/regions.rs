@@ -8,9 +8,9 @@ use std::{
 use saved_template_api::ids::{AccountId, Region};
 use saved_template_core::{
     cloud::Cloud,
+    ec2_error::{Ec2Error, NOT_ENABLED},
     key::Key,
     place::Place,
-    refusal::{NOT_ENABLED, Refusal},
     turns::Turns,
     world::OptIn,
 };
@@ -139,7 +139,7 @@ impl<C: Cloud> Regions<C> {
     }
 
     /// Why a place is not read: a manifest may name any, and each that is read costs two loops.
-    pub(crate) fn refused(&self, place: &Place) -> Option<Refusal> {
+    pub(crate) fn refused(&self, place: &Place) -> Option<Ec2Error> {
         let region = &place.region;
         let enabled = self.enabled.lock().unwrap_or_else(PoisonError::into_inner);
         let text = if let Some(enabled) = enabled.get(&place.account().cloned()) {
@@ -158,7 +158,7 @@ impl<C: Cloud> Regions<C> {
                 ("", text)
             })
         };
-        text.map(|(code, text)| Refusal::new("DescribeRegions", code, text))
+        text.map(|(code, text)| Ec2Error::new("DescribeRegions", code, text))
     }
 
     /// Starts the loops of the regions named by the flag, else of all that the account has enabled. The `configured` one

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::{Announced, Cloud, Instances},
-    refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
+    ec2_error::{Ec2Error, IMPLAUSIBLE_RECORD, UNCLEAR_STATE},
     restart::{
         Call, Copy, Debt, Due, Evidence, Pacing, Record, Settled, Told, Unreadable, Verdict, found, judge,
         stopped_by_somebody,
@@ -242,7 +242,7 @@ impl<C: Cloud> Restart<C> {
 
     /// Nothing is started under the record: said once.
     fn hold(&self, record: &Record, code: &str, outcome: &'static str, message: String) {
-        let refusal = Refusal::new("StartInstances", code, message);
+        let refusal = Ec2Error::new("StartInstances", code, message);
         if self.poller.memory().refused(record, &refusal) {
             tracing::error!(instance = %record.instance, capture = record.capture, why = refusal.message, "a machine is not started");
             self.metrics.restart(outcome);

@@ -17,7 +17,7 @@ use kube::{
     },
 };
 use saved_template_api::{SavedTemplate, SavedTemplateClass};
-use saved_template_core::{cloud::Cloud, key::Key, refusal::Refusal, subject::Heritage};
+use saved_template_core::{cloud::Cloud, ec2_error::Ec2Error, key::Key, subject::Heritage};
 use tokio::{
     net::TcpListener,
     signal::unix,
@@ -125,7 +125,7 @@ pub async fn run<C: Cloud>(args: Args, account: Account<C>, metrics: Metrics) ->
 }
 
 /// A misspelt annotation leaves the controller somebody else's role, or none: its log begins with who it is.
-async fn tell_identity(asked: impl Future<Output = Result<String, Refusal>>) {
+async fn tell_identity(asked: impl Future<Output = Result<String, Ec2Error>>) {
     match asked.await {
         Ok(arn) => tracing::info!(%arn, "AWS knows the controller by this ARN"),
         Err(error) => tracing::warn!(%error, "who the controller is to AWS could not be asked"),

@@ -5,7 +5,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
     world::InstanceState,
 };
 
@@ -22,20 +22,20 @@ pub(crate) fn found(state: InstanceState) -> StepOutcome {
 }
 
 /// What EC2 refused, or did not answer.
-pub(crate) fn refused(refusal: &Refusal) -> StepOutcome {
-    let Refusal { class, code, message, .. } = refusal;
+pub(crate) fn refused(refusal: &Ec2Error) -> StepOutcome {
+    let Ec2Error { class, code, message, .. } = refusal;
     StepOutcome {
         result: match class {
-            Class::Throttle => StepResult::Throttled,
+            ErrorClass::Throttle => StepResult::Throttled,
             // What was held back was not sent.
-            Class::Wait | Class::Late => StepResult::Waiting,
-            Class::Capacity => StepResult::NoCapacity,
-            Class::Denied => StepResult::Denied,
-            Class::NameTaken => StepResult::NameTaken,
-            Class::TokenUsed => StepResult::TokenUsed,
-            Class::NotFound => StepResult::NotFound,
-            Class::Caller => StepResult::Refused,
-            Class::Unknown => StepResult::Unknown,
+            ErrorClass::Wait | ErrorClass::Late => StepResult::Waiting,
+            ErrorClass::Capacity => StepResult::NoCapacity,
+            ErrorClass::Denied => StepResult::Denied,
+            ErrorClass::NameTaken => StepResult::NameTaken,
+            ErrorClass::TokenUsed => StepResult::TokenUsed,
+            ErrorClass::NotFound => StepResult::NotFound,
+            ErrorClass::Caller => StepResult::Refused,
+            ErrorClass::Unknown => StepResult::Unknown,
         },
         code: Some(cut(code.clone(), MAX_CODE_BYTES)).filter(|code| !code.is_empty()),
         message: Some(cut(message.clone(), MAX_OUTCOME_BYTES)).filter(|message| !message.is_empty()),
@@ -43,25 +43,25 @@ pub(crate) fn refused(refusal: &Refusal) -> StepOutcome {
 }
 
 /// The refusal of a call of `operation` that a status remembers; none where EC2 took it.
-pub(crate) fn refusal(outcome: &StepOutcome, operation: &'static str) -> Option<Refusal> {
+pub(crate) fn refusal(outcome: &StepOutcome, operation: &'static str) -> Option<Ec2Error> {
     let class = match outcome.result {
         StepResult::Accepted | StepResult::FoundInState => return None,
-        StepResult::Throttled => Class::Throttle,
-        StepResult::Waiting => Class::Wait,
-        StepResult::NoCapacity => Class::Capacity,
-        StepResult::Denied => Class::Denied,
-        StepResult::NameTaken => Class::NameTaken,
-        StepResult::TokenUsed => Class::TokenUsed,
-        StepResult::NotFound => Class::NotFound,
-        StepResult::Refused => Class::Caller,
-        StepResult::Unknown => Class::Unknown,
+        StepResult::Throttled => ErrorClass::Throttle,
+        StepResult::Waiting => ErrorClass::Wait,
+        StepResult::NoCapacity => ErrorClass::Capacity,
+        StepResult::Denied => ErrorClass::Denied,
+        StepResult::NameTaken => ErrorClass::NameTaken,
+        StepResult::TokenUsed => ErrorClass::TokenUsed,
+        StepResult::NotFound => ErrorClass::NotFound,
+        StepResult::Refused => ErrorClass::Caller,
+        StepResult::Unknown => ErrorClass::Unknown,
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    Some(Refusal { class, ..Refusal::new(operation, text(&outcome.code), text(&outcome.message)) })
+    Some(Ec2Error { class, ..Ec2Error::new(operation, text(&outcome.code), text(&outcome.message)) })
 }
 
 /// The refusal of what was announced, if it was refused, or its answer was lost.
-pub(crate) fn refusal_of(announced: &Announced, operation: &'static str) -> Option<Refusal> {
+pub(crate) fn refusal_of(announced: &Announced, operation: &'static str) -> Option<Ec2Error> {
     refusal(announced.outcome.as_ref()?, operation)
 }
 
@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn a_refusal_comes_back_from_a_status_as_it_was_and_what_was_held_back_was_not_sent() {
         for (refusal, class) in [
-            (Refusal::new("StopInstances", "RequestLimitExceeded", "no"), Class::Throttle),
-            (Refusal::new("StopInstances", "IncorrectState", "no"), Class::Wait),
-            (Refusal::new("StopInstances", "InsufficientInstanceCapacity", "no"), Class::Capacity),
-            (Refusal::new("StopInstances", "UnauthorizedOperation", "no"), Class::Denied),
-            (Refusal::new("StopInstances", "InvalidAMIName.Duplicate", "no"), Class::NameTaken),
-            (Refusal::new("StopInstances", "IdempotentParameterMismatch", "no"), Class::TokenUsed),
-            (Refusal::new("StopInstances", "InvalidInstanceID.NotFound", "no"), Class::NotFound),
-            (Refusal::new("StopInstances", "SomethingNew", "no"), Class::Caller),
-            (Refusal::new("StopInstances", "", "reset"), Class::Unknown),
-            (Refusal::new("StopInstances", "SomethingNew", "no").with_status(502), Class::Unknown),
-            (Refusal::late("StopInstances"), Class::Wait),
+            (Ec2Error::new("StopInstances", "RequestLimitExceeded", "no"), ErrorClass::Throttle),
+            (Ec2Error::new("StopInstances", "IncorrectState", "no"), ErrorClass::Wait),
+            (Ec2Error::new("StopInstances", "InsufficientInstanceCapacity", "no"), ErrorClass::Capacity),
+            (Ec2Error::new("StopInstances", "UnauthorizedOperation", "no"), ErrorClass::Denied),
+            (Ec2Error::new("StopInstances", "InvalidAMIName.Duplicate", "no"), ErrorClass::NameTaken),
+            (Ec2Error::new("StopInstances", "IdempotentParameterMismatch", "no"), ErrorClass::TokenUsed),
+            (Ec2Error::new("StopInstances", "InvalidInstanceID.NotFound", "no"), ErrorClass::NotFound),
+            (Ec2Error::new("StopInstances", "SomethingNew", "no"), ErrorClass::Caller),
+            (Ec2Error::new("StopInstances", "", "reset"), ErrorClass::Unknown),
+            (Ec2Error::new("StopInstances", "SomethingNew", "no").with_status(502), ErrorClass::Unknown),
+            (Ec2Error::late("StopInstances"), ErrorClass::Wait),
         ] {
             let back = super::refusal(&refused(&refusal), "StopInstances");
-            assert_eq!(back, Some(Refusal { class, ..refusal.clone() }), "{refusal}");
+            assert_eq!(back, Some(Ec2Error { class, ..refusal.clone() }), "{refusal}");
             assert_eq!(back.unwrap().is_definite(), refusal.is_definite(), "{refusal}");
         }
         for taken in [ACCEPTED, found(InstanceState::Stopped)] {

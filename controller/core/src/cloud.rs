@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 
 use crate::{
+    ec2_error::Ec2Error,
     place::Place,
-    refusal::Refusal,
     step::{CopyRequest, ImageRequest},
     world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
 };
@@ -91,33 +91,33 @@ pub trait Cloud: Clone + Send + Sync + 'static {
     fn now(&self) -> Option<Timestamp>;
 
     /// `DescribeInstances`.
-    fn instances(&self, which: Instances) -> impl Future<Output = Result<Vec<Instance>, Refusal>> + Send;
+    fn instances(&self, which: Instances) -> impl Future<Output = Result<Vec<Instance>, Ec2Error>> + Send;
     /// `DescribeImages` with `Owners=self`.
-    fn images(&self, which: Images) -> impl Future<Output = Result<Vec<Image>, Refusal>> + Send;
+    fn images(&self, which: Images) -> impl Future<Output = Result<Vec<Image>, Ec2Error>> + Send;
     /// `DescribeSnapshots` with `OwnerIds=self`.
-    fn snapshots(&self, which: Snapshots) -> impl Future<Output = Result<Vec<Snapshot>, Refusal>> + Send;
+    fn snapshots(&self, which: Snapshots) -> impl Future<Output = Result<Vec<Snapshot>, Ec2Error>> + Send;
     /// Instances that carry the tag key, from `DescribeTags`: works where `DescribeInstances` without ids fails.
-    fn tagged(&self, key: &str) -> impl Future<Output = Result<Vec<InstanceId>, Refusal>> + Send;
+    fn tagged(&self, key: &str) -> impl Future<Output = Result<Vec<InstanceId>, Ec2Error>> + Send;
     /// `DescribeInstanceAttribute`, `disableApiStop`.
-    fn stop_protected(&self, instance: &InstanceId) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    fn stop_protected(&self, instance: &InstanceId) -> impl Future<Output = Result<bool, Ec2Error>> + Send;
     /// `DescribeInstanceAttribute`, `instanceInitiatedShutdownBehavior` is `terminate`.
     fn shutdown_terminates(
         &self,
         instance: &InstanceId,
-    ) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    ) -> impl Future<Output = Result<bool, Ec2Error>> + Send;
     /// Codes of the instance's scheduled events that are still to come (`DescribeInstanceStatus`).
     fn scheduled_events(
         &self,
         instance: &InstanceId,
-    ) -> impl Future<Output = Result<Vec<String>, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, Ec2Error>> + Send;
     /// `DescribeInstanceTypes`, `InstanceStorageSupported`.
-    fn instance_store(&self, instance_type: &str) -> impl Future<Output = Result<bool, Refusal>> + Send;
+    fn instance_store(&self, instance_type: &str) -> impl Future<Output = Result<bool, Ec2Error>> + Send;
     /// `DescribeVolumes`.
-    fn volumes(&self, volumes: &[VolumeId]) -> impl Future<Output = Result<Vec<Volume>, Refusal>> + Send;
+    fn volumes(&self, volumes: &[VolumeId]) -> impl Future<Output = Result<Vec<Volume>, Ec2Error>> + Send;
     /// `DescribeRegions` with `AllRegions`.
-    fn regions(&self) -> impl Future<Output = Result<BTreeMap<Region, OptIn>, Refusal>> + Send;
+    fn regions(&self) -> impl Future<Output = Result<BTreeMap<Region, OptIn>, Ec2Error>> + Send;
     /// Asks with `DryRun`; `Ok` is `DryRunOperation`.
-    fn dry_run(&self, call: DryRun) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn dry_run(&self, call: DryRun) -> impl Future<Output = Result<(), Ec2Error>> + Send;
 
     /// `CreateTags` on one instance.
     fn tag(
@@ -125,7 +125,7 @@ pub trait Cloud: Clone + Send + Sync + 'static {
         instance: &InstanceId,
         tags: Tags,
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
     /// `DeleteTags` on one instance, by key *and* exact value.
     fn untag(
         &self,
@@ -133,64 +133,64 @@ pub trait Cloud: Clone + Send + Sync + 'static {
         key: &str,
         value: &str,
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
     /// `StopInstances`, with or without `Force`, one attempt; answers `previousState`.
     fn stop(
         &self,
         instance: &InstanceId,
         force: bool,
         announced: Announced,
-    ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
+    ) -> impl Future<Output = Result<InstanceState, Ec2Error>> + Send;
     /// `StartInstances`; answers `previousState`.
     fn start(
         &self,
         instance: &InstanceId,
         announced: Announced,
-    ) -> impl Future<Output = Result<InstanceState, Refusal>> + Send;
+    ) -> impl Future<Output = Result<InstanceState, Ec2Error>> + Send;
     /// `CreateImage`, one attempt.
     fn create_image(
         &self,
         request: &ImageRequest,
         announced: Announced,
-    ) -> impl Future<Output = Result<ImageId, Refusal>> + Send;
+    ) -> impl Future<Output = Result<ImageId, Ec2Error>> + Send;
     /// `CopyImage` into this region.
     fn copy_image(
         &self,
         request: &CopyRequest,
         announced: Announced,
-    ) -> impl Future<Output = Result<ImageId, Refusal>> + Send;
+    ) -> impl Future<Output = Result<ImageId, Ec2Error>> + Send;
     /// `CreateTags` on images and snapshots.
     fn tag_resources(
         &self,
         resources: &[String],
         tags: Tags,
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
     /// `DeleteTags` on images and snapshots, by key; `keys` is never empty (that would delete all).
     fn untag_resources(
         &self,
         resources: &[String],
         keys: &[String],
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
     /// `ModifyImageAttribute`: the description.
     fn set_description(
         &self,
         image: &ImageId,
         description: &str,
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
     /// `DeregisterImage` with `DeleteAssociatedSnapshots`; answers the snapshots that were not deleted, and
     /// EC2's word for why.
     fn deregister(
         &self,
         image: &ImageId,
         announced: Announced,
-    ) -> impl Future<Output = Result<Vec<(SnapshotId, String)>, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Vec<(SnapshotId, String)>, Ec2Error>> + Send;
     /// `DeleteSnapshot`.
     fn delete_snapshot(
         &self,
         snapshot: &SnapshotId,
         announced: Announced,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    ) -> impl Future<Output = Result<(), Ec2Error>> + Send;
 }

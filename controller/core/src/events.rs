@@ -8,7 +8,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    refusal::Class,
+    ec2_error::ErrorClass,
     step::{DELETE_SNAPSHOT, DEREGISTER, Outcome, SET_DESCRIPTION, Step, TAG_IMAGES, UNTAG_IMAGES},
 };
 
@@ -85,7 +85,7 @@ pub fn refused(step: &Step, outcome: &Outcome, revision: i32) -> Option<Event> {
     };
     let cause = format!("{} in {region}, {}", step.name(), refusal.code);
     let text = format!("{region}: {}", refusal.told());
-    (refusal.class == Class::Denied).then(|| warning(reason, (revision, &cause), text))
+    (refusal.class == ErrorClass::Denied).then(|| warning(reason, (revision, &cause), text))
 }
 
 /// How a capture goes.

@@ -13,7 +13,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::{Debtor, Record},
     step::{Outcome, Step},
     subscription::ALONE,
@@ -33,7 +33,7 @@ struct Custody {
 pub struct Memory {
     records: BTreeMap<Debtor, Record>,
     started: BTreeMap<Debtor, Started>,
-    refused: BTreeMap<Debtor, Refusal>,
+    refused: BTreeMap<Debtor, Ec2Error>,
     custody: BTreeMap<String, Custody>,
     /// Captures that it planned, and under which it sent no Stop.
     planned: BTreeSet<String>,
@@ -175,13 +175,13 @@ impl Memory {
     }
 
     /// The start for a record was refused, or is not tried. Answers whether that is news.
-    pub fn refused(&mut self, record: &Record, refusal: &Refusal) -> bool {
+    pub fn refused(&mut self, record: &Record, refusal: &Ec2Error) -> bool {
         let known = self.refused.insert(record.debtor(), refusal.clone());
         known.is_none_or(|known| known != *refusal)
     }
 
     /// What became of the start of the machine for the capture.
-    fn start_of(&self, instance: InstanceId, capture: &str) -> (Option<Started>, Option<Refusal>) {
+    fn start_of(&self, instance: InstanceId, capture: &str) -> (Option<Started>, Option<Ec2Error>) {
         let debtor = (instance, capture.to_owned());
         (self.started.get(&debtor).copied(), self.refused.get(&debtor).cloned())
     }

@@ -21,8 +21,8 @@ pub(crate) mod upkeep;
 use saved_template_api::Reason;
 
 use crate::{
+    ec2_error::{ErrorClass, NOT_ENABLED},
     facts::Facts,
-    refusal::{Class, NOT_ENABLED},
     time::LATER,
     unmet::{Said, Unmet, Waits, together},
 };
@@ -37,7 +37,7 @@ pub(crate) fn first_unmet(facts: &Facts<'_>) -> Said {
             return Unmet::invalid(Reason::RegionNotEnabled, refusal.message.clone()).into();
         }
         let message = format!("cannot read {}: {refusal}", facts.home());
-        if refusal.class == Class::Caller {
+        if refusal.class == ErrorClass::Caller {
             let message =
                 format!("{message}. Correct spec.source, or name the machine by spec.source.instanceID");
             return Unmet { look_again: LATER, ..Unmet::invalid(Reason::RequestRefused, message) }.into();

@@ -6,8 +6,8 @@ use saved_template_api::{
 };
 
 use crate::{
+    ec2_error::{Ec2Error, ErrorClass, IMPLAUSIBLE_RECORD, UNCLEAR_STATE, speaks_of_keys},
     facts::Facts,
-    refusal::{Class, IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE, speaks_of_keys},
     time::seconds_between,
     world::InstanceState,
 };
@@ -82,7 +82,7 @@ pub(crate) fn source_restored(facts: &Facts<'_>, capture: &CaptureStatus) -> (Re
 }
 
 /// A start that does not succeed is tried for ever; the message says what helps.
-fn refused(facts: &Facts<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
+fn refused(facts: &Facts<'_>, id: &str, refusal: &Ec2Error) -> (Reason, String) {
     let start = format!("aws ec2 start-instances --region {} --instance-ids {id}", facts.home());
     // EC2 was not asked: its owner decides.
     if [UNCLEAR_STATE, IMPLAUSIBLE_RECORD].contains(&refusal.code.as_str()) {
@@ -92,31 +92,31 @@ fn refused(facts: &Facts<'_>, id: &str, refusal: &Refusal) -> (Reason, String) {
     let of_keys = speaks_of_keys(&refusal.code) || speaks_of_keys(&refusal.message) || speaks_of_keys(state);
     let tried = format!("{id} could not be started: {refusal}. It is tried again for ever");
     let text = match refusal.class {
-        Class::Capacity => {
+        ErrorClass::Capacity => {
             let text = format!(
                 "{id} stays stopped: {refusal}. It is tried again for ever; to help, free capacity or change the instance type, or try {start}"
             );
             return (Reason::InsufficientCapacity, text);
         }
-        Class::Denied | Class::Caller if of_keys => format!(
+        ErrorClass::Denied | ErrorClass::Caller if of_keys => format!(
             "{tried}; to help, allow ec2:StartInstances and the keys of its volumes (kms:CreateGrant), or try {start}"
         ),
-        Class::Denied if refusal.lacks_permission() => format!(
+        ErrorClass::Denied if refusal.lacks_permission() => format!(
             "{tried}; to help, allow ec2:StartInstances and, where its volumes are encrypted, their keys (kms:CreateGrant), or try {start}"
         ),
-        Class::Denied => {
+        ErrorClass::Denied => {
             format!("{tried}; to help, see that the controller's credentials are valid, or try {start}")
         }
-        Class::Unknown | Class::Late => {
+        ErrorClass::Unknown | ErrorClass::Late => {
             format!("{id} is not started yet: EC2 does not answer ({refusal}). It is tried again for ever")
         }
-        Class::Throttle => {
+        ErrorClass::Throttle => {
             format!("{id} is not started yet: EC2 asks to slow down ({refusal}). It is tried again for ever")
         }
-        Class::Wait => format!(
+        ErrorClass::Wait => format!(
             "{id} is not started yet: EC2 is not ready for it ({refusal}). It is tried again for ever"
         ),
-        Class::NotFound | Class::NameTaken | Class::TokenUsed | Class::Caller => {
+        ErrorClass::NotFound | ErrorClass::NameTaken | ErrorClass::TokenUsed | ErrorClass::Caller => {
             format!("{tried}; to help, remove the cause that EC2 names, or try {start}")
         }
     };

@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use crate::{
     answer,
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::{Awaits, Record},
     subject::{Heritage, Subject},
     world::{
@@ -371,7 +371,7 @@ pub(crate) fn outcome(text: &str) -> StepOutcome {
         Some(("previousState", state)) => {
             StepOutcome { result: StepResult::FoundInState, code: Some(state.into()), message: None }
         }
-        Some((code, message)) => answer::refused(&Refusal::new("", code, message)),
+        Some((code, message)) => answer::refused(&Ec2Error::new("", code, message)),
         None => panic!("no answer: {text}"),
     }
 }

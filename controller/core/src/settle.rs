@@ -13,7 +13,7 @@ use saved_template_api::{
 
 use crate::{
     answer::{self, ACCEPTED, IN_USE, found},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
     step::{Outcome, Step},
     time::{SLOWLY, later, pause},
     world::InstanceState,
@@ -57,7 +57,7 @@ pub fn settle(
         // What it says is anybody's text.
         Outcome::Busy { .. } => {
             let text = "the tag on the machine is another one by now";
-            let busy = Refusal::new(step.name(), "IncorrectState", text);
+            let busy = Ec2Error::new(step.name(), "IncorrectState", text);
             answer(&mut status, step, answer::refused(&busy));
         }
         Outcome::Image(id) => named(&mut status, step, id, now),
@@ -131,13 +131,13 @@ const BUSY: Duration = Duration::from_mins(1);
 /// A copy of ours that has the name shows by itself; somebody else's stays.
 const TAKEN: Duration = Duration::from_mins(5);
 
-fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
+fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Ec2Error, now: Timestamp) {
     answer(status, step, answer::refused(refusal));
     match step {
         Step::CopyImage { .. } => {}
         // The reply to an earlier try was lost.
         Step::Deregister { region, image }
-            if refusal.class == Class::NotFound || refusal.code == "InvalidAMIID.Unavailable" =>
+            if refusal.class == ErrorClass::NotFound || refusal.code == "InvalidAMIID.Unavailable" =>
         {
             return deregistered(status, region, image);
         }
@@ -165,15 +165,15 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
     let definite = refusal.is_definite();
     let growing = pause(i64::from(row.attempts), Duration::from_secs(30), Duration::from_mins(10));
     let (reason, wait) = match refusal.class {
-        Class::Throttle | Class::Wait => (RegionReason::Throttled, BUSY),
+        ErrorClass::Throttle | ErrorClass::Wait => (RegionReason::Throttled, BUSY),
         // Somebody has to allow it first.
-        Class::Denied => {
+        ErrorClass::Denied => {
             (RegionReason::AccessDenied, pause(i64::from(row.attempts), SLOWLY, Duration::from_mins(15)))
         }
-        Class::NameTaken => (RegionReason::NameConflict, TAKEN),
-        Class::Unknown | Class::Late | Class::TokenUsed => return,
-        Class::Capacity | Class::NotFound => (RegionReason::CopyFailed, BUSY),
-        Class::Caller => (RegionReason::CopyFailed, growing),
+        ErrorClass::NameTaken => (RegionReason::NameConflict, TAKEN),
+        ErrorClass::Unknown | ErrorClass::Late | ErrorClass::TokenUsed => return,
+        ErrorClass::Capacity | ErrorClass::NotFound => (RegionReason::CopyFailed, BUSY),
+        ErrorClass::Caller => (RegionReason::CopyFailed, growing),
     };
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
     row.reason = Some(reason);
@@ -189,18 +189,18 @@ fn refused(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now
 }
 
 /// A change of what is there, or its removal, was refused: the row says why. What passes says nothing.
-fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Refusal, now: Timestamp) {
+fn hindered(status: &mut SavedTemplateStatus, step: &Step, refusal: &Ec2Error, now: Timestamp) {
     let reason = match (step, refusal.class) {
-        (_, Class::Denied) => RegionReason::AccessDenied,
-        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.code == IN_USE => return,
-        (Step::Deregister { .. }, Class::Caller) if refusal.speaks_of("protect") => {
+        (_, ErrorClass::Denied) => RegionReason::AccessDenied,
+        (Step::DeleteSnapshot { .. }, ErrorClass::Caller) if refusal.code == IN_USE => return,
+        (Step::Deregister { .. }, ErrorClass::Caller) if refusal.speaks_of("protect") => {
             RegionReason::DeregistrationProtected
         }
-        (Step::DeleteSnapshot { .. }, Class::Caller) if refusal.speaks_of("lock") => {
+        (Step::DeleteSnapshot { .. }, ErrorClass::Caller) if refusal.speaks_of("lock") => {
             RegionReason::SnapshotLocked
         }
-        (_, Class::Caller) if refusal.reason() == Some(Reason::TooManyTags) => RegionReason::TooManyTags,
-        (_, Class::Caller) => RegionReason::RequestRefused,
+        (_, ErrorClass::Caller) if refusal.reason() == Some(Reason::TooManyTags) => RegionReason::TooManyTags,
+        (_, ErrorClass::Caller) => RegionReason::RequestRefused,
         _ => return,
     };
     let Some(region) = step.region() else { return };
@@ -252,7 +252,7 @@ mod tests {
 
     fn refused(code: &str) -> RegionStatus {
         let step = copying();
-        let outcome = Outcome::Refused(Refusal::new("CopyImage", code, "no"));
+        let outcome = Outcome::Refused(Ec2Error::new("CopyImage", code, "no"));
         settle(&announced(&step), &step, &outcome, at(10)).unwrap().regions.remove(0)
     }
 
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_server_error_of_an_unknown_code_is_no_refusal() {
         let stop = Step::Stop { record: record(), force: false };
-        let refusal = Refusal::new("StopInstances", "GatewayTimeout", "no").with_status(504);
+        let refusal = Ec2Error::new("StopInstances", "GatewayTimeout", "no").with_status(504);
         let status = settle(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
         assert_eq!(status.announced[0].outcome.clone().unwrap().result, StepResult::Unknown);
     }
@@ -296,7 +296,7 @@ mod tests {
         }];
         let row = &mut before.regions[1];
         (row.reason, row.message) = (Some(RegionReason::AccessDenied), Some("an earlier one".into()));
-        let refused = |code| Outcome::Refused(Refusal::new("DeregisterImage", code, "no"));
+        let refused = |code| Outcome::Refused(Ec2Error::new("DeregisterImage", code, "no"));
         let step = |image| Step::Deregister { region: "us-east-2".parse().unwrap(), image };
         let other: ImageId = "ami-00000000000000009".parse().unwrap();
         for (what, image, outcome, goes, told) in [

@@ -7,7 +7,7 @@ use saved_template_api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::Record,
     world::{InstanceState, Tags},
 };
@@ -238,5 +238,5 @@ pub enum Outcome {
         value: String,
     },
     /// Refused, or the reply was lost.
-    Refused(Refusal),
+    Refused(Ec2Error),
 }

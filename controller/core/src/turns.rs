@@ -10,9 +10,9 @@ use std::{
 
 use crate::{
     decision::Question,
+    ec2_error::ErrorClass,
     key::Key,
     rate_limit::RateLimit,
-    refusal::Class,
     world::{Instance, Probe},
 };
 
@@ -150,7 +150,7 @@ impl Turns {
 
     /// Remembers what EC2 has answered.
     pub fn keep(&mut self, key: &Key, print: u64, probe: &Probe, now: Instant) {
-        if probe.create_image.as_ref().is_err_and(|refusal| refusal.class == Class::Throttle) {
+        if probe.create_image.as_ref().is_err_and(|refusal| refusal.class == ErrorClass::Throttle) {
             self.limit.empty(now);
         }
         if let Some(row) = self.rows.get_mut(key) {

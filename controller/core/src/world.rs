@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use saved_template_api::ids::{AccountId, ImageId, InstanceId, Region, SnapshotId, VolumeId};
 
-use crate::{key::Key, refusal::Refusal};
+use crate::{ec2_error::Ec2Error, key::Key};
 
 /// User tags and system tags of one EC2 resource.
 pub type Tags = BTreeMap<String, String>;
@@ -230,11 +230,11 @@ pub struct View {
     /// EC2's time when the oldest read of this view began.
     pub began: Timestamp,
     /// Instances: those that carry our restart record, and those that somebody asked for.
-    pub instances: Result<Vec<Instance>, Refusal>,
+    pub instances: Result<Vec<Instance>, Ec2Error>,
     /// Images that carry our cluster tag, or a name that somebody asked for.
-    pub images: Result<Vec<Image>, Refusal>,
+    pub images: Result<Vec<Image>, Ec2Error>,
     /// Snapshots that carry our cluster tag, and those of volumes whose barrier is late.
-    pub snapshots: Result<Vec<Snapshot>, Refusal>,
+    pub snapshots: Result<Vec<Snapshot>, Ec2Error>,
     /// Restart records seen, by instance and exact value.
     pub sightings: BTreeMap<(InstanceId, String), Sighting>,
     /// What was looked for and was not there: ids of instances and images, names of images, and objects (namespace/name) of
@@ -270,34 +270,34 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// `disableApiStop`.
-    pub stop_protected: Result<bool, Refusal>,
+    pub stop_protected: Result<bool, Ec2Error>,
     /// `instanceInitiatedShutdownBehavior` is `terminate`.
-    pub shutdown_terminates: Result<bool, Refusal>,
+    pub shutdown_terminates: Result<bool, Ec2Error>,
     /// Codes of scheduled events that are still to come.
-    pub events: Result<Vec<String>, Refusal>,
+    pub events: Result<Vec<String>, Ec2Error>,
     /// `InstanceStorageSupported` of its type.
-    pub instance_store: Result<bool, Refusal>,
+    pub instance_store: Result<bool, Ec2Error>,
     /// The account's regions.
-    pub regions: Result<BTreeMap<Region, OptIn>, Refusal>,
+    pub regions: Result<BTreeMap<Region, OptIn>, Ec2Error>,
     /// `CreateImage` with `DryRun`.
-    pub create_image: Result<(), Refusal>,
+    pub create_image: Result<(), Ec2Error>,
     /// Its volumes.
-    pub volumes: Result<Vec<Volume>, Refusal>,
+    pub volumes: Result<Vec<Volume>, Ec2Error>,
     /// Snapshots of its volumes, whoever made them.
-    pub snapshots: Result<Vec<Snapshot>, Refusal>,
+    pub snapshots: Result<Vec<Snapshot>, Ec2Error>,
     /// Images that are being made of it, whoever asked for them.
-    pub pending_images: Result<Vec<Image>, Refusal>,
+    pub pending_images: Result<Vec<Image>, Ec2Error>,
     /// Images whose tags name this object, in whatever cluster.
-    pub namesakes: Result<Vec<Image>, Refusal>,
+    pub namesakes: Result<Vec<Image>, Ec2Error>,
 }
 
 /// `StopInstances` and `StartInstances` with `DryRun`, while the record is on the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permits {
     /// Stop.
-    pub stop: Result<(), Refusal>,
+    pub stop: Result<(), Ec2Error>,
     /// Start.
-    pub start: Result<(), Refusal>,
+    pub start: Result<(), Ec2Error>,
 }
 
 /// What EC2 answered to the `StartInstances` of one capture.
@@ -340,9 +340,9 @@ pub enum Users {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     /// The region of the source, or why it could not be read.
-    pub home: Result<Arc<View>, Refusal>,
+    pub home: Result<Arc<View>, Ec2Error>,
     /// The regions of the copies; an unreadable one does not hold up the others.
-    pub abroad: BTreeMap<Region, Result<Arc<View>, Refusal>>,
+    pub abroad: BTreeMap<Region, Result<Arc<View>, Ec2Error>>,
     /// Answer to [`crate::decision::Question::Probe`].
     pub probe: Option<Probe>,
     /// Answer to [`crate::decision::Question::Permits`].
@@ -356,7 +356,7 @@ pub struct World {
     /// What this process knows of the start of the current capture.
     pub started: Option<Started>,
     /// Why the restart loop could not start the machine when it last tried.
-    pub start_refused: Option<Refusal>,
+    pub start_refused: Option<Ec2Error>,
     /// Whether a process that knows nothing sweeps the region of the source, and so gives its machines back.
     pub covered: bool,
     /// This process planned the open capture and has led ever since, and it sent no Stop: nobody else can have.
@@ -368,7 +368,7 @@ pub struct World {
 impl World {
     /// A world of which nothing was read.
     pub fn unread() -> Self {
-        let unread = Refusal::new("DescribeInstances", "", "not read");
+        let unread = Ec2Error::new("DescribeInstances", "", "not read");
         Self {
             home: Err(unread),
             abroad: BTreeMap::new(),

@@ -10,7 +10,7 @@ use std::{
 use saved_template_api::ids::InstanceId;
 use saved_template_core::{
     cloud::Announced,
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -37,7 +37,7 @@ impl Window {
 }
 
 /// What a call answered for each of its instances.
-pub(crate) type Answers<T> = Result<BTreeMap<InstanceId, T>, Refusal>;
+pub(crate) type Answers<T> = Result<BTreeMap<InstanceId, T>, Ec2Error>;
 type Reply<T> = Pin<Box<dyn Future<Output = Answers<T>> + Send>>;
 type Call<K, T> = Box<dyn Fn(K, Vec<InstanceId>, Announced) -> Reply<T> + Send + Sync>;
 
@@ -60,7 +60,7 @@ struct Batches<K, T> {
 struct Waiter<T> {
     instance: InstanceId,
     announced: Announced,
-    answer: oneshot::Sender<Result<T, Refusal>>,
+    answer: oneshot::Sender<Result<T, Ec2Error>>,
 }
 
 impl<K, T> Batcher<K, T>
@@ -88,11 +88,11 @@ where
         key: K,
         instance: InstanceId,
         announced: Announced,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, Ec2Error> {
         let (answer, outcome) = oneshot::channel();
         Batches::join(&self.0, key, Waiter { instance, announced, answer });
         outcome.await.unwrap_or_else(|_| {
-            Err(Refusal::new(self.0.operation, "", "the process went down before the answer came"))
+            Err(Ec2Error::new(self.0.operation, "", "the process went down before the answer came"))
         })
     }
 }
@@ -179,16 +179,16 @@ where
 }
 
 /// Whether a refusal of many may be due to one of them.
-const fn is_about_one(class: Class) -> bool {
+const fn is_about_one(class: ErrorClass) -> bool {
     match class {
-        Class::Throttle | Class::Unknown | Class::Late => false,
-        Class::Wait
-        | Class::Capacity
-        | Class::Denied
-        | Class::NotFound
-        | Class::NameTaken
-        | Class::TokenUsed
-        | Class::Caller => true,
+        ErrorClass::Throttle | ErrorClass::Unknown | ErrorClass::Late => false,
+        ErrorClass::Wait
+        | ErrorClass::Capacity
+        | ErrorClass::Denied
+        | ErrorClass::NotFound
+        | ErrorClass::NameTaken
+        | ErrorClass::TokenUsed
+        | ErrorClass::Caller => true,
     }
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
 use saved_template_api::ids::{ImageId, InstanceId};
 use saved_template_core::{
     cloud::{Announced, DryRun},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
     step::{CopyRequest, ImageRequest},
     world::{InstanceState, Tags},
 };
@@ -103,7 +103,7 @@ impl Line {
         &self,
         request: &ImageRequest,
         announced: Announced,
-    ) -> Result<ImageId, Refusal> {
+    ) -> Result<ImageId, Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .image_request(request)
@@ -130,7 +130,7 @@ impl Line {
         &self,
         request: &CopyRequest,
         announced: Announced,
-    ) -> Result<ImageId, Refusal> {
+    ) -> Result<ImageId, Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .client
@@ -148,7 +148,7 @@ impl Line {
         image_id("CopyImage", reply.image_id())
     }
 
-    pub(crate) async fn dry_run(&self, call: DryRun) -> Result<(), Refusal> {
+    pub(crate) async fn dry_run(&self, call: DryRun) -> Result<(), Ec2Error> {
         match call {
             DryRun::Stop(instance) => {
                 let call = self.client.stop_instances().instance_ids(instance.as_str()).dry_run(true);
@@ -169,8 +169,8 @@ impl Line {
     }
 
     /// EC2's own throttle empties our share of its bucket.
-    fn heed<T>(&self, reply: &Result<T, Refusal>) {
-        if reply.as_ref().is_err_and(|refusal| refusal.class == Class::Throttle) {
+    fn heed<T>(&self, reply: &Result<T, Ec2Error>) {
+        if reply.as_ref().is_err_and(|refusal| refusal.class == ErrorClass::Throttle) {
             self.starts.empty();
         }
     }
@@ -219,6 +219,6 @@ fn previous(changes: &[InstanceStateChange]) -> BTreeMap<InstanceId, InstanceSta
     changes.iter().filter_map(row).collect()
 }
 
-fn image_id(operation: &'static str, id: Option<&str>) -> Result<ImageId, Refusal> {
+fn image_id(operation: &'static str, id: Option<&str>) -> Result<ImageId, Ec2Error> {
     convert::id(id).ok_or_else(|| errors::incomplete(operation, "image id"))
 }

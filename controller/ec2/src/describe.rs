@@ -17,8 +17,8 @@ use aws_smithy_async::future::pagination_stream::PaginationStream;
 use saved_template_api::ids::{InstanceId, Region, VolumeId};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
+    ec2_error::{Ec2Error, ErrorClass},
     filters,
-    refusal::{Class, Refusal},
     world::{Image, Instance, OptIn, Snapshot, Volume},
 };
 
@@ -37,7 +37,7 @@ impl Line {
         mut pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
         next: impl Fn(&P) -> Option<&str> + Send + Sync,
         entries: impl Fn(&P) -> Vec<T> + Send + Sync,
-    ) -> Result<Vec<T>, Refusal>
+    ) -> Result<Vec<T>, Ec2Error>
     where
         P: Send,
         T: Send,
@@ -60,7 +60,7 @@ impl Line {
         if is_whole { Ok(found) } else { Err(errors::incomplete(operation, "end")) }
     }
 
-    pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
+    pub(crate) async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Ec2Error> {
         let mut instances = Vec::new();
         if let Instances::One(id) = &which {
             return self.instance(id).await;
@@ -80,16 +80,16 @@ impl Line {
     }
 
     /// One instance, without a page size: EC2 refuses it beside ids.
-    async fn instance(&self, id: &InstanceId) -> Result<Vec<Instance>, Refusal> {
+    async fn instance(&self, id: &InstanceId) -> Result<Vec<Instance>, Ec2Error> {
         let call = self.client.describe_instances().instance_ids(id.as_str()).include_managed_resources(true);
         match self.read("DescribeInstances", call.send()).await {
             Ok(page) => Ok(page.reservations().iter().flat_map(convert::instances).collect()),
-            Err(refusal) if refusal.class == Class::NotFound => Ok(Vec::new()),
+            Err(refusal) if refusal.class == ErrorClass::NotFound => Ok(Vec::new()),
             Err(refusal) => Err(refusal),
         }
     }
 
-    pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
+    pub(crate) async fn images(&self, which: Images) -> Result<Vec<Image>, Ec2Error> {
         let mut images = Vec::new();
         for filters in filters::images(which) {
             let call = self
@@ -108,7 +108,7 @@ impl Line {
         Ok(images)
     }
 
-    pub(crate) async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
+    pub(crate) async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Ec2Error> {
         let mut snapshots = Vec::new();
         for filter in filters::snapshots(&which) {
             let call = self.client.describe_snapshots().owner_ids("self").filters(built(filter));
@@ -123,7 +123,7 @@ impl Line {
         Ok(snapshots)
     }
 
-    pub(crate) async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
+    pub(crate) async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Ec2Error> {
         let filters = filters::tagged_instances(key).into_iter().map(built).collect();
         let call = self.client.describe_tags().set_filters(Some(filters));
         let pages = call.into_paginator().page_size(PAGE).send();
@@ -135,7 +135,7 @@ impl Line {
         Ok(instances.into_iter().collect())
     }
 
-    pub(crate) async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+    pub(crate) async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
         let attribute = InstanceAttributeName::DisableApiStop;
         let call =
             self.client.describe_instance_attribute().instance_id(instance.as_str()).attribute(attribute);
@@ -144,7 +144,7 @@ impl Line {
         value.ok_or_else(|| errors::incomplete("DescribeInstanceAttribute", "disableApiStop"))
     }
 
-    pub(crate) async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+    pub(crate) async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
         let attribute = InstanceAttributeName::InstanceInitiatedShutdownBehavior;
         let call =
             self.client.describe_instance_attribute().instance_id(instance.as_str()).attribute(attribute);
@@ -156,7 +156,7 @@ impl Line {
     }
 
     /// By id: this operation has no filter for it.
-    pub(crate) async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Refusal> {
+    pub(crate) async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Ec2Error> {
         let call = self.client.describe_instance_status().instance_ids(instance.as_str());
         let call = call.include_all_instances(true).include_managed_resources(true);
         let reply = self.read("DescribeInstanceStatus", call.send()).await?;
@@ -165,14 +165,14 @@ impl Line {
         Ok(status.events().iter().filter_map(convert::event).collect())
     }
 
-    pub(crate) async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
+    pub(crate) async fn instance_store(&self, instance_type: &str) -> Result<bool, Ec2Error> {
         let call = self.client.describe_instance_types().instance_types(InstanceType::from(instance_type));
         let reply = self.read("DescribeInstanceTypes", call.send()).await?;
         let value = reply.instance_types().first().and_then(InstanceTypeInfo::instance_storage_supported);
         value.ok_or_else(|| errors::incomplete("DescribeInstanceTypes", "instanceStorageSupported"))
     }
 
-    pub(crate) async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
+    pub(crate) async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Ec2Error> {
         let mut found = Vec::new();
         for filter in filters::volumes(volumes) {
             let call = self.client.describe_volumes().filters(built(filter)).include_managed_resources(true);
@@ -186,7 +186,7 @@ impl Line {
         Ok(found)
     }
 
-    pub(crate) async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
+    pub(crate) async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Ec2Error> {
         let call = self.client.describe_regions().all_regions(true);
         let reply = self.read("DescribeRegions", call.send()).await?;
         Ok(reply.regions().iter().filter_map(convert::region).collect())

@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use saved_template_core::{
     cloud::{Announced, FRESH},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
 };
 
 use crate::{clock::Clock, errors};
@@ -56,18 +56,18 @@ impl Fence {
     }
 
     /// What a failed write means: definite if no attempt was sent or each was refused, unknown otherwise.
-    pub(crate) fn judge<E>(&self, operation: &'static str, error: &SdkError<E, HttpResponse>) -> Refusal
+    pub(crate) fn judge<E>(&self, operation: &'static str, error: &SdkError<E, HttpResponse>) -> Ec2Error
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         let refusal = errors::refusal(operation, error);
         let unsure = self.attempts.unsure.load(SeqCst) || self.attempts.under_way.load(SeqCst);
         if unsure && refusal.is_definite() {
-            Refusal { class: Class::Unknown, ..refusal }
+            Ec2Error { class: ErrorClass::Unknown, ..refusal }
         } else if unsure || !refusal.code.is_empty() {
             refusal
         } else if self.attempts.held.load(SeqCst) {
-            Refusal::late(operation)
+            Ec2Error::late(operation)
         } else {
             errors::unsent(operation, refusal.message)
         }
@@ -114,6 +114,7 @@ fn is_refusal(response: &HttpResponse) -> bool {
     let code =
         body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     let status = response.status();
-    let refuses = |code| Refusal::new("", code, "").with_status(status.as_u16()).class != Class::Unknown;
+    let refuses =
+        |code| Ec2Error::new("", code, "").with_status(status.as_u16()).class != ErrorClass::Unknown;
     !status.is_success() && code.is_some_and(refuses)
 }

@@ -5,7 +5,7 @@ use aws_sdk_sts::{
     Client,
     config::{Builder, timeout::TimeoutConfig},
 };
-use saved_template_core::refusal::Refusal;
+use saved_template_core::ec2_error::Ec2Error;
 
 use crate::{errors, fleet::Fleet};
 
@@ -13,7 +13,7 @@ const OPERATION: &str = "GetCallerIdentity";
 
 impl Fleet {
     /// The ARN of the session that these credentials are. STS tells it whatever the permissions; nothing waits for it.
-    pub fn identity(&self) -> impl Future<Output = Result<String, Refusal>> + Send + use<> {
+    pub fn identity(&self) -> impl Future<Output = Result<String, Ec2Error>> + Send + use<> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(3100))
             .operation_timeout(Duration::from_secs(30))

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId, VolumeId};
 use saved_template_core::{
     cloud::{Announced, Cloud, DryRun, Images, Instances, Snapshots},
+    ec2_error::Ec2Error,
     place::Place,
     records::Records,
-    refusal::Refusal,
     step::{CopyRequest, ImageRequest},
     world::{Image, Instance, InstanceState, OptIn, Snapshot, Tags, Volume},
 };
@@ -52,7 +52,7 @@ impl Line {
         &self,
         operation: &'static str,
         call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, Refusal>
+    ) -> Result<T, Ec2Error>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -67,7 +67,7 @@ impl Line {
         operation: &'static str,
         fence: &Fence,
         call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
-    ) -> Result<T, Refusal>
+    ) -> Result<T, Ec2Error>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -76,7 +76,7 @@ impl Line {
         result
     }
 
-    fn count<T>(&self, operation: &'static str, result: &Result<T, Refusal>) {
+    fn count<T>(&self, operation: &'static str, result: &Result<T, Ec2Error>) {
         (self.observer)(operation, errors::outcome(result));
     }
 }
@@ -121,52 +121,52 @@ impl Cloud for Ec2 {
         self.line.clock.now()
     }
 
-    async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Refusal> {
+    async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Ec2Error> {
         let instances = self.line.instances(which).await?;
         Ok(instances.into_iter().map(|instance| self.records.read(instance)).collect())
     }
 
-    async fn images(&self, which: Images) -> Result<Vec<Image>, Refusal> {
+    async fn images(&self, which: Images) -> Result<Vec<Image>, Ec2Error> {
         self.line.images(which).await
     }
 
-    async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Refusal> {
+    async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Ec2Error> {
         self.line.snapshots(which).await
     }
 
-    async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Refusal> {
+    async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Ec2Error> {
         self.line.tagged(key).await
     }
 
-    async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+    async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
         self.line.stop_protected(instance).await
     }
 
-    async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Refusal> {
+    async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
         self.line.shutdown_terminates(instance).await
     }
 
-    async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Refusal> {
+    async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Ec2Error> {
         self.line.scheduled_events(instance).await
     }
 
-    async fn instance_store(&self, instance_type: &str) -> Result<bool, Refusal> {
+    async fn instance_store(&self, instance_type: &str) -> Result<bool, Ec2Error> {
         self.line.instance_store(instance_type).await
     }
 
-    async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Refusal> {
+    async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Ec2Error> {
         self.line.volumes(volumes).await
     }
 
-    async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Refusal> {
+    async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Ec2Error> {
         self.line.regions().await
     }
 
-    async fn dry_run(&self, call: DryRun) -> Result<(), Refusal> {
+    async fn dry_run(&self, call: DryRun) -> Result<(), Ec2Error> {
         self.line.dry_run(call).await
     }
 
-    async fn tag(&self, instance: &InstanceId, tags: Tags, announced: Announced) -> Result<(), Refusal> {
+    async fn tag(&self, instance: &InstanceId, tags: Tags, announced: Announced) -> Result<(), Ec2Error> {
         self.tags.submit(self.records.write(tags), instance.clone(), announced).await
     }
 
@@ -176,7 +176,7 @@ impl Cloud for Ec2 {
         key: &str,
         value: &str,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         let value = self.records.written(instance, key, value);
         self.untags.submit((key.to_owned(), value), instance.clone(), announced).await
     }
@@ -186,19 +186,19 @@ impl Cloud for Ec2 {
         instance: &InstanceId,
         force: bool,
         announced: Announced,
-    ) -> Result<InstanceState, Refusal> {
+    ) -> Result<InstanceState, Ec2Error> {
         self.stops.submit(force, instance.clone(), announced).await
     }
 
-    async fn start(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Refusal> {
+    async fn start(&self, instance: &InstanceId, announced: Announced) -> Result<InstanceState, Ec2Error> {
         self.starts.submit((), instance.clone(), announced).await
     }
 
-    async fn create_image(&self, request: &ImageRequest, announced: Announced) -> Result<ImageId, Refusal> {
+    async fn create_image(&self, request: &ImageRequest, announced: Announced) -> Result<ImageId, Ec2Error> {
         self.line.create_image(request, announced).await
     }
 
-    async fn copy_image(&self, request: &CopyRequest, announced: Announced) -> Result<ImageId, Refusal> {
+    async fn copy_image(&self, request: &CopyRequest, announced: Announced) -> Result<ImageId, Ec2Error> {
         self.line.copy_image(request, announced).await
     }
 
@@ -207,7 +207,7 @@ impl Cloud for Ec2 {
         resources: &[String],
         tags: Tags,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         self.line.tag_resources(resources, &tags, announced).await
     }
 
@@ -216,7 +216,7 @@ impl Cloud for Ec2 {
         resources: &[String],
         keys: &[String],
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         self.line.untag_resources(resources, keys, announced).await
     }
 
@@ -225,7 +225,7 @@ impl Cloud for Ec2 {
         image: &ImageId,
         description: &str,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         self.line.set_description(image, description, announced).await
     }
 
@@ -233,11 +233,11 @@ impl Cloud for Ec2 {
         &self,
         image: &ImageId,
         announced: Announced,
-    ) -> Result<Vec<(SnapshotId, String)>, Refusal> {
+    ) -> Result<Vec<(SnapshotId, String)>, Ec2Error> {
         self.line.deregister(image, announced).await
     }
 
-    async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Refusal> {
+    async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Ec2Error> {
         self.line.delete_snapshot(snapshot, announced).await
     }
 }

@@ -1,7 +1,7 @@
 //! The wait for a turn of a rate limit.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use saved_template_core::{rate_limit::RateLimit, refusal::Refusal};
+use saved_template_core::{ec2_error::Ec2Error, rate_limit::RateLimit};
 use tokio::time::{Instant, sleep_until};
 
 /// The limit that all writes of one client share.
@@ -18,9 +18,9 @@ impl Limited {
     }
 
     /// Waits for a turn, or says at once that there will be none in time.
-    pub(crate) async fn take(&self, operation: &'static str) -> Result<(), Refusal> {
+    pub(crate) async fn take(&self, operation: &'static str) -> Result<(), Ec2Error> {
         let turn = self.limit().reserve(Instant::now().into_std()).ok_or_else(|| {
-            Refusal::new(
+            Ec2Error::new(
                 operation,
                 "Throttling",
                 "held back: this controller's share of the requests is used up",

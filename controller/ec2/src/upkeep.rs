@@ -1,7 +1,7 @@
 //! The writes to images and snapshots that exist: tags, descriptions, removal. Each goes through its fence.
 use aws_sdk_ec2::types::{AttributeValue, Tag};
 use saved_template_api::ids::{ImageId, SnapshotId};
-use saved_template_core::{cloud::Announced, refusal::Refusal, world::Tags};
+use saved_template_core::{cloud::Announced, ec2_error::Ec2Error, world::Tags};
 
 use crate::{
     change::{one_attempt, sdk_tags},
@@ -15,7 +15,7 @@ impl Line {
         resources: &[String],
         tags: &Tags,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .client
@@ -34,10 +34,10 @@ impl Line {
         resources: &[String],
         keys: &[String],
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         if keys.is_empty() {
             // Without tags EC2 deletes all of them.
-            return Err(Refusal::new("DeleteTags", "MissingParameter", "no tag keys are named"));
+            return Err(Ec2Error::new("DeleteTags", "MissingParameter", "no tag keys are named"));
         }
         let fence = self.fence(announced);
         let call = self
@@ -57,7 +57,7 @@ impl Line {
         image: &ImageId,
         description: &str,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .client
@@ -75,7 +75,7 @@ impl Line {
         &self,
         image: &ImageId,
         announced: Announced,
-    ) -> Result<Vec<(SnapshotId, String)>, Refusal> {
+    ) -> Result<Vec<(SnapshotId, String)>, Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .client
@@ -94,7 +94,7 @@ impl Line {
         &self,
         snapshot: &SnapshotId,
         announced: Announced,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Ec2Error> {
         let fence = self.fence(announced);
         let call = self
             .client

@@ -1,6 +1,6 @@
 //! What an answer means where it is no good one: the same text and class as the client of the product gives it.
 use ec2sim::Reply;
-use saved_template_core::refusal::{Class, Refusal};
+use saved_template_core::ec2_error::{Ec2Error, ErrorClass};
 
 use crate::xml::{Node, Unreadable, is_whole};
 
@@ -61,20 +61,21 @@ impl Answer {
     /// Whether EC2 said by a code that it did nothing.
     pub(crate) fn is_refusal(&self) -> bool {
         let Self::Reply(reply) = self else { return false };
-        let refuses = |code| Refusal::new("", code, "").with_status(reply.status).class != Class::Unknown;
+        let refuses =
+            |code| Ec2Error::new("", code, "").with_status(reply.status).class != ErrorClass::Unknown;
         !is_good(reply) && reply.text("Code").is_some_and(refuses)
     }
 
     /// The reply as a tree, or what it means as far as it alone can tell.
-    pub(crate) fn read(&self, operation: &'static str) -> Result<Node, Refusal> {
+    pub(crate) fn read(&self, operation: &'static str) -> Result<Node, Ec2Error> {
         match self {
-            Self::Held => Err(Refusal::new(operation, "", "held back")),
-            Self::Lost(why) => Err(Refusal::new(operation, "", why)),
+            Self::Held => Err(Ec2Error::new(operation, "", "held back")),
+            Self::Lost(why) => Err(Ec2Error::new(operation, "", why)),
             Self::Reply(reply) if is_good(reply) => {
                 Node::parse(&reply.body).map_err(|_| nameless(operation, reply.status))
             }
             Self::Reply(reply) => Err(match code(reply) {
-                Some((code, message)) => Refusal::new(operation, code, message).with_status(reply.status),
+                Some((code, message)) => Ec2Error::new(operation, code, message).with_status(reply.status),
                 None => nameless(operation, reply.status),
             }),
         }
@@ -91,24 +92,24 @@ fn code(reply: &Reply) -> Option<(String, String)> {
     Some((error.text("Code")?.to_owned(), error.text("Message").unwrap_or_default().to_owned()))
 }
 
-fn nameless(operation: &'static str, status: u16) -> Refusal {
-    Refusal::new(operation, "", format!("EC2 answered with HTTP status {status} and no error code"))
+fn nameless(operation: &'static str, status: u16) -> Ec2Error {
+    Ec2Error::new(operation, "", format!("EC2 answered with HTTP status {status} and no error code"))
 }
 
 /// A good reply with an element that is not of its type.
-pub(crate) fn unreadable(operation: &'static str) -> impl Fn(Unreadable) -> Refusal {
+pub(crate) fn unreadable(operation: &'static str) -> impl Fn(Unreadable) -> Ec2Error {
     move |Unreadable| nameless(operation, 200)
 }
 
 /// An answer that lacks what it must have: it was accepted, and nobody knows what came of it.
-pub(crate) fn incomplete(operation: &'static str, what: &str) -> Refusal {
-    Refusal::new(operation, "", format!("the reply has no {what}"))
+pub(crate) fn incomplete(operation: &'static str, what: &str) -> Ec2Error {
+    Ec2Error::new(operation, "", format!("the reply has no {what}"))
 }
 
 /// The answer to a `DryRun`: EC2 says yes with an error.
-pub(crate) fn permitted<T>(result: Result<T, Refusal>, operation: &'static str) -> Result<(), Refusal> {
+pub(crate) fn permitted<T>(result: Result<T, Ec2Error>, operation: &'static str) -> Result<(), Ec2Error> {
     match result {
-        Ok(_) => Err(Refusal::new(operation, "", "answered a dry run as if it were none")),
+        Ok(_) => Err(Ec2Error::new(operation, "", "answered a dry run as if it were none")),
         Err(refusal) if refusal.code == "DryRunOperation" => Ok(()),
         Err(refusal) => Err(refusal),
     }

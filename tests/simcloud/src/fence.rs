@@ -2,7 +2,7 @@
 //! have been carried out.
 use saved_template_core::{
     cloud::{Announced, FRESH},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
 };
 use tokio::time::Instant;
 
@@ -36,15 +36,15 @@ impl<'a> Fence<'a> {
     }
 
     /// What a failed write means: definite if no attempt was sent or each was refused, unknown otherwise.
-    pub(crate) fn judge(&self, refusal: Refusal) -> Refusal {
+    pub(crate) fn judge(&self, refusal: Ec2Error) -> Ec2Error {
         if self.is_unsure && refusal.is_definite() {
-            Refusal { class: Class::Unknown, ..refusal }
+            Ec2Error { class: ErrorClass::Unknown, ..refusal }
         } else if self.is_unsure || !refusal.code.is_empty() {
             refusal
         } else if self.is_held {
-            Refusal::late(refusal.operation)
+            Ec2Error::late(refusal.operation)
         } else {
-            Refusal { class: Class::Late, ..refusal }
+            Ec2Error { class: ErrorClass::Late, ..refusal }
         }
     }
 }

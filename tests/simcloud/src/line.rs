@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ec2sim::{Millis, Reply, Request};
 use jiff::Timestamp;
-use saved_template_core::{cloud::Announced, place::Place, records::Records, refusal::Refusal};
+use saved_template_core::{cloud::Announced, ec2_error::Ec2Error, place::Place, records::Records};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -38,12 +38,12 @@ pub(crate) struct Line {
 
 impl Line {
     /// A call that changes nothing.
-    pub(crate) async fn read(&self, call: &Call) -> Result<Node, Refusal> {
+    pub(crate) async fn read(&self, call: &Call) -> Result<Node, Ec2Error> {
         self.send(call, None).await.read(call.operation)
     }
 
     /// A call that changes something.
-    pub(crate) async fn write(&self, call: &Call, announced: Announced) -> Result<Node, Refusal> {
+    pub(crate) async fn write(&self, call: &Call, announced: Announced) -> Result<Node, Ec2Error> {
         let mut fence = Fence::new(announced, &self.clock);
         let answer = self.send(call, Some(&mut fence)).await;
         answer.read(call.operation).map_err(|refusal| fence.judge(refusal))
@@ -54,7 +54,7 @@ impl Line {
         &self,
         call: Call,
         entries: impl Fn(&Node) -> Result<Vec<T>, Unreadable> + Send,
-    ) -> Result<Vec<T>, Refusal>
+    ) -> Result<Vec<T>, Ec2Error>
     where
         T: Send,
     {

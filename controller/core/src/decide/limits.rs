@@ -11,7 +11,7 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, running, snapshot, spec, subject, world},
     settle::settle,
     step::{Outcome, Step},
@@ -104,7 +104,7 @@ fn snapshots_in_use_in_two_regions_are_tried_a_few_times_with_pauses_and_then_ke
         for step in decision.steps {
             if matches!(step, Step::DeleteSnapshot { .. }) {
                 tries += 1;
-                let refusal = Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", "in use");
+                let refusal = Ec2Error::new("DeleteSnapshot", "InvalidSnapshot.InUse", "in use");
                 status = settle(&status, &step, &Outcome::Refused(refusal), at(second)).unwrap_or(status);
                 continue;
             }

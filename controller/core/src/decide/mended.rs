@@ -10,7 +10,7 @@ use saved_template_api::{
 use crate::{
     decide::decide,
     decision::Decision,
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::{Awaits, Record},
     sample::{
         OWNER, at, image, images, imaging, made, outcome, owned, plain, planned, record, running, saved,
@@ -77,7 +77,7 @@ fn an_image_is_not_given_up_while_images_cannot_be_read() {
     let machine = Instance { launch_time: Some(at(70)), ..running() };
     let mut seen = world(at(900), vec![machine], vec![], vec![]);
     Arc::make_mut(seen.home.as_mut().unwrap()).images =
-        Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
+        Err(Ec2Error::new("DescribeImages", "RequestLimitExceeded", "later"));
     let decision = decided(&plain(), &status, &seen, 900);
     assert_eq!(decision.status.capture.unwrap().reason, None);
 }
@@ -89,7 +89,7 @@ fn nothing_is_planned_while_images_or_snapshots_cannot_be_read() {
     for (code, reason) in [("RequestLimitExceeded", "NotChecked"), ("UnauthorizedOperation", "AccessDenied")]
     {
         for (images, call) in [(true, "DescribeImages"), (false, "DescribeSnapshots")] {
-            let refusal = Refusal::new(call, code, "later");
+            let refusal = Ec2Error::new(call, code, "later");
             let mut seen = world(at(0), vec![running()], vec![], vec![]);
             let view = Arc::make_mut(seen.home.as_mut().unwrap());
             if images {

@@ -8,7 +8,7 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    refusal::{NOT_ENABLED, Refusal},
+    ec2_error::{Ec2Error, NOT_ENABLED},
     restart::{Awaits, Record},
     sample::{
         CAPTURE, OWNER, at, image, imaging, owned, plain, planned, record, running, saved, subject, world,
@@ -32,7 +32,7 @@ fn a_home_region_that_cannot_be_read_waits_for_whoever_can_do_something_about_it
         ("InternalError", ConditionType::Reconciling, "NotChecked", "NotChecked"),
     ] {
         let mut dark = world(at(60), vec![], vec![], vec![]);
-        dark.home = Err(Refusal::new("DescribeInstances", code, "no"));
+        dark.home = Err(Ec2Error::new("DescribeInstances", code, "no"));
         for status in [SavedTemplateStatus::default(), saved()] {
             let decision = decide(subject(&plain(), &status), &dark, at(60)).into_decision().unwrap();
             assert_eq!(told(&decision, kind).0, "True", "{code}");

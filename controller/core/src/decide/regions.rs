@@ -9,7 +9,7 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{
         AWAY, at, copied_snapshot, copy, copy_away, made, outcome, plain, replicated_twice, saved, subject,
         three, twice,
@@ -152,7 +152,7 @@ fn a_deletion_empties_the_regions_of_copies_side_by_side_and_home_after_them() {
         first.status.removed_images.iter().map(|removed| removed.region.clone()).collect();
     assert_eq!(removed.len(), 2, "both are named until nothing of them is left: {removed:?}");
     // One is refused, the other is not: each answer is kept in its own region.
-    let refused = Outcome::Refused(Refusal::new("DeregisterImage", "RequestLimitExceeded", "no"));
+    let refused = Outcome::Refused(Ec2Error::new("DeregisterImage", "RequestLimitExceeded", "no"));
     let answered = settle(&first.status, &first.steps[0], &refused, at(901)).unwrap();
     let answered = settle(&answered, &first.steps[1], &Outcome::Done, at(901)).unwrap();
     let outcome = |region: &str| {

@@ -269,7 +269,7 @@ proptest! {
     #[test]
     fn an_unreadable_world_changes_nothing_on_aws(status in statuses(), seconds in 0..4000_i64) {
         let mut dark = world(at(seconds), vec![], vec![], vec![]);
-        let silent = || crate::refusal::Refusal::new("DescribeInstances", "", "no answer");
+        let silent = || crate::ec2_error::Ec2Error::new("DescribeInstances", "", "no answer");
         dark.abroad.values_mut().for_each(|view| *view = Err(silent()));
         dark.home = Err(silent());
         let decision = decided(&plain(), &status, &dark, seconds);

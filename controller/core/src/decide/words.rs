@@ -12,7 +12,7 @@ use saved_template_api::{
 
 use super::*;
 use crate::{
-    refusal::{IMPLAUSIBLE_RECORD, Refusal, UNCLEAR_STATE},
+    ec2_error::{Ec2Error, IMPLAUSIBLE_RECORD, UNCLEAR_STATE},
     sample::{
         at, copy, images, made, outcome, owned, plain, planned, replicated, running, saved, spec, stopped_at,
         stopping, subject, tagged, world,
@@ -64,7 +64,7 @@ const ANSWERS: [(&str, &str, Option<Reason>); 14] = [
 fn a_refusal_has_the_reason_of_what_it_says_whichever_call_it_answers() {
     for (code, message, reason) in ANSWERS {
         let what = format!("{code}: {message}");
-        assert_eq!(Refusal::new("StopInstances", code, message).reason(), reason, "{what}");
+        assert_eq!(Ec2Error::new("StopInstances", code, message).reason(), reason, "{what}");
         let mut stop = stopping();
         stop.announced = vec![answered(STOP, &what)];
         let mut tag = planned();
@@ -130,7 +130,7 @@ fn a_start_that_fails_is_told_with_what_helps_and_advises_permissions_only_where
         let mut machine = tagged(stopped_at(Some(at(20))));
         machine.state_reason = state.map(str::to_owned).or(machine.state_reason);
         let mut seen = world(at(900), vec![machine], vec![], vec![]);
-        seen.start_refused = Some(Refusal::new("StartInstances", code, message));
+        seen.start_refused = Some(Ec2Error::new("StartInstances", code, message));
         let mut status = crate::sample::imaging();
         status.capture.as_mut().unwrap().snapshots_started_time = Some(Time(at(45)));
         let (_, reason, text) = told(&decided(&plain(), &status, &seen, 900), ConditionType::SourceRestored);
@@ -215,8 +215,8 @@ fn a_check_that_fails_for_another_reason_is_pointed_at_and_what_passes_hides_not
     let mut seen = world(at(0), vec![running()], vec![], vec![]);
     let probe = seen.probe.as_mut().unwrap();
     probe.pending_images = Ok(vec![crate::sample::image("x", ImageState::Pending)]);
-    probe.shutdown_terminates = Err(Refusal::new("DescribeInstanceAttribute", "InternalError", "no"));
-    probe.create_image = Err(Refusal::new("CreateImage", "UnauthorizedOperation", "no"));
+    probe.shutdown_terminates = Err(Ec2Error::new("DescribeInstanceAttribute", "InternalError", "no"));
+    probe.create_image = Err(Ec2Error::new("CreateImage", "UnauthorizedOperation", "no"));
     let decision = decided(&plain(), &SavedTemplateStatus::default(), &seen, 0);
     let (_, reason, message) = told(&decision, ConditionType::Validated);
     assert_eq!(reason, "AccessDenied");
@@ -258,7 +258,7 @@ fn what_others_wrote_into_a_tag_is_in_no_command_unless_it_can_be_nothing_but_a_
 fn a_key_is_named_in_no_message() {
     let arn = "arn:aws:kms:us-west-2:123456789012:key/1234abcd";
     let refusal =
-        Refusal::new("StartInstances", "UnauthorizedOperation", format!("no kms:CreateGrant on {arn}"));
+        Ec2Error::new("StartInstances", "UnauthorizedOperation", format!("no kms:CreateGrant on {arn}"));
     assert!(refusal.to_string().ends_with("no kms:CreateGrant on a customer key"), "{refusal}");
     let mut seen = world(at(0), vec![running()], vec![], vec![]);
     let volume = crate::world::Volume {
@@ -279,7 +279,7 @@ fn a_key_is_named_in_no_message() {
 fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_again_slowly() {
     let asked = decided(&plain(), &saved(), &images(at(400), vec![made()], vec![]), 400);
     let step = asked.step().cloned().unwrap();
-    let denied = Outcome::Refused(Refusal::new("CopyImage", "UnauthorizedOperation", "no"));
+    let denied = Outcome::Refused(Ec2Error::new("CopyImage", "UnauthorizedOperation", "no"));
     let event = events::refused(&step, &denied, 1).unwrap();
     assert!(event.warning && event.reason == "CopyFailed", "{event:?}");
     assert!(
@@ -300,10 +300,10 @@ fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_ag
 #[test]
 fn a_region_that_is_closed_to_us_waits_for_somebody_and_one_that_is_only_silent_does_not() {
     for (code, stalls) in
-        [("UnauthorizedOperation", true), (crate::refusal::NOT_ENABLED, true), ("InternalError", false)]
+        [("UnauthorizedOperation", true), (crate::ec2_error::NOT_ENABLED, true), ("InternalError", false)]
     {
         let mut seen = images(at(400), vec![made()], vec![]);
-        let refusal = Refusal::new("DescribeImages", code, "no");
+        let refusal = Ec2Error::new("DescribeImages", code, "no");
         seen.abroad.insert("us-east-2".parse().unwrap(), Err(refusal));
         let decision = decided(&plain(), &saved(), &seen, 400);
         assert_eq!(told(&decision, ConditionType::Stalled).0 == "True", stalls, "{code}");
@@ -317,7 +317,7 @@ fn a_change_of_tags_that_is_denied_waits_for_somebody_with_the_permission_howeve
     let there = || crate::world::Image { description: "another".into(), ..copy() };
     let seen = |began| images(at(began), vec![made()], vec![there()]);
     let asked = decided(&drifted, &replicated(), &seen(900), 900);
-    let refusal = Refusal::new("ModifyImageAttribute", "UnauthorizedOperation", "no ".repeat(500));
+    let refusal = Ec2Error::new("ModifyImageAttribute", "UnauthorizedOperation", "no ".repeat(500));
     let status =
         settle(&asked.status, &asked.step().cloned().unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
     let decision = decided(&drifted, &status, &seen(910), 910);
@@ -353,7 +353,7 @@ fn a_deregistration_or_a_snapshot_that_is_refused_is_blocked_by_what_ec2_says() 
         (&shot, "OperationNotPermitted", "the snapshot is locked", "SnapshotLocked"),
         (&shot, "InvalidParameterValue", "no", "RequestRefused"),
     ] {
-        let outcome = Outcome::Refused(Refusal::new("X", code, message));
+        let outcome = Outcome::Refused(Ec2Error::new("X", code, message));
         let status = settle(&replicated(), step, &outcome, at(900)).unwrap();
         assert_eq!(status.regions[1].reason.map(<&str>::from), Some(reason), "{code}: {message}");
         let spec = SavedTemplateSpec { deletion_policy: DeletionPolicy::Delete, ..plain() };

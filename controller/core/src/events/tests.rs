@@ -4,7 +4,7 @@ use saved_template_api::status::RegionReason;
 
 use super::*;
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{at, planned, replicated, saved, stopping},
     step::Step,
 };
@@ -93,7 +93,7 @@ fn a_change_of_images_that_is_denied_is_an_event_with_the_permission_and_each_re
             region: region.parse().unwrap(),
             snapshot: "snap-00000000000000001".parse().unwrap(),
         };
-        refused(&step, &Outcome::Refused(Refusal::new("DeleteSnapshot", code, "no")), 1)
+        refused(&step, &Outcome::Refused(Ec2Error::new("DeleteSnapshot", code, "no")), 1)
     };
     let one = denied("us-east-2", "UnauthorizedOperation").unwrap();
     assert!(one.warning && one.message.contains("allow ec2:DeleteSnapshot"), "{one:?}");

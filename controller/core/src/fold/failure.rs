@@ -5,7 +5,7 @@ use saved_template_api::{
     text::cut,
 };
 
-use crate::refusal::{speaks_of_keys, without_keys};
+use crate::ec2_error::{speaks_of_keys, without_keys};
 
 /// The word and the message of a row whose image has failed; none where EC2's own reason is all that is known.
 pub(super) fn explained(reason: &str, region: &Region) -> (Option<RegionReason>, String) {

@@ -12,9 +12,9 @@ use saved_template_api::{
 
 use crate::{
     draft::Draft,
+    ec2_error::NOT_ENABLED,
     facts::Facts,
     fold::failure::explained,
-    refusal::NOT_ENABLED,
     restart::Volumes,
     time::{later, passed, pause},
     world::{Image, ImageState, Snapshot, SnapshotState},

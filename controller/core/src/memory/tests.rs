@@ -16,7 +16,7 @@ fn stop() -> Step {
 const STARTED: Started = Started { previous: InstanceState::Stopped, launch_time_before: None };
 
 /// What it knows of the capture: whether it is unsent, whether it is sent, and its start.
-fn told(memory: &Memory) -> (bool, bool, Option<Started>, Option<Refusal>) {
+fn told(memory: &Memory) -> (bool, bool, Option<Started>, Option<Ec2Error>) {
     let mut world = World::unread();
     let source = SourceStatus { instance_id: Some(running().id), ..SourceStatus::default() };
     memory.tell(&SavedTemplateStatus { source: Some(source), ..stopping() }, &mut world);
@@ -37,8 +37,8 @@ fn later(born: Instant, seconds: u64) -> Instant {
     born.checked_add(Duration::from_secs(seconds)).unwrap()
 }
 
-fn refusal(code: &str) -> Refusal {
-    Refusal::new("StopInstances", code, "no")
+fn refusal(code: &str) -> Ec2Error {
+    Ec2Error::new("StopInstances", code, "no")
 }
 
 #[test]

@@ -13,9 +13,9 @@ use saved_template_api::{
 
 use crate::{
     capture,
+    ec2_error::{Ec2Error, ErrorClass, NOT_ENABLED},
     facts::{Facts, copy_name},
     fold::images::is_gone,
-    refusal::{Class, NOT_ENABLED, Refusal},
     step::{CopyRequest, Step},
     time::{LATER, SOON, later, passed},
     unmet::{Unmet, Waits},
@@ -74,8 +74,8 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
 fn wait_for_somebody(facts: &Facts<'_>, wanted: &[Region]) -> bool {
     wanted.iter().all(|region| {
         let Some(row) = facts.row(region) else { return false };
-        let is_closed =
-            unread(facts, region).is_some_and(|why| why.class == Class::Denied || why.code == NOT_ENABLED);
+        let is_closed = unread(facts, region)
+            .is_some_and(|why| why.class == ErrorClass::Denied || why.code == NOT_ENABLED);
         (row.state == RegionState::Available && !facts.is_settling(region))
             || row.reason == Some(RegionReason::KeyNotUsable)
             || is_denied(row)
@@ -216,7 +216,7 @@ pub(crate) fn unfinished(facts: &Facts<'_>, wanted: &[Region]) -> Option<(Reason
     Some((if all_broken { Reason::PartiallyReplicated } else { Reason::Copying }, message))
 }
 
-fn unread<'s>(facts: &'s Facts<'_>, region: &Region) -> Option<&'s Refusal> {
+fn unread<'s>(facts: &'s Facts<'_>, region: &Region) -> Option<&'s Ec2Error> {
     match facts.world.abroad.get(region)? {
         Ok(view) => view.images.as_ref().err(),
         Err(refusal) => Some(refusal),
@@ -224,7 +224,7 @@ fn unread<'s>(facts: &'s Facts<'_>, region: &Region) -> Option<&'s Refusal> {
 }
 
 fn unreadable(facts: &Facts<'_>, region: &Region) -> Option<String> {
-    unread(facts, region).map(Refusal::told)
+    unread(facts, region).map(Ec2Error::told)
 }
 
 fn words(facts: &Facts<'_>, row: &RegionStatus) -> String {

@@ -11,9 +11,9 @@ use saved_template_api::{
 use crate::{
     answer::refusal_of,
     capture::{self, same_volumes},
+    ec2_error::ErrorClass,
     facts::Facts,
     needs::{requests, upkeep},
-    refusal::Class,
     restart::{IMAGE_MARGIN, Record},
     step::{CREATE_IMAGE, Step},
     time::{LATER, SOON, later},
@@ -118,10 +118,14 @@ fn expect_other_volumes(
 fn settled(facts: &Facts<'_>, record: &Record) -> Option<Unmet> {
     let refusal = refusal_of(facts.announced(CREATE_IMAGE)?, "CreateImage")?;
     let reason = match refusal.class {
-        Class::Throttle | Class::Unknown | Class::Wait | Class::Late | Class::NotFound => return None,
-        Class::NameTaken => return name_taken(facts, record),
-        Class::Denied => CaptureReason::AccessDenied,
-        Class::Capacity | Class::Caller | Class::TokenUsed => CaptureReason::ImageFailed,
+        ErrorClass::Throttle
+        | ErrorClass::Unknown
+        | ErrorClass::Wait
+        | ErrorClass::Late
+        | ErrorClass::NotFound => return None,
+        ErrorClass::NameTaken => return name_taken(facts, record),
+        ErrorClass::Denied => CaptureReason::AccessDenied,
+        ErrorClass::Capacity | ErrorClass::Caller | ErrorClass::TokenUsed => CaptureReason::ImageFailed,
     };
     upkeep::give_up(facts, reason, &refusal.told())
 }

@@ -11,10 +11,10 @@ use saved_template_api::{
 
 use crate::{
     decision::Question,
+    ec2_error::{Ec2Error, ErrorClass},
     facts::Facts,
     fold,
     needs::{class, requests},
-    refusal::{Class, Refusal},
     time::LATER,
     unmet::{Lack, Unmet},
     world::Instance,
@@ -114,8 +114,8 @@ fn find<'a>(facts: &Facts<'a>) -> Result<&'a Instance, Unmet> {
 }
 
 /// What could not be read: nothing is begun until it can be.
-pub(crate) fn unreadable(refusal: &Refusal) -> Unmet {
-    if refusal.class == Class::Denied {
+pub(crate) fn unreadable(refusal: &Ec2Error) -> Unmet {
+    if refusal.class == ErrorClass::Denied {
         return Unmet::invalid(Reason::AccessDenied, refusal.told());
     }
     let waiting = Unmet::waiting(Reason::Preflight, refusal.to_string(), LATER);

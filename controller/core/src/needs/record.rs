@@ -8,11 +8,11 @@ use saved_template_api::{
 use crate::{
     answer::refusal_of,
     decision::Question,
+    ec2_error::{Ec2Error, ErrorClass},
     facts::Facts,
     needs::{image, plan, stop, support, tagged, upkeep},
     quote::quoted,
     receipt,
-    refusal::{Class, Refusal},
     restart::{Awaits, Record},
     step::{Step, TAG},
     time::{LATER, SOON, seconds_between},
@@ -160,10 +160,10 @@ fn end(facts: &Facts<'_>, reason: CaptureReason, message: &str) -> Option<Unmet>
     upkeep::give_up(facts, reason, message)
 }
 
-fn not_permitted(facts: &Facts<'_>, record: &Record, refusal: &Refusal) -> Unmet {
+fn not_permitted(facts: &Facts<'_>, record: &Record, refusal: &Ec2Error) -> Unmet {
     let lag = seconds_between(record.planned, facts.now) < IAM_LAG;
     let wait = Unmet::waiting(Reason::Capturing, format!("waiting for permission: {refusal}"), SOON);
-    if refusal.passes() || (refusal.class == Class::Denied && lag) {
+    if refusal.passes() || (refusal.class == ErrorClass::Denied && lag) {
         return wait;
     }
     let ended = refusal.reason().and_then(|reason| end(facts, CaptureReason::of(reason), &refusal.told()));

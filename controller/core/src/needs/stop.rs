@@ -10,9 +10,9 @@ use saved_template_api::{
 
 use crate::{
     answer::{self, ACCEPTED, was_refused},
+    ec2_error::ErrorClass,
     facts::Facts,
     needs::{tagged, upkeep},
-    refusal::Class,
     restart::{self, Awaits, Record},
     step::{FORCE_STOP, STOP, Step},
     time::{self, SOON, seconds_between},
@@ -130,7 +130,7 @@ fn answered(
     let word = match refusal.reason() {
         Some(Reason::AccessDenied) if !too_late => return None,
         Some(reason) => CaptureReason::of(reason),
-        None if refusal.class == Class::Unknown || !too_late => return None,
+        None if refusal.class == ErrorClass::Unknown || !too_late => return None,
         None => refusal.passing(),
     };
     if !is_untouched(facts, record, instance) {

@@ -10,8 +10,8 @@ use saved_template_api::{
 use crate::{
     answer::refusal_of,
     capture,
+    ec2_error::ErrorClass,
     facts::Facts,
-    refusal::Class,
     restart::Record,
     step::{RETAG, Step, TAG, UNTAG},
     time::SOON,
@@ -31,7 +31,7 @@ pub(crate) fn give_up(facts: &Facts<'_>, reason: CaptureReason, message: &str) -
     let mut capture = facts.capture().cloned()?;
     let last = facts.announced(crate::step::CREATE_IMAGE);
     let answer = last.and_then(|last| Some((last.number, refusal_of(last, "CreateImage")?)));
-    let refused = answer.as_ref().is_some_and(|(_, refusal)| refusal.class != Class::Unknown);
+    let refused = answer.as_ref().is_some_and(|(_, refusal)| refusal.class != ErrorClass::Unknown);
     // While the outcome of an earlier try is unknown, a refusal of a later one proves nothing.
     let for_certain = answer.is_some_and(|(number, refusal)| number == 1 && refusal.is_definite());
     let has_image = facts.home_row().is_some_and(|row| row.image_id.is_some());

@@ -9,7 +9,7 @@ use saved_template_api::{
 
 use super::asked::Asked;
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     world::{Absence, Image, Instance, Sighting, Snapshot},
 };
 
@@ -17,11 +17,11 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'s> {
     /// Every instance.
-    pub instances: &'s Result<Vec<Instance>, Refusal>,
+    pub instances: &'s Result<Vec<Instance>, Ec2Error>,
     /// Every image.
-    pub images: &'s Result<Vec<Image>, Refusal>,
+    pub images: &'s Result<Vec<Image>, Ec2Error>,
     /// Every snapshot.
-    pub snapshots: &'s Result<Vec<Snapshot>, Refusal>,
+    pub snapshots: &'s Result<Vec<Snapshot>, Ec2Error>,
     /// What the restart loop's own query returned: only that proves that it finds a record (R1).
     pub owing: &'s [Instance],
 }
@@ -115,15 +115,15 @@ mod tests {
         "us-west-2".parse().unwrap()
     }
 
-    fn unread<T>() -> Result<T, Refusal> {
-        Err(Refusal::new("Describe", "", "no answer"))
+    fn unread<T>() -> Result<T, Ec2Error> {
+        Err(Ec2Error::new("Describe", "", "no answer"))
     }
 
     /// One sweep: instances, images, snapshots, and what the restart loop's query returned.
     type Sweep = (
-        Result<Vec<Instance>, Refusal>,
-        Result<Vec<Image>, Refusal>,
-        Result<Vec<Snapshot>, Refusal>,
+        Result<Vec<Instance>, Ec2Error>,
+        Result<Vec<Image>, Ec2Error>,
+        Result<Vec<Snapshot>, Ec2Error>,
         Vec<Instance>,
     );
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::refusal::Refusal;
+use crate::ec2_error::Ec2Error;
 
 fn key(name: &str) -> Key {
     Key::template("team", name)
@@ -106,7 +106,7 @@ fn an_answer_that_stands_in_the_way_is_asked_again_after_five_seconds() {
 fn after_a_throttle_nobody_asks_at_once() {
     let (mut turns, start) = (Turns::default(), Instant::now());
     assert_eq!(turns.turn(&key("one"), 1, For::Telling, start), Turn::Ask);
-    let throttled = Refusal::new("CreateImage", "RequestLimitExceeded", "Request limit exceeded.");
+    let throttled = Ec2Error::new("CreateImage", "RequestLimitExceeded", "Request limit exceeded.");
     turns.keep(&key("one"), 1, &Probe { create_image: Err(throttled), ..good() }, start);
     assert!(!ask(&mut turns, "two", 1, start));
 }

@@ -11,9 +11,9 @@ use saved_template_api::{
     names::{debt_key, tag},
 };
 use saved_template_core::{
+    ec2_error::Ec2Error,
     key::Key,
     receipt,
-    refusal::Refusal,
     restart::{Record, last_arrival},
     step::{Outcome, Step},
     subscription::of,
@@ -346,7 +346,7 @@ impl State {
                         mind.planned.insert(record.capture.clone());
                         mind.sent.remove(&record.capture);
                     }
-                    return Outcome::Refused(Refusal::new("StopInstances", "IncorrectInstanceState", ""));
+                    return Outcome::Refused(Ec2Error::new("StopInstances", "IncorrectInstanceState", ""));
                 }
                 if previous == InstanceState::Running {
                     self.stopped_by_us(record);
@@ -359,7 +359,7 @@ impl State {
             Step::CreateImage(request) => {
                 if self.shots.iter().any(|shot| shot.name == request.name) {
                     reach(Premise::AskedTwice);
-                    return Outcome::Refused(Refusal::new("CreateImage", "InvalidAMIName.Duplicate", ""));
+                    return Outcome::Refused(Ec2Error::new("CreateImage", "InvalidAMIName.Duplicate", ""));
                 }
                 let tags = Arc::new(request.image_tags.clone());
                 if self.shots.iter().any(|shot| shot.tags.get(tag::CAPTURE) == tags.get(tag::CAPTURE)) {
@@ -384,7 +384,7 @@ impl State {
                 let shot = self.shots.iter_mut().enumerate().find(|(at, _)| snapshot_id(*at) == *snapshot);
                 let (_, shot) = shot.unwrap();
                 if shot.deregistered.is_none() {
-                    return Outcome::Refused(Refusal::new("DeleteSnapshot", "InvalidSnapshot.InUse", ""));
+                    return Outcome::Refused(Ec2Error::new("DeleteSnapshot", "InvalidSnapshot.InUse", ""));
                 }
                 shot.deleted = true;
                 reach(Premise::SnapshotDeleted);

@@ -14,7 +14,7 @@ use saved_template_core::{
     cloud::FRESH,
     decide::{decide, plans},
     decision::{Finalizer, Next, Question},
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     settle::settle,
     step::Outcome,
@@ -270,10 +270,10 @@ impl State {
                 let step = pass.decision.step().cloned().unwrap();
                 let outcome = if self.now - pass.at > fence() {
                     reach(Premise::HeldBack);
-                    Outcome::Refused(Refusal::late("call"))
+                    Outcome::Refused(Ec2Error::late("call"))
                 } else {
                     let outcome = self.act(&step, mind);
-                    if lost { Outcome::Refused(Refusal::new("call", "", "lost")) } else { outcome }
+                    if lost { Outcome::Refused(Ec2Error::new("call", "", "lost")) } else { outcome }
                 };
                 pass.settled = settle(&pass.decided.value, &step, &outcome, time(pass.at)).map(Status::new);
                 pass.stage = 3;

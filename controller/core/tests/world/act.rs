@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use ec2sim::Request;
 use saved_template_api::names::debt_key;
 use saved_template_core::{
+    ec2_error::Ec2Error,
     receipt,
-    refusal::Refusal,
     restart::Record,
     step::{Outcome, Step},
 };
@@ -27,7 +27,7 @@ impl Lab {
         let key = debt_key(CLUSTER);
         let label = step.name();
         let refused =
-            |result: Result<ec2sim::Reply, Refusal>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
+            |result: Result<ec2sim::Reply, Ec2Error>| result.map_or_else(Outcome::Refused, |_| Outcome::Done);
         Ok(match step {
             Step::Tag { record, receipt, replaces } => {
                 let instances = &self.sim.place(ec2sim::ACCOUNT, HOME).unwrap().instances;

@@ -5,7 +5,7 @@ use ec2sim::{ACCOUNT, Place, Reply, Request, Sim};
 use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, Region};
 use saved_template_core::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     step::{CopyRequest, ImageRequest},
     world::{Attachment, Image, ImageState, Instance, InstanceState, Snapshot, SnapshotState, Tags},
 };
@@ -124,18 +124,18 @@ pub(crate) fn snapshots(place: &Place) -> Vec<Snapshot> {
 }
 
 /// One call; a reply that was lost is an unknown outcome.
-pub(crate) fn call(sim: &mut Sim, now: i64, region: &str, request: &Request) -> Result<Reply, Refusal> {
+pub(crate) fn call(sim: &mut Sim, now: i64, region: &str, request: &Request) -> Result<Reply, Ec2Error> {
     let request = Request { agent: AGENT.into(), ..request.clone() };
     let reply = sim.call(now, ACCOUNT, region, &request);
     if reply.is_closed {
-        return Err(Refusal::new("call", "", "connection closed"));
+        return Err(Ec2Error::new("call", "", "connection closed"));
     }
     match &reply.code {
         None => Ok(reply),
         Some(code) if code == "DryRunOperation" => Ok(reply),
         Some(code) => {
             let message = reply.text("Message").unwrap_or_default().to_owned();
-            Err(Refusal::new("call", code.clone(), message))
+            Err(Ec2Error::new("call", code.clone(), message))
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use ec2sim::{ACCOUNT, Config, InstanceSeed, InstanceState, Request, Sim, VolumeSeed};
 use jiff::Timestamp;
 use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key};
-use saved_template_core::{poll::Tally, refusal::Refusal, restart::Pacing};
+use saved_template_core::{ec2_error::Ec2Error, poll::Tally, restart::Pacing};
 
 use crate::{
     ec2::{HOME, call},
@@ -360,9 +360,9 @@ impl Lab {
         region: &str,
         label: &str,
         request: &Request,
-    ) -> Result<Result<ec2sim::Reply, Refusal>, Halt> {
+    ) -> Result<Result<ec2sim::Reply, Ec2Error>, Halt> {
         let harm = self.mishaps.strike(label);
-        let refused = |code: &str| Ok(Err(Refusal::new("call", code, "injected")));
+        let refused = |code: &str| Ok(Err(Ec2Error::new("call", code, "injected")));
         match harm {
             Some(Harm::DieBefore) => return Err(Halt::Dead),
             Some(Harm::Drop) => return refused(""),
@@ -381,7 +381,7 @@ impl Lab {
         assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.story());
         match harm {
             Some(Harm::DieAfter) => Err(Halt::Dead),
-            Some(Harm::Lose) => Ok(Err(Refusal::new("call", "", "connection closed"))),
+            Some(Harm::Lose) => Ok(Err(Ec2Error::new("call", "", "connection closed"))),
             _ => reply,
         }
     }

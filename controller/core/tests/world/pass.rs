@@ -7,7 +7,7 @@ use saved_template_core::{
     cloud::FRESH,
     decide::{decide, is_supported, needs_world, plans},
     decision::{Decision, Finalizer, Next, Question},
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     settle::settle_all,
     step::{Outcome, Step},
     subject::{Heritage, Subject},
@@ -115,7 +115,7 @@ impl Lab {
         }
         let mut asked = subscription::of(subject, Some(now));
         let here = asked.remove(&ec2::region(HOME)).unwrap();
-        let silent = || Refusal::new("DescribeInstances", "", "no answer");
+        let silent = || Ec2Error::new("DescribeInstances", "", "no answer");
         let dark = self.dark.clone();
         let mut look = |lab: &mut Self, region: &str, asked: &subscription::Subscription| {
             if dark.contains(region) {
@@ -235,7 +235,7 @@ impl Lab {
             Stage::Act(mut answers) => {
                 let step = pass.decision.steps[answers.len()].clone();
                 let outcome = if self.now - pass.announced > i64::try_from(FRESH.as_millis()).unwrap() {
-                    Outcome::Refused(Refusal::late("call"))
+                    Outcome::Refused(Ec2Error::late("call"))
                 } else {
                     self.act(&step, memory)?
                 };

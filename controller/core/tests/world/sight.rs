@@ -5,9 +5,9 @@ use ec2sim::{ACCOUNT, Place, Sim};
 use jiff::Timestamp;
 use saved_template_api::names::{debt_key, tag};
 use saved_template_core::{
+    ec2_error::Ec2Error,
     key::Key,
     poll::{Asked, Seen, Tally},
-    refusal::Refusal,
     restart::Record,
     subscription::Subscription,
     world::{Image, Instance, View},
@@ -105,7 +105,7 @@ impl Lab {
             let all = self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default();
             Ok(all.into_iter().filter(|shot| shown(shot.started)).collect())
         } else {
-            Err(Refusal::new("DescribeSnapshots", "", "not read"))
+            Err(Ec2Error::new("DescribeSnapshots", "", "not read"))
         };
         let object = Key::template(NAMESPACE, NAME);
         let asked = Asked::by([(&object, asked)].into_iter());

@@ -21,7 +21,7 @@ fn batcher(bad: &'static [usize], code: &'static str) -> (Batcher<(), InstanceSt
         seen.lock().unwrap().push(instances.clone());
         async move {
             if bad.iter().any(|bad| instances.contains(&id(*bad))) {
-                return Err(Refusal::new("StopInstances", code, "no"));
+                return Err(Ec2Error::new("StopInstances", code, "no"));
             }
             Ok(instances.into_iter().map(|instance| (instance, InstanceState::Running)).collect())
         }
@@ -32,7 +32,7 @@ fn batcher(bad: &'static [usize], code: &'static str) -> (Batcher<(), InstanceSt
 async fn submit_all(
     batcher: &Batcher<(), InstanceState>,
     ids: impl IntoIterator<Item = usize>,
-) -> Vec<Result<InstanceState, Refusal>> {
+) -> Vec<Result<InstanceState, Ec2Error>> {
     let tasks: Vec<_> = ids
         .into_iter()
         .map(|n| {
@@ -118,10 +118,10 @@ async fn a_batch_that_came_too_late_is_not_split() {
     let seen = Arc::clone(&calls);
     let batcher = Batcher::new("StopInstances", Window::DEFAULT, move |(), instances, _| {
         seen.lock().unwrap().push(instances);
-        async { Err(Refusal::late("StopInstances")) }
+        async { Err(Ec2Error::late("StopInstances")) }
     });
     let outcomes = submit_all(&batcher, [1, 2]).await;
-    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().class == Class::Late));
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().class == ErrorClass::Late));
     assert_eq!(sizes(&calls), [2]);
 }
 
@@ -136,7 +136,7 @@ async fn one_member_refused_alone_is_not_asked_again() {
 async fn an_instance_that_the_reply_does_not_name_is_unknown() {
     let batcher: Batcher<(), InstanceState> =
         Batcher::new("StopInstances", Window::DEFAULT, |(), _, _| async { Ok(BTreeMap::new()) });
-    assert_eq!(submit_all(&batcher, [1]).await[0].as_ref().unwrap_err().class, Class::Unknown);
+    assert_eq!(submit_all(&batcher, [1]).await[0].as_ref().unwrap_err().class, ErrorClass::Unknown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Replies that broke on their way, or that nobody foresaw.
 use saved_template_core::{
     cloud::{Cloud, Instances},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
 };
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
 const REFUSED: &str = "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code><Message>gone</Message></Error></Errors>\
 <RequestID>r</RequestID></Response>";
 
-async fn read(which: &str, status: u16, body: &str) -> Result<String, Refusal> {
+async fn read(which: &str, status: u16, body: &str) -> Result<String, Ec2Error> {
     replies::read(&Wire::always(Answer::Reply(status, body.to_owned())).ec2(), which).await
 }
 
-async fn stop(status: u16, body: &str) -> Result<String, Refusal> {
+async fn stop(status: u16, body: &str) -> Result<String, Ec2Error> {
     let wire = Wire::always(Answer::Reply(status, body.to_owned()));
     let stopped = replies::stop(&wire.ec2()).await;
     assert_eq!(wire.sent().len(), 1, "a Stop is never sent again by itself");
@@ -42,7 +42,7 @@ async fn a_list_whose_markup_breaks_anywhere_is_refused_and_never_a_shorter_one(
         for (at, mark) in whole.match_indices(['<', '>']) {
             let broken = format!("{}{}", &whole[..at], &whole[at + mark.len()..]);
             let refusal = read(which, 200, &broken).await.expect_err(&broken);
-            assert_eq!(refusal.class, Class::Unknown, "{which}, without the {mark} at {at}: {refusal}");
+            assert_eq!(refusal.class, ErrorClass::Unknown, "{which}, without the {mark} at {at}: {refusal}");
         }
     }
 }
@@ -53,7 +53,7 @@ async fn a_change_whose_answer_was_cut_may_have_been_made() {
     for end in 0..STOPPED.len() {
         match stop(200, &STOPPED[..end]).await {
             Ok(found) => assert_eq!(found, full, "cut at {end}"),
-            Err(refusal) => assert_eq!(refusal.class, Class::Unknown, "cut at {end}: {refusal}"),
+            Err(refusal) => assert_eq!(refusal.class, ErrorClass::Unknown, "cut at {end}: {refusal}"),
         }
     }
 }
@@ -78,7 +78,7 @@ async fn a_tag_that_xml_cannot_hold_keeps_nothing_else_from_being_read() {
     }
     let refused = REFUSED.replace("gone", "tag \u{1b}[31m is not known");
     let refusal = stop(400, &refused).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.code.as_str()), (Class::NotFound, "InvalidInstanceID.NotFound"));
+    assert_eq!((refusal.class, refusal.code.as_str()), (ErrorClass::NotFound, "InvalidInstanceID.NotFound"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn a_date_that_cannot_be_ec2s_stops_no_read_and_moves_no_clock() {
 async fn a_list_of_ever_new_pages_ends_and_is_no_list() {
     let wire = Wire::always(Answer::Endless);
     let refusal = wire.ec2().tagged("k").await.unwrap_err();
-    assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 10_000), "{refusal}");
+    assert_eq!((refusal.class, wire.sent().len()), (ErrorClass::Unknown, 10_000), "{refusal}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 use saved_template_api::ids::VolumeId;
 use saved_template_core::{
     cloud::{Cloud, Instances},
-    refusal::Class,
+    ec2_error::ErrorClass,
     world::{Instance, OptIn, Reservation, Volume},
 };
 
@@ -116,9 +116,9 @@ async fn small_questions_have_plain_answers() {
 async fn an_answer_without_its_value_is_none() {
     let wire = Wire::new([Answer::ok(""), Answer::ok(""), Answer::ok("")]);
     let ec2 = wire.ec2();
-    assert_eq!(ec2.stop_protected(&instance()).await.unwrap_err().class, Class::Unknown);
-    assert_eq!(ec2.shutdown_terminates(&instance()).await.unwrap_err().class, Class::Unknown);
-    assert_eq!(ec2.scheduled_events(&instance()).await.unwrap_err().class, Class::Unknown);
+    assert_eq!(ec2.stop_protected(&instance()).await.unwrap_err().class, ErrorClass::Unknown);
+    assert_eq!(ec2.shutdown_terminates(&instance()).await.unwrap_err().class, ErrorClass::Unknown);
+    assert_eq!(ec2.scheduled_events(&instance()).await.unwrap_err().class, ErrorClass::Unknown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{
 
 use saved_template_core::{
     cloud::{Cloud, Images, Instances, Snapshots},
-    refusal::Class,
+    ec2_error::ErrorClass,
     world::{ImageState, InstanceState, SnapshotState},
 };
 
@@ -56,7 +56,7 @@ async fn a_list_without_end_is_no_list() {
     let page = INSTANCE.to_owned() + "<nextToken>more</nextToken>";
     let wire = Wire::new([Answer::ok(&page), Answer::ok(&page)]);
     let refusal = wire.ec2().instances(Instances::TagKey("k".into())).await.unwrap_err();
-    assert_eq!(refusal.class, Class::Unknown);
+    assert_eq!(refusal.class, ErrorClass::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +79,7 @@ async fn one_instance_is_named_and_not_searched_for_since_a_search_fails_in_a_di
     let ec2 = wire.ec2();
     assert_eq!(ec2.instances(Instances::One(instance())).await.unwrap().len(), 1);
     assert_eq!(ec2.instances(Instances::One(instance())).await, Ok(Vec::new()));
-    assert_eq!(ec2.instances(Instances::One(instance())).await.unwrap_err().class, Class::Denied);
+    assert_eq!(ec2.instances(Instances::One(instance())).await.unwrap_err().class, ErrorClass::Denied);
     let sent = &wire.sent()[0];
     assert_eq!(sent["InstanceId.1"], instance().as_str());
     assert!(!sent.contains_key("MaxResults") && fields(sent, "Filter").is_empty(), "{sent:?}");
@@ -173,7 +173,7 @@ async fn a_snapshot_is_read_with_its_point_in_time() {
 async fn a_read_is_tried_twice() {
     let wire = Wire::new([Answer::Lost, Answer::refused(503, "Unavailable", "busy")]);
     let refusal = wire.ec2().regions().await.unwrap_err();
-    assert_eq!((refusal.code.as_str(), refusal.class), ("Unavailable", Class::Unknown));
+    assert_eq!((refusal.code.as_str(), refusal.class), ("Unavailable", ErrorClass::Unknown));
     assert_eq!((wire.sent().len(), wire.counted()), (2, vec!["DescribeRegions unknown".to_owned()]));
 }
 
@@ -181,16 +181,16 @@ async fn a_read_is_tried_twice() {
 async fn a_reply_that_cannot_be_read_is_unknown() {
     let half = Answer::Reply(200, "<Response><regionInfo><item>".into());
     let refusal = Wire::new([half.clone(), half]).ec2().regions().await.unwrap_err();
-    assert_eq!((refusal.code.as_str(), refusal.class), ("", Class::Unknown));
+    assert_eq!((refusal.code.as_str(), refusal.class), ("", ErrorClass::Unknown));
     let page = Answer::Reply(404, "<html>not here</html>".into());
-    assert_eq!(Wire::new([page]).ec2().regions().await.unwrap_err().class, Class::Unknown);
+    assert_eq!(Wire::new([page]).ec2().regions().await.unwrap_err().class, ErrorClass::Unknown);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_ends() {
     let start = tokio::time::Instant::now();
     let refusal = Wire::new([Answer::Hangs, Answer::Hangs]).ec2().regions().await.unwrap_err();
-    assert_eq!(refusal.class, Class::Unknown);
+    assert_eq!(refusal.class, ErrorClass::Unknown);
     assert!(start.elapsed() <= Duration::from_secs(45), "{:?}", start.elapsed());
 }
 
@@ -201,7 +201,7 @@ async fn every_reply_sets_the_clock_of_its_region_for_both_uses() {
     let fleet = wire.fleet();
     let (reconcile, restart) = (fleet.ec2(&region(), Use::Reconcile), fleet.ec2(&region(), Use::Restart));
     assert_eq!(restart.now(), None);
-    assert_eq!(reconcile.regions().await.unwrap_err().class, Class::Denied);
+    assert_eq!(reconcile.regions().await.unwrap_err().class, ErrorClass::Denied);
     assert_eq!(restart.now().unwrap().to_string(), "2026-11-24T07:46:58Z");
     assert_eq!(fleet.ec2(&"us-east-1".parse().unwrap(), Use::Restart).now(), None);
 }
@@ -279,7 +279,7 @@ async fn what_broke_a_call_is_told_in_words_of_ec2_and_not_of_the_sdk() {
         (scripted(Answer::Reply(200, "no XML".into())), "EC2's answer (HTTP status 200) could not be read"),
     ] {
         let refusal = ec2.regions().await.unwrap_err();
-        assert_eq!(refusal.class, Class::Unknown, "{refusal}");
+        assert_eq!(refusal.class, ErrorClass::Unknown, "{refusal}");
         assert!(refusal.message.contains(told), "{refusal}");
         let jargon = [
             "dispatch failure",

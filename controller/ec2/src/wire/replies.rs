@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use saved_template_core::{
     cloud::{Announced, Cloud, Images, Instances, Snapshots},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
 };
 
 use crate::Ec2;
@@ -54,7 +54,7 @@ pub(crate) const READS: [(&str, &str); 6] = [
 ];
 
 /// What a read understood, for comparison.
-pub(crate) async fn read(ec2: &Ec2, which: &str) -> Result<String, Refusal> {
+pub(crate) async fn read(ec2: &Ec2, which: &str) -> Result<String, Ec2Error> {
     Ok(match which {
         "instances" => format!("{:?}", ec2.instances(Instances::TagKey("k".into())).await?),
         "images" => format!("{:?}", ec2.images(Images::Tag("k".into(), vec!["v".into()])).await?),
@@ -66,7 +66,7 @@ pub(crate) async fn read(ec2: &Ec2, which: &str) -> Result<String, Refusal> {
 }
 
 /// What a Stop understood.
-pub(crate) async fn stop(ec2: &Ec2) -> Result<String, Refusal> {
+pub(crate) async fn stop(ec2: &Ec2) -> Result<String, Ec2Error> {
     let announced = Announced { at: "2026-11-24T07:46:58Z".parse().unwrap(), instant: Instant::now() };
     let stopped = ec2.stop(&"i-0123456789abcdef0".parse().unwrap(), false, announced).await;
     Ok(format!("{:?}", stopped?))
@@ -85,7 +85,7 @@ pub(crate) async fn law(bytes: &[u8], ec2: impl Fn(u16, String) -> Ec2) {
     } else {
         let stopping = tokio::time::timeout(patience, stop(&ec2(200, body.clone()))).await;
         if let Err(refusal) = stopping.unwrap_or_else(|_| panic!("no end of {body}")) {
-            assert_eq!(refusal.class, Class::Unknown, "{refusal}: {body}");
+            assert_eq!(refusal.class, ErrorClass::Unknown, "{refusal}: {body}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use saved_template_core::{cloud::Cloud, refusal::Class};
+use saved_template_core::{cloud::Cloud, ec2_error::ErrorClass};
 
 use super::*;
 
@@ -33,7 +33,7 @@ async fn tags_of_images_are_removed_by_key_whatever_their_value() {
 async fn no_keys_are_never_asked_for_since_that_removes_all() {
     let wire = Wire::new([]);
     let refusal = wire.ec2().untag_resources(&both(), &[], announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.is_definite()), (Class::Caller, true));
+    assert_eq!((refusal.class, refusal.is_definite()), (ErrorClass::Caller, true));
     assert_eq!((wire.sent().len(), wire.counted().len()), (0, 0));
 }
 
@@ -90,8 +90,8 @@ async fn a_snapshot_that_is_in_use_is_refused_by_its_code() {
 async fn a_removal_is_sent_once_and_a_lost_reply_proves_nothing() {
     let wire = Wire::new([Answer::Lost, Answer::Lost]);
     let ec2 = wire.ec2();
-    assert_eq!(ec2.deregister(&image(), announced(0)).await.unwrap_err().class, Class::Unknown);
-    assert_eq!(ec2.delete_snapshot(&snapshot(), announced(0)).await.unwrap_err().class, Class::Unknown);
+    assert_eq!(ec2.deregister(&image(), announced(0)).await.unwrap_err().class, ErrorClass::Unknown);
+    assert_eq!(ec2.delete_snapshot(&snapshot(), announced(0)).await.unwrap_err().class, ErrorClass::Unknown);
     assert_eq!(wire.sent().len(), 2);
 }
 

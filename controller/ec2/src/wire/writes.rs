@@ -1,7 +1,7 @@
 use saved_template_api::names;
 use saved_template_core::{
     cloud::{Cloud, DryRun, Instances},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
     step::{CopyRequest, ImageRequest},
     world::InstanceState,
 };
@@ -192,14 +192,14 @@ async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
         let wire = Wire::new([answer]);
         assert_eq!(
             wire.ec2().stop(&instance(), false, announced(0)).await.unwrap_err().class,
-            Class::Unknown
+            ErrorClass::Unknown
         );
         assert_eq!(wire.sent().len(), 1);
     }
     for answer in broken() {
         let wire = Wire::new([answer]);
         let refusal = wire.ec2().create_image(&image_request(), announced(0)).await.unwrap_err();
-        assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 1));
+        assert_eq!((refusal.class, wire.sent().len()), (ErrorClass::Unknown, 1));
     }
 }
 
@@ -207,14 +207,14 @@ async fn a_stop_and_an_image_are_sent_once_whatever_comes_back() {
 async fn a_throttled_stop_has_done_nothing() {
     let wire = Wire::new([Answer::refused(503, "RequestLimitExceeded", "slow")]);
     let refusal = wire.ec2().stop(&instance(), false, announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.is_definite(), wire.sent().len()), (Class::Throttle, true, 1));
+    assert_eq!((refusal.class, refusal.is_definite(), wire.sent().len()), (ErrorClass::Throttle, true, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_taken_is_told_apart() {
     let wire = Wire::new([Answer::refused(400, "InvalidAMIName.Duplicate", "in use by ami-1")]);
     let refusal = wire.ec2().create_image(&image_request(), announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.message.as_str()), (Class::NameTaken, "in use by ami-1"));
+    assert_eq!((refusal.class, refusal.message.as_str()), (ErrorClass::NameTaken, "in use by ami-1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,20 +222,20 @@ async fn a_process_that_slept_sends_nothing() {
     let wire = Wire::new([]);
     let (ec2, late) = (wire.ec2(), announced(21));
     let instance = instance();
-    assert_eq!(ec2.stop(&instance, false, late).await, Err(Refusal::late("StopInstances")));
-    assert_eq!(ec2.start(&instance, late).await, Err(Refusal::late("StartInstances")));
-    assert_eq!(ec2.tag(&instance, tags(&[("k", "v")]), late).await, Err(Refusal::late("CreateTags")));
-    assert_eq!(ec2.untag(&instance, "k", "v", late).await, Err(Refusal::late("DeleteTags")));
-    assert_eq!(ec2.create_image(&image_request(), late).await, Err(Refusal::late("CreateImage")));
-    assert_eq!(ec2.copy_image(&copy_request(), late).await, Err(Refusal::late("CopyImage")));
+    assert_eq!(ec2.stop(&instance, false, late).await, Err(Ec2Error::late("StopInstances")));
+    assert_eq!(ec2.start(&instance, late).await, Err(Ec2Error::late("StartInstances")));
+    assert_eq!(ec2.tag(&instance, tags(&[("k", "v")]), late).await, Err(Ec2Error::late("CreateTags")));
+    assert_eq!(ec2.untag(&instance, "k", "v", late).await, Err(Ec2Error::late("DeleteTags")));
+    assert_eq!(ec2.create_image(&image_request(), late).await, Err(Ec2Error::late("CreateImage")));
+    assert_eq!(ec2.copy_image(&copy_request(), late).await, Err(Ec2Error::late("CopyImage")));
     let (image, snapshot) = (image(), snapshot());
     let these = [image.to_string()];
     let keys = ["k".to_owned()];
-    assert_eq!(ec2.tag_resources(&these, tags(&[("k", "v")]), late).await, Err(Refusal::late("CreateTags")));
-    assert_eq!(ec2.untag_resources(&these, &keys, late).await, Err(Refusal::late("DeleteTags")));
-    assert_eq!(ec2.set_description(&image, "x", late).await, Err(Refusal::late("ModifyImageAttribute")));
-    assert_eq!(ec2.deregister(&image, late).await, Err(Refusal::late("DeregisterImage")));
-    assert_eq!(ec2.delete_snapshot(&snapshot, late).await, Err(Refusal::late("DeleteSnapshot")));
+    assert_eq!(ec2.tag_resources(&these, tags(&[("k", "v")]), late).await, Err(Ec2Error::late("CreateTags")));
+    assert_eq!(ec2.untag_resources(&these, &keys, late).await, Err(Ec2Error::late("DeleteTags")));
+    assert_eq!(ec2.set_description(&image, "x", late).await, Err(Ec2Error::late("ModifyImageAttribute")));
+    assert_eq!(ec2.deregister(&image, late).await, Err(Ec2Error::late("DeregisterImage")));
+    assert_eq!(ec2.delete_snapshot(&snapshot, late).await, Err(Ec2Error::late("DeleteSnapshot")));
     assert_eq!(wire.sent().len(), 0);
     assert_eq!(wire.counted()[0], "StopInstances late");
 }
@@ -247,7 +247,7 @@ async fn a_machine_that_was_suspended_is_late_by_ec2s_clock() {
     // Announced at 07:46:58 by EC2's clock; the monotonic clock stood still meanwhile.
     wire.date("Tue, 24 Nov 2026 07:47:19 GMT");
     ec2.regions().await.unwrap();
-    assert_eq!(ec2.stop(&instance(), false, announced(0)).await.unwrap_err().class, Class::Late);
+    assert_eq!(ec2.stop(&instance(), false, announced(0)).await.unwrap_err().class, ErrorClass::Late);
     assert_eq!(wire.sent().len(), 1);
     let fresh = Announced { at: "2026-11-24T07:47:00Z".parse().unwrap(), ..announced(0) };
     assert_eq!(ec2.stop(&instance(), false, fresh).await, Ok(InstanceState::Running));
@@ -258,7 +258,7 @@ async fn a_retry_by_the_sdk_is_held_back_too_and_the_first_attempt_stays_unknown
     let wire = Wire::new([Answer::refused(500, "InternalError", "x")]);
     wire.date("Tue, 24 Nov 2026 07:48:00 GMT");
     let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, wire.sent().len()), (Class::Unknown, 1));
+    assert_eq!((refusal.class, wire.sent().len()), (ErrorClass::Unknown, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,18 +266,18 @@ async fn a_throttled_attempt_before_one_held_back_has_done_nothing() {
     let wire = Wire::new([Answer::refused(503, "RequestLimitExceeded", "x")]);
     wire.date("Tue, 24 Nov 2026 07:48:00 GMT");
     let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, wire.sent().len()), (Class::Late, 1));
+    assert_eq!((refusal.class, wire.sent().len()), (ErrorClass::Late, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_a_lost_reply_proves_nothing() {
     let wire = Wire::new([Answer::Lost, Answer::refused(503, "RequestLimitExceeded", "slow")]);
     let refusal = wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.code.as_str()), (Class::Unknown, "RequestLimitExceeded"));
+    assert_eq!((refusal.class, refusal.code.as_str()), (ErrorClass::Unknown, "RequestLimitExceeded"));
     let wire = Wire::new([Answer::Lost, Answer::refused(400, "IdempotentParameterMismatch", "x")]);
     assert_eq!(
         wire.ec2().copy_image(&copy_request(), announced(0)).await.unwrap_err().class,
-        Class::TokenUsed
+        ErrorClass::TokenUsed
     );
 }
 
@@ -301,8 +301,8 @@ async fn a_dry_run_is_asked_with_the_request_itself() {
     assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await, Ok(()));
     assert_eq!(ec2.dry_run(DryRun::Start(instance())).await, Ok(()));
     assert_eq!(ec2.dry_run(DryRun::CreateImage(Box::new(image_request()))).await, Ok(()));
-    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, Class::Denied);
-    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, Class::Unknown);
+    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, ErrorClass::Denied);
+    assert_eq!(ec2.dry_run(DryRun::Stop(instance())).await.unwrap_err().class, ErrorClass::Unknown);
     let sent = wire.sent();
     assert!(sent.iter().all(|form| form["DryRun"] == "true"));
     assert_eq!((sent[2]["NoReboot"].as_str(), fields(&sent[2], "TagSpecification").len()), ("true", 8));
@@ -314,7 +314,7 @@ async fn a_throttled_start_empties_our_share() {
     let slow = || Answer::refused(503, "RequestLimitExceeded", "slow");
     let wire = Wire::new([slow(), slow(), Answer::ok(STOPPING)]);
     let ec2 = wire.fleet().ec2(&region(), Use::Restart);
-    assert_eq!(ec2.start(&instance(), announced(0)).await.unwrap_err().class, Class::Throttle);
+    assert_eq!(ec2.start(&instance(), announced(0)).await.unwrap_err().class, ErrorClass::Throttle);
     let start = tokio::time::Instant::now();
     assert_eq!(ec2.start(&instance(), announced(0)).await, Ok(InstanceState::Running));
     assert!(start.elapsed() >= Duration::from_secs(1));

@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use ec2sim::{Effect, Fault, When};
-use saved_template_core::{cloud::Instances, refusal::Class, world::InstanceState};
+use saved_template_core::{cloud::Instances, ec2_error::ErrorClass, world::InstanceState};
 use tokio::time::timeout;
 
 use super::*;
@@ -15,7 +15,7 @@ fn refuse(code: &str) -> Effect {
 }
 
 /// A stop of a machine under a fault: what came of it, and how many calls it took.
-async fn stop(effect: Effect) -> (Result<InstanceState, Class>, usize, bool) {
+async fn stop(effect: Effect) -> (Result<InstanceState, ErrorClass>, usize, bool) {
     let lab = Lab::new();
     lab.endpoint.sim().add_fault(Fault::new("StopInstances", effect));
     let result = lab.cloud.stop(&lab.id, false, fresh(&lab.cloud)).await.map_err(|refusal| refusal.class);
@@ -25,7 +25,7 @@ async fn stop(effect: Effect) -> (Result<InstanceState, Class>, usize, bool) {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_is_sent_once_and_what_is_not_known_of_it_is_unknown() {
-    let unknown = Err(Class::Unknown);
+    let unknown = Err(ErrorClass::Unknown);
     for (effect, expected, is_done) in [
         (Effect::Drop, unknown, false),
         (Effect::ApplyAndDrop, unknown, true),
@@ -34,8 +34,8 @@ async fn a_stop_is_sent_once_and_what_is_not_known_of_it_is_unknown() {
         (Effect::Swallow, unknown, false),
         (refuse("InternalError"), unknown, false),
         (Effect::ApplyAndRefuse { code: "GatewayTimeout".into(), status: Some(504) }, unknown, true),
-        (refuse("RequestLimitExceeded"), Err(Class::Throttle), false),
-        (refuse("SomethingNew"), Err(Class::Caller), false),
+        (refuse("RequestLimitExceeded"), Err(ErrorClass::Throttle), false),
+        (refuse("SomethingNew"), Err(ErrorClass::Caller), false),
         (Effect::Omit { element: "instanceId".into() }, unknown, true),
         (Effect::Delay { ms: 19_000, when: When::After }, Ok(InstanceState::Running), true),
         (Effect::Delay { ms: 21_000, when: When::After }, unknown, true),
@@ -46,7 +46,7 @@ async fn a_stop_is_sent_once_and_what_is_not_known_of_it_is_unknown() {
 }
 
 /// A tag under a fault that hits some calls.
-async fn tag(fault: Fault) -> (Result<(), Class>, usize, Duration) {
+async fn tag(fault: Fault) -> (Result<(), ErrorClass>, usize, Duration) {
     let (lab, start) = (Lab::new(), Instant::now());
     lab.endpoint.sim().add_fault(fault);
     let result = lab.cloud.tag(&lab.id, tags(&[("k", "v")]), fresh(&lab.cloud)).await;
@@ -59,12 +59,12 @@ async fn what_may_be_repeated_is_tried_twice() {
     let of = |effect: Effect| Fault::new("CreateTags", effect);
     for (fault, result, calls, took) in [
         (of(Effect::ApplyAndDrop).times(1), Ok(()), 2, half),
-        (of(Effect::ApplyAndDrop), Err(Class::Unknown), 2, half),
+        (of(Effect::ApplyAndDrop), Err(ErrorClass::Unknown), 2, half),
         (of(Effect::ApplyAndTruncate).times(1), Ok(()), 2, half),
-        (of(refuse("RequestLimitExceeded")), Err(Class::Throttle), 2, half),
-        (of(refuse("EC2ThrottledException")), Err(Class::Throttle), 2, half),
-        (of(refuse("SomethingNew")), Err(Class::Caller), 1, Duration::ZERO),
-        (of(Effect::Swallow).times(1), Err(Class::Unknown), 1, Duration::from_millis(20_500)),
+        (of(refuse("RequestLimitExceeded")), Err(ErrorClass::Throttle), 2, half),
+        (of(refuse("EC2ThrottledException")), Err(ErrorClass::Throttle), 2, half),
+        (of(refuse("SomethingNew")), Err(ErrorClass::Caller), 1, Duration::ZERO),
+        (of(Effect::Swallow).times(1), Err(ErrorClass::Unknown), 1, Duration::from_millis(20_500)),
     ] {
         let what = format!("{fault:?}");
         assert_eq!(tag(fault).await, (result, calls, took), "{what}");
@@ -78,7 +78,7 @@ async fn a_refusal_after_a_lost_reply_proves_nothing_and_one_before_a_held_try_d
     add(Fault::new("CreateTags", Effect::ApplyAndDrop).times(1));
     add(Fault::new("CreateTags", refuse("SomethingNew")).nth(2));
     let refusal = lab.cloud.tag(&lab.id, tags(&[("k", "v")]), fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.code.as_str()), (Class::Unknown, "SomethingNew"));
+    assert_eq!((refusal.class, refusal.code.as_str()), (ErrorClass::Unknown, "SomethingNew"));
 
     lab.endpoint.sim().clear_faults();
     add(Fault::new("CreateTags", refuse("RequestLimitExceeded")).times(1));
@@ -87,7 +87,7 @@ async fn a_refusal_after_a_lost_reply_proves_nothing_and_one_before_a_held_try_d
         ..fresh(&lab.cloud)
     };
     let refusal = lab.cloud.tag(&lab.id, tags(&[("k", "v")]), almost).await.unwrap_err();
-    assert_eq!((refusal.class, lab.count("CreateTags")), (Class::Late, 3));
+    assert_eq!((refusal.class, lab.count("CreateTags")), (ErrorClass::Late, 3));
 }
 
 /// What a hook does to every StopInstances on one side.
@@ -103,7 +103,7 @@ fn hook(of_reply: bool, mishap: Mishap, seen: &Arc<AtomicUsize>) -> Hook {
 #[tokio::test(start_paused = true)]
 async fn a_hook_kills_the_caller_breaks_the_connection_or_lets_time_pass() {
     let (minute, second) = (Duration::from_secs(60), Duration::from_secs(1));
-    let (lost, taken) = (Some(Err(Class::Unknown)), Some(Ok(InstanceState::Running)));
+    let (lost, taken) = (Some(Err(ErrorClass::Unknown)), Some(Ok(InstanceState::Running)));
     for (of_reply, mishap, expected, is_done) in [
         (false, Mishap::Kill, None, false),
         (true, Mishap::Kill, None, true),
@@ -111,7 +111,7 @@ async fn a_hook_kills_the_caller_breaks_the_connection_or_lets_time_pass() {
         (true, Mishap::Drop, lost, true),
         (false, Mishap::Delay(second), taken, true),
         (true, Mishap::Delay(second), taken, true),
-        (false, Mishap::Delay(minute), Some(Err(Class::Late)), false),
+        (false, Mishap::Delay(minute), Some(Err(ErrorClass::Late)), false),
         (true, Mishap::Delay(minute), lost, true),
     ] {
         let seen = Arc::default();
@@ -131,7 +131,7 @@ async fn ec2s_clock_is_known_from_the_first_reply_on_in_each_region_and_goes_on(
     assert_eq!(lab.cloud.now(), None);
     lab.pass(10).await;
     lab.endpoint.sim().add_fault(Fault::new("DescribeRegions", refuse("UnauthorizedOperation")).nth(1));
-    assert_eq!(lab.cloud.regions().await.unwrap_err().class, Class::Denied);
+    assert_eq!(lab.cloud.regions().await.unwrap_err().class, ErrorClass::Denied);
     assert_eq!(lab.cloud.now(), Some(seconds(START + 10_000)));
     lab.pass(5).await;
     assert_eq!(lab.fleet.cloud(&region(HOME)).now(), Some(seconds(START + 15_000)), "it is shared");

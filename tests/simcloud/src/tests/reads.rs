@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use ec2sim::{Effect, Fault, PublicAddress, ScheduledEvent};
 use saved_template_core::{
     cloud::{Images, Instances, Snapshots},
-    refusal::Class,
+    ec2_error::ErrorClass,
     world::{Attachment, Image, ImageState, Instance, InstanceState, OptIn, Reservation, SnapshotState},
 };
 
@@ -135,13 +135,13 @@ async fn what_is_special_about_a_machine_is_shown() {
     assert_eq!(lab.cloud.scheduled_events(&other).await, Ok(Vec::new()));
     assert_eq!(lab.cloud.instance_store("i3.large").await, Ok(true));
     assert_eq!(lab.cloud.instance_store("t3.micro").await, Ok(false));
-    assert_eq!(lab.cloud.instance_store("x9.tiny").await.unwrap_err().class, Class::Caller);
+    assert_eq!(lab.cloud.instance_store("x9.tiny").await.unwrap_err().class, ErrorClass::Caller);
     let volumes = lab.cloud.volumes(&[one.attachments[0].volume.clone()]).await.unwrap();
     assert!(volumes[0].multi_attach && volumes[0].managed);
     assert_eq!((volumes[0].kind.as_str(), volumes[0].key.as_deref()), ("io2", Some("arn:k")));
     let gone = "i-00000009".parse().unwrap();
-    assert_eq!(lab.cloud.stop_protected(&gone).await.unwrap_err().class, Class::NotFound);
-    assert_eq!(lab.cloud.scheduled_events(&gone).await.unwrap_err().class, Class::NotFound);
+    assert_eq!(lab.cloud.stop_protected(&gone).await.unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(lab.cloud.scheduled_events(&gone).await.unwrap_err().class, ErrorClass::NotFound);
 }
 
 /// The images that are shown, as the simulator has them.
@@ -268,7 +268,7 @@ async fn regions_are_told_apart_by_whether_they_may_be_used() {
         (OptIn::Enabled, OptIn::NotOptedIn)
     );
     let away = lab.fleet.cloud(&region("af-south-1"));
-    assert_eq!(away.regions().await.unwrap_err().class, Class::Denied);
+    assert_eq!(away.regions().await.unwrap_err().class, ErrorClass::Denied);
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,8 +280,8 @@ async fn what_an_answer_garbles_is_unknown_or_left_out() {
     for (effect, expected) in [
         (rewrite("volumeId", "what"), Ok(0)),
         (rewrite("instanceId", "what"), Ok(0)),
-        (rewrite("launchTime", "yesterday"), Err(Class::Unknown)),
-        (rewrite("managed", "perhaps"), Err(Class::Unknown)),
+        (rewrite("launchTime", "yesterday"), Err(ErrorClass::Unknown)),
+        (rewrite("managed", "perhaps"), Err(ErrorClass::Unknown)),
         (rewrite("architecture", "&lt;new&gt;"), Ok(1)),
         (Effect::Omit { element: "launchTime".into() }, Ok(1)),
         (Effect::ShuffleTags, Ok(1)),

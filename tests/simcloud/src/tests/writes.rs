@@ -2,7 +2,7 @@ use ec2sim::{Grant, Policy, StartFault};
 use saved_template_api::names::debt_key;
 use saved_template_core::{
     cloud::{DryRun, Instances},
-    refusal::{Class, Refusal},
+    ec2_error::{Ec2Error, ErrorClass},
     world::InstanceState,
 };
 
@@ -15,14 +15,14 @@ async fn a_machine_goes_through_its_states_as_tokios_time_passes() {
     let start = async || lab.cloud.start(&lab.id, fresh(&lab.cloud)).await;
     assert_eq!(stop(false).await, Ok(InstanceState::Running));
     assert_eq!(stop(true).await, Ok(InstanceState::Stopping));
-    assert_eq!(start().await.unwrap_err().class, Class::Wait);
+    assert_eq!(start().await.unwrap_err().class, ErrorClass::Wait);
     lab.pass(40).await;
     assert_eq!(stop(false).await, Ok(InstanceState::Stopped));
     let shown = lab.cloud.instances(Instances::One(lab.id.clone())).await.unwrap();
     assert_eq!(shown[0].transition_time, Some(seconds(START)));
     assert_eq!(start().await, Ok(InstanceState::Stopped));
     assert_eq!(start().await, Ok(InstanceState::Pending));
-    assert_eq!(stop(false).await.unwrap_err().class, Class::Wait);
+    assert_eq!(stop(false).await.unwrap_err().class, ErrorClass::Wait);
     lab.pass(20).await;
     assert_eq!(start().await, Ok(InstanceState::Running));
     assert_eq!(lab.instance().launch_time, START + 40_000);
@@ -44,10 +44,10 @@ async fn a_tag_is_put_on_and_taken_off_by_its_exact_value() {
     assert_eq!((on("k"), on("l").as_deref()), (None, Some("w")));
     let gone = "i-00000009".parse().unwrap();
     let refusal = lab.cloud.tag(&gone, tags(&[("k", "v")]), fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!(refusal.class, Class::NotFound);
+    assert_eq!(refusal.class, ErrorClass::NotFound);
     let many: Tags = (0..51).map(|n| (format!("k{n}"), String::new())).collect();
     let refusal = lab.cloud.tag(&lab.id, many, fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.code.as_str()), (Class::Caller, "TagLimitExceeded"));
+    assert_eq!((refusal.class, refusal.code.as_str()), (ErrorClass::Caller, "TagLimitExceeded"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,18 +79,22 @@ async fn an_image_is_made_once_copied_once_for_a_token_and_taken_away() {
     assert_eq!((&image.tags, &image.snapshot_tags), (&request.image_tags, &request.snapshot_tags));
     assert_eq!((image.mappings.len(), image.no_reboot, image.description.as_str()), (1, true, "saved"));
     let again = lab.cloud.create_image(&request, fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!(again.class, Class::NameTaken);
+    assert_eq!(again.class, ErrorClass::NameTaken);
 
     let away = lab.fleet.cloud(&region(AWAY));
     let copy = copy_of(&id);
-    assert_eq!(away.copy_image(&copy, fresh(&away)).await.unwrap_err().class, Class::Wait, "it is pending");
+    assert_eq!(
+        away.copy_image(&copy, fresh(&away)).await.unwrap_err().class,
+        ErrorClass::Wait,
+        "it is pending"
+    );
     lab.pass(600).await;
     let copied = away.copy_image(&copy, fresh(&away)).await.unwrap();
     assert_eq!(away.copy_image(&copy, fresh(&away)).await, Ok(copied.clone()), "the same token");
     let other = CopyRequest { name: "other".into(), ..copy.clone() };
-    assert_eq!(away.copy_image(&other, fresh(&away)).await.unwrap_err().class, Class::TokenUsed);
+    assert_eq!(away.copy_image(&other, fresh(&away)).await.unwrap_err().class, ErrorClass::TokenUsed);
     let other = CopyRequest { token: "other".into(), ..copy };
-    assert_eq!(away.copy_image(&other, fresh(&away)).await.unwrap_err().class, Class::NameTaken);
+    assert_eq!(away.copy_image(&other, fresh(&away)).await.unwrap_err().class, ErrorClass::NameTaken);
     assert_eq!(lab.place(AWAY).images[copied.as_str()].tags, tags(&[("a", "1")]));
 
     let snapshot = lab.place(HOME).snapshots.keys().next().unwrap().clone();
@@ -101,12 +105,12 @@ async fn an_image_is_made_once_copied_once_for_a_token_and_taken_away() {
     lab.cloud.untag_resources(&both, &keys, fresh(&lab.cloud)).await.unwrap();
     assert_eq!(lab.place(HOME).images[id.as_str()].tags, tags(&[("b", "2")]));
     let none = lab.cloud.untag_resources(&both, &[], fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!((none.class, none.code.as_str()), (Class::Caller, "MissingParameter"));
+    assert_eq!((none.class, none.code.as_str()), (ErrorClass::Caller, "MissingParameter"));
     lab.cloud.set_description(&id, "", fresh(&lab.cloud)).await.unwrap();
     assert_eq!(lab.place(HOME).images[id.as_str()].description, "");
 
     let used = lab.cloud.delete_snapshot(&snapshot.parse().unwrap(), fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!((used.class, used.code.as_str()), (Class::Caller, "InvalidSnapshot.InUse"));
+    assert_eq!((used.class, used.code.as_str()), (ErrorClass::Caller, "InvalidSnapshot.InUse"));
     let lock = Request::new("LockSnapshot").with("SnapshotId", &snapshot).with("LockMode", "governance");
     lab.user(&lock.with("LockDuration", "1"));
     let kept = lab.cloud.deregister(&id, fresh(&lab.cloud)).await;
@@ -116,7 +120,7 @@ async fn an_image_is_made_once_copied_once_for_a_token_and_taken_away() {
     assert_eq!(lab.cloud.delete_snapshot(&snapshot.parse().unwrap(), fresh(&lab.cloud)).await, Ok(()));
     assert_eq!(lab.place(HOME).snapshots.len(), 0);
     let gone = lab.cloud.delete_snapshot(&snapshot.parse().unwrap(), fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!(gone.class, Class::NotFound);
+    assert_eq!(gone.class, ErrorClass::NotFound);
     assert_eq!(away.deregister(&copied, fresh(&away)).await, Ok(Vec::new()));
 }
 
@@ -129,14 +133,14 @@ async fn a_refusal_has_the_class_that_core_gives_its_code() {
     let weak = Fleet::new(&lab.endpoint, weak, Signing::off("lab")).cloud(&region(HOME));
     assert_eq!(weak.instances(Instances::One(lab.id.clone())).await.unwrap().len(), 1);
     let refusal = weak.stop(&lab.id, false, fresh(&weak)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.operation), (Class::Denied, "StopInstances"));
+    assert_eq!((refusal.class, refusal.operation), (ErrorClass::Denied, "StopInstances"));
     assert!(!refusal.message.contains("Encoded") && refusal.message.contains("AKIDWEAK"), "{refusal}");
-    assert_eq!(weak.dry_run(DryRun::Stop(lab.id.clone())).await.unwrap_err().class, Class::Denied);
+    assert_eq!(weak.dry_run(DryRun::Stop(lab.id.clone())).await.unwrap_err().class, ErrorClass::Denied);
 
     let protect = Request::new("ModifyInstanceAttribute").with("InstanceId", lab.id.as_str());
     lab.user(&protect.clone().with("DisableApiStop.Value", "true"));
     let refusal = lab.cloud.stop(&lab.id, false, fresh(&lab.cloud)).await.unwrap_err();
-    assert_eq!((refusal.class, refusal.code.as_str()), (Class::Caller, "OperationNotPermitted"));
+    assert_eq!((refusal.class, refusal.code.as_str()), (ErrorClass::Caller, "OperationNotPermitted"));
     lab.user(&protect.with("DisableApiStop.Value", "false"));
     for call in [
         DryRun::Stop(lab.id.clone()),
@@ -154,7 +158,7 @@ async fn a_refusal_has_the_class_that_core_gives_its_code() {
     let refusal = lab.cloud.start(&lab.id, fresh(&lab.cloud)).await.unwrap_err();
     assert_eq!(
         (refusal.class, lab.count("StartInstances")),
-        (Class::Capacity, 3),
+        (ErrorClass::Capacity, 3),
         "a dry run, and two tries"
     );
 }
@@ -170,7 +174,7 @@ async fn nothing_that_is_late_by_either_clock_is_sent() {
     let now = fresh(&lab.cloud);
     let by_ec2 = Announced { at: now.at - Duration::from_secs(21), ..now };
     let by_us = Announced { instant: now.instant.checked_sub(Duration::from_secs(21)).unwrap(), ..now };
-    let late = |operation| Some(Refusal::late(operation));
+    let late = |operation| Some(Ec2Error::late(operation));
     let these = [id.to_string()];
     let keys = ["k".to_owned()];
     for then in [by_ec2, by_us] {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use saved_template_api::ids::{ImageId, InstanceId};
 use saved_template_core::{
     cloud::{Announced, Cloud},
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     step::{CopyRequest, ImageRequest},
     world::{Image, Instance, Snapshot, Tags},
 };
@@ -141,7 +141,7 @@ impl<S: Stage> Play<S> {
         self.pass(10).await;
     }
 
-    fn note<T: Debug>(&mut self, what: &str, result: Result<T, Refusal>) -> Option<T> {
+    fn note<T: Debug>(&mut self, what: &str, result: Result<T, Ec2Error>) -> Option<T> {
         let number = self.rows.len();
         self.rows.push(match &result {
             Ok(value) => format!("{number} {what}: {value:?}"),
@@ -208,7 +208,7 @@ fn tens(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second().div_euclid(10) * 10).unwrap()
 }
 
-fn machines(result: Result<Vec<Instance>, Refusal>) -> Result<Vec<Instance>, Refusal> {
+fn machines(result: Result<Vec<Instance>, Ec2Error>) -> Result<Vec<Instance>, Ec2Error> {
     let told = |mut one: Instance| {
         one.launch_time = one.launch_time.map(tens);
         one.transition_time = one.transition_time.map(tens);
@@ -220,13 +220,13 @@ fn machines(result: Result<Vec<Instance>, Refusal>) -> Result<Vec<Instance>, Ref
     result.map(|all| all.into_iter().map(told).collect())
 }
 
-fn images(result: Result<Vec<Image>, Refusal>) -> Result<Vec<Image>, Refusal> {
+fn images(result: Result<Vec<Image>, Ec2Error>) -> Result<Vec<Image>, Ec2Error> {
     let told = |one: Image| Image { created: one.created.map(tens), ..one };
     result.map(|all| all.into_iter().map(told).collect())
 }
 
 /// Progress is told in tenths. EC2 writes the instant of a copy into the description.
-fn snapshots(result: Result<Vec<Snapshot>, Refusal>) -> Result<Vec<Snapshot>, Refusal> {
+fn snapshots(result: Result<Vec<Snapshot>, Ec2Error>) -> Result<Vec<Snapshot>, Ec2Error> {
     let told = |one: Snapshot| Snapshot {
         started: one.started.map(tens),
         progress: one.progress / 10,

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{
         CAPTURE, OWNER, abroad, at, copy, images, made, plain, replicated, saved, subject, three, twice,
     },
@@ -273,7 +273,7 @@ fn the_conditions_tell_copies_that_move_from_copies_that_wait_for_somebody() {
 
 #[test]
 fn a_region_that_cannot_be_read_is_named_with_the_reason_and_gets_no_copy() {
-    let refusal = || Refusal::new("DescribeImages", "UnauthorizedOperation", "not allowed");
+    let refusal = || Ec2Error::new("DescribeImages", "UnauthorizedOperation", "not allowed");
     let mut parts = only_home(400);
     abroad(&mut parts).images = Err(refusal());
     let mut whole = only_home(400);

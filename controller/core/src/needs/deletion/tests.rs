@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     decide::decide,
     decision::{Decision, Next},
+    ec2_error::Ec2Error,
     key::Key,
-    refusal::Refusal,
     sample::{
         CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, outcome, plain,
         planned, record, replicated, running, saved, stopped_at, stopping, subject, tagged, world,
@@ -186,7 +186,7 @@ fn copies_go_before_the_image_that_they_were_made_of() {
 #[test]
 fn an_image_is_not_taken_from_under_copies_that_cannot_be_seen() {
     let mut dark = images(at(900), vec![made()], vec![]);
-    abroad(&mut dark).images = Err(Refusal::new("DescribeImages", "InternalError", "no"));
+    abroad(&mut dark).images = Err(Ec2Error::new("DescribeImages", "InternalError", "no"));
     let decision = deleted(&replicated(), &dark, 900);
     assert_eq!((decision.step(), decision.finalizer), (None, Finalizer::Keep));
     let message = find(&decision.status.conditions, ConditionType::Ready).unwrap().message.clone();
@@ -324,7 +324,7 @@ fn the_list_of_receipts_is_changed_under_the_claim_on_the_machine_alone() {
 #[test]
 fn with_policy_retain_an_object_goes_without_a_word_to_ec2() {
     let mut dark = images(at(900), vec![made()], vec![copy()]);
-    dark.home = Err(Refusal::new("DescribeImages", "AccessDenied", "no"));
+    dark.home = Err(Ec2Error::new("DescribeImages", "AccessDenied", "no"));
     for world in [images(at(900), vec![made()], vec![copy()]), dark] {
         let decision = going(DeletionPolicy::Retain, &replicated(), &world, 900);
         assert_eq!((decision.step(), decision.finalizer), (None, Finalizer::Remove));

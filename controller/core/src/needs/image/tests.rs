@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     restart::Awaits,
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running,
@@ -373,7 +373,7 @@ fn an_available_image_is_not_ready_before_every_snapshot_was_seen_to_have_begun_
         ..owned(image(CAPTURE, ImageState::Available))
     };
     for (shots, is_ready) in
-        [(Ok(shots), true), (Err(Refusal::new("DescribeSnapshots", "", "no answer")), false)]
+        [(Ok(shots), true), (Err(Ec2Error::new("DescribeSnapshots", "", "no answer")), false)]
     {
         let mut status = imaging();
         let capture = status.capture.as_mut().unwrap();

@@ -9,7 +9,7 @@ use saved_template_api::{
 };
 
 use crate::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     time::LATER,
     unmet::{Unmet, Waits},
 };
@@ -49,7 +49,7 @@ pub(super) fn test(check: &str, good: bool, reason: Reason, message: impl FnOnce
 }
 
 /// What could not be asked is no reason against the machine, and nothing is begun without it.
-pub(super) fn unanswered(check: &str, refusal: &Refusal) -> Finding {
+pub(super) fn unanswered(check: &str, refusal: &Ec2Error) -> Finding {
     finding(check, CheckResult::Unknown, Reason::NotChecked, format!("{refusal}; asked again"))
 }
 

@@ -14,11 +14,11 @@ use super::{
     finding::{Finding, failed, in_region, noted, passed, test, unanswered},
 };
 use crate::{
+    ec2_error::Ec2Error,
     facts::Facts,
     fold::MULTI_ATTACH,
     ownership::revision_of,
     quote::{flag, quoted},
-    refusal::Refusal,
     time::seconds_between,
     world::{Image, ImageState, Instance, OptIn, Probe, Snapshot, SnapshotState, Volume},
 };
@@ -101,7 +101,7 @@ fn instance_store(facts: &Facts<'_>, id: &InstanceId, erases: bool) -> Finding {
     }
 }
 
-fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
+fn owned_volumes(volumes: &Result<Vec<Volume>, Ec2Error>) -> Finding {
     answer("VolumeOwner", volumes, |volumes| {
         let managed = volumes.iter().filter(|volume| volume.managed);
         let ids: Vec<&str> = managed.map(|volume| volume.id.as_str()).collect();
@@ -115,7 +115,7 @@ fn owned_volumes(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
 }
 
 /// The start of a machine with encrypted volumes needs the key; EC2 cannot be asked beforehand.
-fn encrypted(volumes: &Result<Vec<Volume>, Refusal>, stops: bool) -> Finding {
+fn encrypted(volumes: &Result<Vec<Volume>, Ec2Error>, stops: bool) -> Finding {
     let encrypted = volumes.as_deref().unwrap_or_default().iter().filter(|volume| volume.key.is_some());
     let ids: Vec<&str> = encrypted.map(|volume| volume.id.as_str()).collect();
     // Whoever may read the object need not know the keys.
@@ -161,7 +161,7 @@ fn young_snapshots(facts: &Facts<'_>, probe: &Probe) -> Finding {
 }
 
 /// §4: a backup tool that is imaging the machine: our stop would spoil its image.
-fn pending_images(facts: &Facts<'_>, id: &InstanceId, images: &Result<Vec<Image>, Refusal>) -> Finding {
+fn pending_images(facts: &Facts<'_>, id: &InstanceId, images: &Result<Vec<Image>, Ec2Error>) -> Finding {
     answer("PendingImages", images, |images| {
         let others = images
             .iter()
@@ -174,7 +174,7 @@ fn pending_images(facts: &Facts<'_>, id: &InstanceId, images: &Result<Vec<Image>
 }
 
 /// Another cluster has saved a template of this namespace, name and revision.
-fn namesakes(facts: &Facts<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding {
+fn namesakes(facts: &Facts<'_>, images: &Result<Vec<Image>, Ec2Error>) -> Finding {
     answer("RevisionFree", images, |images| {
         let foreign = images.iter().filter(|image| facts.is_namesakes(image));
         let newest = foreign
@@ -198,7 +198,7 @@ fn namesakes(facts: &Facts<'_>, images: &Result<Vec<Image>, Refusal>) -> Finding
 }
 
 /// No reason not to save; but where other machines may write, or nobody knows, consistency is not claimed.
-fn multi_attach(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
+fn multi_attach(volumes: &Result<Vec<Volume>, Ec2Error>) -> Finding {
     match volumes {
         Ok(volumes) if !volumes.iter().any(|volume| volume.multi_attach) => passed("SingleAttach"),
         Ok(volumes) => {
@@ -215,14 +215,14 @@ fn multi_attach(volumes: &Result<Vec<Volume>, Refusal>) -> Finding {
     }
 }
 
-fn answer<T: Clone>(check: &str, answer: &Result<T, Refusal>, then: impl FnOnce(T) -> Finding) -> Finding {
+fn answer<T: Clone>(check: &str, answer: &Result<T, Ec2Error>, then: impl FnOnce(T) -> Finding) -> Finding {
     match answer {
         Ok(value) => then(value.clone()),
         Err(refusal) => refused(check, refusal),
     }
 }
 
-fn refused(check: &str, refusal: &Refusal) -> Finding {
+fn refused(check: &str, refusal: &Ec2Error) -> Finding {
     match refusal.reason() {
         Some(reason) => failed(check, reason, refusal.told()),
         None => unanswered(check, refusal),

@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     decide::decide,
     decision::{Decision, Next},
+    ec2_error::Ec2Error,
     fold::MULTI_ATTACH,
-    refusal::Refusal,
     sample::{
         CAPTURE, OWNER, at, copy, image, owned, plain, planned, running, snapshot, spec, subject, tagged,
         world,
@@ -47,8 +47,8 @@ fn volume(kind: &str, change: impl FnOnce(&mut Volume)) -> Volume {
     volume
 }
 
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal::new("CreateImage", code, message)
+fn refusal(code: &str, message: &str) -> Ec2Error {
+    Ec2Error::new("CreateImage", code, message)
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn what_may_not_be_stopped_or_started_is_given_up_by_name_and_what_passes_is_wai
         (protected, 60, Some("StopProtected")),
         (("UnsupportedOperation", "no"), 20, Some("InstanceNotSupported")),
     ] {
-        let refused = Err(Refusal::new("StopInstances", code, message));
+        let refused = Err(Ec2Error::new("StopInstances", code, message));
         for permits in [
             Permits { stop: refused.clone(), start: Ok(()) },
             Permits { stop: Ok(()), start: refused.clone() },

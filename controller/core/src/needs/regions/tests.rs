@@ -10,8 +10,8 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
+    ec2_error::Ec2Error,
     key::Key,
-    refusal::Refusal,
     sample::{OWNER, abroad, at, copied_snapshot, copy, images, made, plain, replicated, saved, subject},
     world::{Absence, Image, Snapshot, World},
 };
@@ -158,7 +158,7 @@ fn what_is_taken_away_leaves_no_row_but_for_what_was_to_stay() {
 
 #[test]
 fn a_region_that_cannot_be_read_keeps_its_row_and_is_named() {
-    let refusal = || Refusal::new("DescribeImages", "InternalError", "no");
+    let refusal = || Ec2Error::new("DescribeImages", "InternalError", "no");
     let (mut blind, mut dark) = (holding(900, vec![], vec![]), holding(900, vec![], vec![]));
     abroad(&mut blind).snapshots = Err(refusal());
     dark.abroad.insert("us-east-2".parse().unwrap(), Err(refusal()));
@@ -229,14 +229,14 @@ fn mistyped(code: &str) -> (SavedTemplateStatus, World) {
     let mut status = saved();
     status.regions[1] = RegionStatus::waiting("us-est-2".parse().unwrap(), "x86_64".into(), RegionRole::Copy);
     let mut world = images(at(900), vec![made()], vec![]);
-    let view = Err(Refusal::new("DescribeRegions", code, "does not exist"));
+    let view = Err(Ec2Error::new("DescribeRegions", code, "does not exist"));
     world.abroad.insert("us-est-2".parse().unwrap(), view);
     (status, world)
 }
 
 #[test]
 fn a_mistyped_region_that_was_corrected_is_forgotten_and_one_that_may_hold_something_is_not() {
-    use crate::refusal::NOT_ENABLED;
+    use crate::ec2_error::NOT_ENABLED;
     let stays = |change: &dyn Fn(&mut SavedTemplateStatus), code: &str| {
         let (mut status, world) = mistyped(code);
         change(&mut status);
@@ -265,7 +265,7 @@ fn a_mistyped_region_that_was_corrected_is_forgotten_and_one_that_may_hold_somet
 
 #[test]
 fn a_mistyped_region_that_is_still_wanted_keeps_its_row() {
-    let (status, world) = mistyped(crate::refusal::NOT_ENABLED);
+    let (status, world) = mistyped(crate::ec2_error::NOT_ENABLED);
     let spec = crate::sample::spec(
         r#"{"source": {"region": "us-west-2", "instanceName": "earthquake-analysis"}, "regions": [{"name": "us-est-2"}]}"#,
     );
@@ -280,7 +280,7 @@ fn of_two_regions_that_wait_as_long_the_first_is_named() {
     let second = RegionStatus { region: "us-west-1".parse().unwrap(), ..status.regions[1].clone() };
     status.regions.push(second);
     let mut world = images(at(900), vec![made()], vec![]);
-    let unread = || Err(Refusal::new("DescribeImages", "RequestLimitExceeded", "later"));
+    let unread = || Err(Ec2Error::new("DescribeImages", "RequestLimitExceeded", "later"));
     world.abroad = ["us-east-2", "us-west-1"].map(|region| (region.parse().unwrap(), unread())).into();
     let decision = kept(&status, &world, 900);
     assert!(message(&decision).contains("us-east-2 is no longer"), "{}", message(&decision));

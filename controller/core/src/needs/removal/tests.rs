@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::{Decision, Finalizer},
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{
         CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, outcome, plain,
         replicated, saved, snapshot, subject,
@@ -301,7 +301,7 @@ fn the_region_of_a_copy_is_empty_only_once_a_copy_that_was_asked_for_can_no_long
 
 #[test]
 fn a_region_that_cannot_be_read_keeps_the_object_and_is_named_with_the_reason() {
-    let refusal = |operation| Refusal::new(operation, "UnauthorizedOperation", "not allowed");
+    let refusal = |operation| Ec2Error::new(operation, "UnauthorizedOperation", "not allowed");
     let all = || emptied(images(at(900), vec![], vec![]), 100, 9);
     let (mut home, mut home_images, mut shots) = (all(), all(), all());
     home.home = Err(refusal("DescribeInstances"));

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     decide::decide,
     decision::Decision,
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     sample::{
         CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain, replicated,
         snapshot, spec, subject,
@@ -153,8 +153,8 @@ fn a_key_is_forgotten_only_once_nothing_anywhere_can_have_it() {
     let line = || seen(in_line(made()), in_line(copy()));
     let (mut dark, mut blind) = (line(), line());
     dark.abroad
-        .insert("us-east-2".parse().unwrap(), Err(Refusal::new("DescribeImages", "InternalError", "no")));
-    abroad(&mut blind).snapshots = Err(Refusal::new("DescribeSnapshots", "InternalError", "no"));
+        .insert("us-east-2".parse().unwrap(), Err(Ec2Error::new("DescribeImages", "InternalError", "no")));
+    abroad(&mut blind).snapshots = Err(Ec2Error::new("DescribeSnapshots", "InternalError", "no"));
     let pending = seen(in_line(made()), Image { state: ImageState::Pending, ..in_line(copy()) });
     let lacking = seen(in_line(made()), copy());
     for (what, world, keys) in [

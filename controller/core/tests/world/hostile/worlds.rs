@@ -4,7 +4,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use saved_template_api::{Region, SavedTemplateSpec, SavedTemplateStatus, names, names::tag};
 use saved_template_core::{
-    refusal::Refusal,
+    ec2_error::Ec2Error,
     world::{
         Absence, Attachment, ClaimRefused, ClassSeen, Image, ImageState, Instance, InstanceState, OptIn,
         Permits, Probe, Reservation, Sighting, Snapshot, SnapshotState, Started, Tags, View, Volume, World,
@@ -27,7 +27,7 @@ const STATES: [InstanceState; 7] = [
     InstanceState::Unknown,
 ];
 
-fn refusal(dice: &mut Dice<'_>) -> Refusal {
+fn refusal(dice: &mut Dice<'_>) -> Ec2Error {
     let code = dice.pick(&[
         "",
         "RequestLimitExceeded",
@@ -36,10 +36,10 @@ fn refusal(dice: &mut Dice<'_>) -> Refusal {
         "InvalidParameter",
         "\u{1b}[2J",
     ]);
-    Refusal::new("DescribeInstances", code, dice.text(10_000))
+    Ec2Error::new("DescribeInstances", code, dice.text(10_000))
 }
 
-fn read<T>(dice: &mut Dice<'_>, make: impl FnOnce(&mut Dice<'_>) -> T) -> Result<T, Refusal> {
+fn read<T>(dice: &mut Dice<'_>, make: impl FnOnce(&mut Dice<'_>) -> T) -> Result<T, Ec2Error> {
     if dice.once_in(10) { Err(refusal(dice)) } else { Ok(make(dice)) }
 }
 

@@ -1,9 +1,9 @@
 //! A refusal in words that help.
 use saved_template_api::text::cut;
 
-use super::{Class, Refusal};
+use super::{Ec2Error, ErrorClass};
 
-impl Refusal {
+impl Ec2Error {
     /// What EC2 refused, and what helps where it was not allowed.
     pub(crate) fn told(&self) -> String {
         self.told_within(usize::MAX)
@@ -18,7 +18,7 @@ impl Refusal {
             )
         } else if self.lacks_permission() {
             format!("; allow ec2:{} to the controller's identity (README, IAM)", self.operation)
-        } else if self.class == Class::Denied {
+        } else if self.class == ErrorClass::Denied {
             "; see that the controller's credentials are valid and that the account may do this".to_owned()
         } else {
             String::new()

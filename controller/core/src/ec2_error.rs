@@ -7,7 +7,7 @@ use saved_template_api::{Reason, status::CaptureReason, text::cut};
 
 /// The kinds of refusal that a decision tells apart. Source: "Error codes for the Amazon EC2 API".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum ErrorClass {
     /// Too many requests: nothing happened, slow down.
     Throttle,
     /// 5xx, a lost or unreadable reply: a read failed, a write may have happened.
@@ -32,7 +32,7 @@ pub enum Class {
 
 /// A call that EC2 refused, or whose reply was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Ec2Error {
     /// The EC2 operation, such as `StopInstances`.
     pub operation: &'static str,
     /// EC2's error code; empty where there was no reply.
@@ -40,7 +40,7 @@ pub struct Refusal {
     /// EC2's message, or what broke the connection.
     pub message: String,
     /// What it means.
-    pub class: Class,
+    pub class: ErrorClass,
 }
 
 /// Our own code for a region that the account has not enabled: nothing was sent.
@@ -128,7 +128,7 @@ pub(crate) fn speaks_of_keys(text: &str) -> bool {
     ["kms", "encryption key", "customer master key", "customer key"].iter().any(|word| lower.contains(word))
 }
 
-impl Class {
+impl ErrorClass {
     /// What an error code means; `message` only where EC2 overloads the code.
     pub fn of(code: &str, message: &str) -> Self {
         let code = plain(code);
@@ -155,22 +155,22 @@ impl Class {
     }
 }
 
-impl Refusal {
+impl Ec2Error {
     /// A refusal with EC2's own code and message.
     pub fn new(operation: &'static str, code: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         let message = message.split(ENCODED).next().unwrap_or_default();
         // EC2 repeats what was asked for: a name or a tag must not write a line of the log.
         let (code, message) = (cut(code.into(), 128), cut(without_keys(message), MOST_OF_A_MESSAGE));
-        Self { operation, class: Class::of(&code, &message), code, message }
+        Self { operation, class: ErrorClass::of(&code, &message), code, message }
     }
 
     /// The same, of a reply with this HTTP status: a server error whose code does not say that nothing was done may have
     /// come after it was.
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {
-        let says_so = matches!(self.class, Class::Throttle | Class::Wait | Class::Capacity);
-        let class = if status >= 500 && !says_so { Class::Unknown } else { self.class };
+        let says_so = matches!(self.class, ErrorClass::Throttle | ErrorClass::Wait | ErrorClass::Capacity);
+        let class = if status >= 500 && !says_so { ErrorClass::Unknown } else { self.class };
         Self { class, ..self }
     }
 
@@ -178,35 +178,35 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Option<Reason> {
         let code = plain(&self.code);
         match self.class {
-            Class::Denied => Some(Reason::AccessDenied),
-            Class::NameTaken => Some(Reason::NameConflict),
-            Class::Caller if code == "TagLimitExceeded" => Some(Reason::TooManyTags),
-            Class::Caller if self.message.contains("disableApiStop") => Some(Reason::StopProtected),
-            Class::Caller if code.starts_with("Unsupported") => Some(Reason::InstanceNotSupported),
-            Class::Caller | Class::TokenUsed => Some(Reason::RequestRefused),
-            Class::Throttle
-            | Class::Unknown
-            | Class::Wait
-            | Class::Capacity
-            | Class::NotFound
-            | Class::Late => None,
+            ErrorClass::Denied => Some(Reason::AccessDenied),
+            ErrorClass::NameTaken => Some(Reason::NameConflict),
+            ErrorClass::Caller if code == "TagLimitExceeded" => Some(Reason::TooManyTags),
+            ErrorClass::Caller if self.message.contains("disableApiStop") => Some(Reason::StopProtected),
+            ErrorClass::Caller if code.starts_with("Unsupported") => Some(Reason::InstanceNotSupported),
+            ErrorClass::Caller | ErrorClass::TokenUsed => Some(Reason::RequestRefused),
+            ErrorClass::Throttle
+            | ErrorClass::Unknown
+            | ErrorClass::Wait
+            | ErrorClass::Capacity
+            | ErrorClass::NotFound
+            | ErrorClass::Late => None,
         }
     }
 
     /// The word of an attempt that ended by what passes.
     pub(crate) fn passing(&self) -> CaptureReason {
         match self.class {
-            Class::Throttle => CaptureReason::Throttled,
-            Class::Wait if BETWEEN_STATES.contains(&plain(&self.code)) => CaptureReason::InstanceBusy,
-            Class::Unknown
-            | Class::Wait
-            | Class::Capacity
-            | Class::Denied
-            | Class::NotFound
-            | Class::NameTaken
-            | Class::TokenUsed
-            | Class::Caller
-            | Class::Late => CaptureReason::NotTaken,
+            ErrorClass::Throttle => CaptureReason::Throttled,
+            ErrorClass::Wait if BETWEEN_STATES.contains(&plain(&self.code)) => CaptureReason::InstanceBusy,
+            ErrorClass::Unknown
+            | ErrorClass::Wait
+            | ErrorClass::Capacity
+            | ErrorClass::Denied
+            | ErrorClass::NotFound
+            | ErrorClass::NameTaken
+            | ErrorClass::TokenUsed
+            | ErrorClass::Caller
+            | ErrorClass::Late => CaptureReason::NotTaken,
         }
     }
 
@@ -217,37 +217,42 @@ impl Refusal {
 
     /// Whether a policy lacks the action.
     pub(crate) fn lacks_permission(&self) -> bool {
-        self.class == Class::Denied && NO_PERMISSION.contains(&plain(&self.code))
+        self.class == ErrorClass::Denied && NO_PERMISSION.contains(&plain(&self.code))
     }
 
     /// A call that our own interceptor held back.
     pub fn late(operation: &'static str) -> Self {
         let message = "held back: its announcement is older than 20 s".into();
-        Self { operation, code: String::new(), message, class: Class::Late }
+        Self { operation, code: String::new(), message, class: ErrorClass::Late }
     }
 
     /// Whether the call certainly changed nothing.
     pub const fn is_definite(&self) -> bool {
-        !matches!(self.class, Class::Unknown | Class::NameTaken | Class::TokenUsed)
+        !matches!(self.class, ErrorClass::Unknown | ErrorClass::NameTaken | ErrorClass::TokenUsed)
     }
 
     /// Whether asking again later may help without anybody's doing.
     pub const fn passes(&self) -> bool {
         matches!(
             self.class,
-            Class::Throttle | Class::Unknown | Class::Wait | Class::Capacity | Class::Late | Class::NotFound
+            ErrorClass::Throttle
+                | ErrorClass::Unknown
+                | ErrorClass::Wait
+                | ErrorClass::Capacity
+                | ErrorClass::Late
+                | ErrorClass::NotFound
         )
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Ec2Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = if self.code.is_empty() { "no answer" } else { &self.code };
         write!(f, "{}: {code}: {}", self.operation, self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for Ec2Error {}
 
 #[cfg(test)]
 mod tests {
@@ -256,42 +261,42 @@ mod tests {
     #[test]
     fn each_code_of_the_taxonomy_has_its_class() {
         let rows = [
-            ("RequestLimitExceeded", "", Class::Throttle),
-            ("InternalError", "", Class::Unknown),
-            ("", "connection reset", Class::Unknown),
-            ("IncorrectInstanceState", "", Class::Wait),
-            ("InvalidParameterValue", "Instance is not in state 'running' or 'stopped'", Class::Wait),
-            ("InvalidParameterValue", "Value (x) for parameter y is invalid", Class::Caller),
-            ("InsufficientInstanceCapacity", "", Class::Capacity),
-            ("UnauthorizedOperation", "", Class::Denied),
-            ("InvalidAMIName.Duplicate", "", Class::NameTaken),
-            ("IdempotentParameterMismatch", "", Class::TokenUsed),
-            ("InvalidInstanceID.NotFound", "", Class::NotFound),
-            ("OperationNotPermitted", "may not be stopped", Class::Caller),
-            ("SomethingNew", "", Class::Caller),
-            ("Client.UnauthorizedOperation", "", Class::Denied),
-            ("Server.InternalError", "", Class::Unknown),
-            ("Server.InsufficientInstanceCapacity", "", Class::Capacity),
+            ("RequestLimitExceeded", "", ErrorClass::Throttle),
+            ("InternalError", "", ErrorClass::Unknown),
+            ("", "connection reset", ErrorClass::Unknown),
+            ("IncorrectInstanceState", "", ErrorClass::Wait),
+            ("InvalidParameterValue", "Instance is not in state 'running' or 'stopped'", ErrorClass::Wait),
+            ("InvalidParameterValue", "Value (x) for parameter y is invalid", ErrorClass::Caller),
+            ("InsufficientInstanceCapacity", "", ErrorClass::Capacity),
+            ("UnauthorizedOperation", "", ErrorClass::Denied),
+            ("InvalidAMIName.Duplicate", "", ErrorClass::NameTaken),
+            ("IdempotentParameterMismatch", "", ErrorClass::TokenUsed),
+            ("InvalidInstanceID.NotFound", "", ErrorClass::NotFound),
+            ("OperationNotPermitted", "may not be stopped", ErrorClass::Caller),
+            ("SomethingNew", "", ErrorClass::Caller),
+            ("Client.UnauthorizedOperation", "", ErrorClass::Denied),
+            ("Server.InternalError", "", ErrorClass::Unknown),
+            ("Server.InsufficientInstanceCapacity", "", ErrorClass::Capacity),
         ];
         for (code, message, class) in rows {
-            assert_eq!(Class::of(code, message), class, "{code} {message}");
+            assert_eq!(ErrorClass::of(code, message), class, "{code} {message}");
         }
     }
 
     #[test]
     fn a_server_error_says_that_nothing_was_done_only_by_a_code_that_says_so() {
         for (status, code, class) in [
-            (500, "InternalServerError", Class::Unknown),
-            (502, "BadGateway", Class::Unknown),
-            (504, "GatewayTimeout", Class::Unknown),
-            (500, "Server.InternalError", Class::Unknown),
-            (503, "UnauthorizedOperation", Class::Unknown),
-            (503, "RequestLimitExceeded", Class::Throttle),
-            (500, "InsufficientInstanceCapacity", Class::Capacity),
-            (400, "SomethingNew", Class::Caller),
-            (404, "InvalidInstanceID.NotFound", Class::NotFound),
+            (500, "InternalServerError", ErrorClass::Unknown),
+            (502, "BadGateway", ErrorClass::Unknown),
+            (504, "GatewayTimeout", ErrorClass::Unknown),
+            (500, "Server.InternalError", ErrorClass::Unknown),
+            (503, "UnauthorizedOperation", ErrorClass::Unknown),
+            (503, "RequestLimitExceeded", ErrorClass::Throttle),
+            (500, "InsufficientInstanceCapacity", ErrorClass::Capacity),
+            (400, "SomethingNew", ErrorClass::Caller),
+            (404, "InvalidInstanceID.NotFound", ErrorClass::NotFound),
         ] {
-            let refusal = Refusal::new("StopInstances", code, "no").with_status(status);
+            let refusal = Ec2Error::new("StopInstances", code, "no").with_status(status);
             assert_eq!(refusal.class, class, "{status} {code}");
         }
     }
@@ -299,7 +304,7 @@ mod tests {
     #[test]
     fn a_message_of_ec2_is_one_line_without_what_steers_a_terminal() {
         let message = "Value (x\r\nlevel=ERROR \u{1b}[2J) is invalid".to_owned() + &"🌋".repeat(10_000);
-        let refusal = Refusal::new("CopyImage", "InvalidParameterValue", message);
+        let refusal = Ec2Error::new("CopyImage", "InvalidParameterValue", message);
         assert!(
             refusal
                 .to_string()
@@ -327,17 +332,17 @@ mod tests {
                 "User: arn:aws:sts::1:assumed-role/r/s may not kms:CreateGrant",
             ),
         ] {
-            assert_eq!(Refusal::new("StartInstances", "x", message).message, told);
+            assert_eq!(Ec2Error::new("StartInstances", "x", message).message, told);
         }
     }
 
     #[test]
     fn a_lost_reply_is_never_taken_for_a_refusal() {
-        assert!(!Refusal::new("CreateImage", "", "connection closed").is_definite());
-        assert!(!Refusal::new("CreateImage", "InternalError", "").is_definite());
-        assert!(!Refusal::new("CreateImage", "InvalidAMIName.Duplicate", "").is_definite());
-        assert!(Refusal::new("StopInstances", "UnauthorizedOperation", "").is_definite());
-        assert!(Refusal::late("StopInstances").is_definite());
+        assert!(!Ec2Error::new("CreateImage", "", "connection closed").is_definite());
+        assert!(!Ec2Error::new("CreateImage", "InternalError", "").is_definite());
+        assert!(!Ec2Error::new("CreateImage", "InvalidAMIName.Duplicate", "").is_definite());
+        assert!(Ec2Error::new("StopInstances", "UnauthorizedOperation", "").is_definite());
+        assert!(Ec2Error::late("StopInstances").is_definite());
     }
 
     #[test]
@@ -349,9 +354,9 @@ mod tests {
             " Encoded authorization failure message: x",
         ];
         for text in texts {
-            let refusal = Refusal::new("CreateImage", "UnauthorizedOperation", format!("{told}{text}"));
+            let refusal = Ec2Error::new("CreateImage", "UnauthorizedOperation", format!("{told}{text}"));
             assert_eq!(refusal.message.trim_end_matches('.'), told);
-            assert_eq!(refusal.class, Class::Denied);
+            assert_eq!(refusal.class, ErrorClass::Denied);
         }
     }
 }
