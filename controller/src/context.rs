@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use tokio::sync::OnceCell;
 
-use saved_template_core::{cloud::Cloud, key::Key, subject::Heritage, written::Written};
+use saved_template_core::{cloud::Cloud, key::Key, subject::Takeover, written::Written};
 
 use crate::{
     account::Clock,
@@ -28,9 +28,9 @@ pub(crate) struct Context<C> {
     pub(crate) cluster: String,
     /// `--namespaces`; none: all.
     pub(crate) namespaces: Vec<String>,
-    pub(crate) heritage: Heritage,
+    pub(crate) takeover: Takeover,
     pub(crate) claims: Claims,
-    pub(crate) holder: OnceCell<String>,
+    pub(crate) cluster_uid: OnceCell<String>,
     pub(crate) written: Mutex<Written>,
     pub(crate) deadline: Duration,
     /// The node's clock, where EC2 has not told its own.
@@ -62,11 +62,11 @@ impl<C: Cloud> Context<C> {
 
     /// The uid of `kube-system`: it differs in a twin of the cluster. It survives a restore of etcd, also one beside the live
     /// cluster, from which it tells nothing apart (docs/threat-model.md).
-    pub(crate) async fn holder(&self) -> Result<&str> {
+    pub(crate) async fn cluster_uid(&self) -> Result<&str> {
         let ask = async || {
             let namespaces = Api::<Namespace>::all(self.client.clone());
             namespaces.get("kube-system").await?.uid().ok_or(Error::Malformed("kube-system uid"))
         };
-        Ok(self.holder.get_or_try_init(ask).await?)
+        Ok(self.cluster_uid.get_or_try_init(ask).await?)
     }
 }

@@ -83,7 +83,7 @@ impl<C: Cloud> Poller<C> {
     pub(crate) fn new(
         cloud: C,
         cluster: &str,
-        heritage: &[String],
+        takeover: &[String],
         drift: Duration,
         wake: broadcast::Sender<Key>,
         leading: watch::Receiver<bool>,
@@ -91,7 +91,7 @@ impl<C: Cloud> Poller<C> {
         Self {
             cloud,
             memory: Mutex::default(),
-            owners: std::iter::once(cluster.to_owned()).chain(heritage.iter().cloned()).collect(),
+            owners: std::iter::once(cluster.to_owned()).chain(takeover.iter().cloned()).collect(),
             debt_key: names::debt_key(cluster),
             drift,
             state: Mutex::default(),

@@ -44,16 +44,16 @@ async fn pass<K: Object, C: Cloud>(meta: &Metadata<K>, ctx: &Context<C>) -> Resu
         ctx.forget(&key);
         return Ok(Action::await_change());
     };
-    let holder = ctx.holder().await?;
+    let cluster_uid = ctx.cluster_uid().await?;
     let before = object.status().cloned().unwrap_or_default();
 
-    let (decision, now) = match decided::<K, C>(subject(&object, &key, &before, holder, ctx), &key, ctx).await
-    {
-        Ok(decided) => decided,
-        // No failure: it would be told and counted as one.
-        Err(Error::Later(left)) => return Ok(Action::requeue(left)),
-        Err(error) => return Err(error),
-    };
+    let (decision, now) =
+        match decided::<K, C>(subject(&object, &key, &before, cluster_uid, ctx), &key, ctx).await {
+            Ok(decided) => decided,
+            // No failure: it would be told and counted as one.
+            Err(Error::Later(left)) => return Ok(Action::requeue(left)),
+            Err(error) => return Err(error),
+        };
     let Decision { status, finalizer, steps, events, wakes, look_again } = decision;
     let home = K::home(object.spec());
     let goes = finalizer == Finalizer::Remove && object.meta().deletion_timestamp.is_some();
@@ -136,16 +136,16 @@ fn subject<'a, K: Object, C>(
     object: &'a K,
     key: &'a Key,
     status: &'a K::Status,
-    holder: &'a str,
+    cluster_uid: &'a str,
     ctx: &'a Context<C>,
 ) -> SubjectOf<'a, K> {
     let meta = object.meta();
     SubjectOf::<K> {
         cluster: &ctx.cluster,
-        heritage: &ctx.heritage,
+        takeover: &ctx.takeover,
         namespace: &key.namespace,
         name: &key.name,
-        holder,
+        cluster_uid,
         generation: meta.generation.unwrap_or(0),
         deleting: meta.deletion_timestamp.is_some(),
         finalizer: object.finalizers().iter().any(|name| name == K::FINALIZER),

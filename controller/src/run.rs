@@ -17,7 +17,7 @@ use kube::{
     },
 };
 use saved_template_api::{SavedTemplate, SavedTemplateClass};
-use saved_template_core::{cloud::Cloud, ec2_error::Ec2Error, key::Key, subject::Heritage};
+use saved_template_core::{cloud::Cloud, ec2_error::Ec2Error, key::Key, subject::Takeover};
 use tokio::{
     net::TcpListener,
     signal::unix,
@@ -90,9 +90,9 @@ impl Process {
             metrics,
             cluster: args.cluster_name.clone(),
             namespaces: args.namespaces.clone(),
-            heritage: Heritage { holder: args.take_over.clone(), clusters: args.adopt_from.clone() },
+            takeover: Takeover { cluster_uid: args.take_over.clone(), clusters: args.adopt_from.clone() },
             claims,
-            holder: OnceCell::new(),
+            cluster_uid: OnceCell::new(),
             written: Mutex::default(),
             deadline: Duration::from_secs(args.reconcile_seconds),
             clock: account.clock,

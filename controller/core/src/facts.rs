@@ -13,7 +13,7 @@ use saved_template_api::{
 
 use crate::{
     cloud::FRESH,
-    ownership::Estate,
+    ownership::Ownership,
     restart::{self, Awaits, Record},
     step::{CREATE_IMAGE, DEREGISTER},
     subject::Subject,
@@ -30,12 +30,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) world: &'a World,
     pub(crate) now: Timestamp,
     pub(crate) status: SavedTemplateStatus,
-    pub(crate) estate: Estate,
+    pub(crate) ownership: Ownership,
 }
 
 impl<'a> Facts<'a> {
     pub(crate) fn new(subject: Subject<'a>, world: &'a World, now: Timestamp) -> Self {
-        Self { subject, world, now, status: subject.status.clone(), estate: Estate::of(&subject) }
+        Self { subject, world, now, status: subject.status.clone(), ownership: Ownership::of(&subject) }
     }
 
     pub(crate) fn time(&self) -> Time {
@@ -282,7 +282,7 @@ impl<'a> Facts<'a> {
             (tag::SOURCE_INSTANCE, text(instance)),
             (tag::ROLE, text(role)),
             (tag::REGION, region.to_string()),
-            (tag::HOLDER, text(self.subject.holder)),
+            (tag::HOLDER, text(self.subject.cluster_uid)),
         ];
         let users = self.subject.spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
         users.chain(ours.into_iter().map(|(key, value)| (key.to_owned(), value))).collect()

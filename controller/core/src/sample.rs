@@ -13,7 +13,7 @@ use crate::{
     answer,
     ec2_error::Ec2Error,
     restart::{Awaits, Record},
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
     world::{
         Attachment, ClassSeen, Image, ImageState, Instance, InstanceState, OptIn, Permits, Probe, Sighting,
         Snapshot, SnapshotState, Started, View, World,
@@ -113,7 +113,7 @@ pub(crate) fn image(capture: &str, state: ImageState) -> Image {
     }
 }
 
-pub(crate) const HOLDER: &str = "0a1b2c3d-1111-2222-3333-444455556666";
+pub(crate) const CLUSTER_UID: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 pub(crate) const OWNER: Owner<'_> =
     Owner { cluster: "lab", kind: names::SAVED_TEMPLATE, namespace: "geo", name: "quake" };
 
@@ -133,8 +133,8 @@ pub(crate) fn subject<'a>(spec: &'a SavedTemplateSpec, status: &'a SavedTemplate
         cluster: OWNER.cluster,
         namespace: OWNER.namespace,
         name: OWNER.name,
-        holder: HOLDER,
-        heritage: Heritage::NONE,
+        cluster_uid: CLUSTER_UID,
+        takeover: Takeover::NONE,
         generation: 3,
         deleting: false,
         finalizer: true,
@@ -204,7 +204,7 @@ pub(crate) fn owned(image: Image) -> Image {
         (names::tag::NAME, OWNER.name),
         (names::tag::REVISION, "1"),
         (names::tag::ROLE, "home"),
-        (names::tag::HOLDER, HOLDER),
+        (names::tag::HOLDER, CLUSTER_UID),
         (names::tag::REGION, "us-west-2"),
         (names::tag::SOURCE_INSTANCE, "i-0123456789abcdef0"),
     ] {

@@ -11,9 +11,9 @@ pub struct Subject<'a, Spec = SavedTemplateSpec, Status = SavedTemplateStatus> {
     /// Name of the object.
     pub name: &'a str,
     /// uid of the `kube-system` namespace: tells twins of a cluster apart.
-    pub holder: &'a str,
+    pub cluster_uid: &'a str,
     /// What of others' this installation was told to take over.
-    pub heritage: &'a Heritage,
+    pub takeover: &'a Takeover,
     /// `metadata.generation`.
     pub generation: i64,
     /// Whether it is being deleted.
@@ -36,14 +36,14 @@ impl<Spec, Status> Copy for Subject<'_, Spec, Status> {}
 
 /// What of others' this installation was told to take over, by somebody who knows that they are gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heritage {
+pub struct Takeover {
     /// `--take-over`: the uid of the `kube-system` namespace whose images become ours.
-    pub holder: Option<String>,
+    pub cluster_uid: Option<String>,
     /// `--adopt-from`: the cluster names whose images become ours.
     pub clusters: Vec<String>,
 }
 
-impl Heritage {
+impl Takeover {
     /// Nothing was handed over.
-    pub const NONE: &'static Self = &Self { holder: None, clusters: Vec::new() };
+    pub const NONE: &'static Self = &Self { cluster_uid: None, clusters: Vec::new() };
 }

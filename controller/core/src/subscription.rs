@@ -15,7 +15,7 @@ use crate::{
     capture::is_good,
     cloud::FRESH,
     facts::Facts,
-    ownership::Estate,
+    ownership::Ownership,
     restart::UNTAGGED_AFTER,
     subject::Subject,
     time::{LATER, SOON, seconds_between},
@@ -38,7 +38,7 @@ pub struct Subscription {
     /// Whether snapshots are read: for the barrier, for progress, and to keep their tags in line.
     pub snapshots: bool,
     /// The object that is to have nothing left there: its absence is counted, under the text of its [`crate::key::Key`].
-    pub emptied: Option<Estate>,
+    pub emptied: Option<Ownership>,
     /// How old a view may be; none: the sweep of a region in which nothing goes on is enough.
     pub cadence: Option<Duration>,
 }
@@ -59,7 +59,7 @@ pub fn of(subject: Subject<'_>, now: Option<Timestamp>) -> BTreeMap<Region, Subs
         let leaves = row.is_some_and(|row| row.state != RegionState::Retained);
         if deletes || (leaves && !regions.contains_key(&region)) {
             let subscription = regions.entry(region.clone()).or_default();
-            (subscription.snapshots, subscription.emptied) = (true, Some(facts.estate.clone()));
+            (subscription.snapshots, subscription.emptied) = (true, Some(facts.ownership.clone()));
             subscription.cadence = Some(if owes(&facts) { SOON } else { Duration::from_secs(5) });
         }
     }

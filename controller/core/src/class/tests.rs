@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     key::Key,
     sample::at,
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
 };
 
 fn spec(more: &serde_json::Value) -> SavedTemplateClassSpec {
@@ -27,8 +27,8 @@ fn decided(
         cluster: "lab",
         namespace: "",
         name: "lab",
-        holder: "",
-        heritage: Heritage::NONE,
+        cluster_uid: "",
+        takeover: Takeover::NONE,
         generation: 7,
         deleting,
         finalizer,

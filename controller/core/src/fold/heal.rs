@@ -45,7 +45,7 @@ pub(super) fn foreign(draft: &mut Draft<'_>) {
         let revision = entry.revision;
         entry.images.retain(|image| !is_foreign(draft, &image.image_id, &image.region, revision));
     }
-    draft.estate.knows_only(&status);
+    draft.ownership.knows_only(&status);
     draft.status = status;
 }
 

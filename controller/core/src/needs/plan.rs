@@ -234,7 +234,7 @@ fn write(
     let restart_when =
         if fold::is_patient(facts) { RestartWhen::ImageAvailable } else { spec.capture.restart_when };
     let awaits = if stops { Awaits::of(restart_when) } else { Awaits::Nothing };
-    let owner = facts.subject.holder.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    let owner = facts.subject.cluster_uid.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     let limits = (stop_timeout_of(&spec.capture, instance), max_downtime_seconds);
     let excluded = spec.capture.exclude_device_names.clone();
     let volumes: Vec<_> =
@@ -303,7 +303,7 @@ fn capture_id(facts: &Facts<'_>, attempts: i32) -> String {
         subject.cluster,
         subject.namespace,
         subject.name,
-        subject.holder,
+        subject.cluster_uid,
         subject.spec.revision,
         facts.now.as_second()
     );

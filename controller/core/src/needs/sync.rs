@@ -113,7 +113,7 @@ fn next(facts: &Facts<'_>, region: &Region) -> Option<Step> {
     if let Some(from) = from {
         let tags = [
             (tag::CLUSTER, facts.subject.cluster),
-            (tag::HOLDER, facts.subject.holder),
+            (tag::HOLDER, facts.subject.cluster_uid),
             (tag::ADOPTED_FROM, from.as_str()),
         ];
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
@@ -124,7 +124,7 @@ fn next(facts: &Facts<'_>, region: &Region) -> Option<Step> {
     }
     let spec = facts.subject.spec;
     let users = spec.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone()));
-    let own = [(tag::CLUSTER, facts.subject.cluster), (tag::HOLDER, facts.subject.holder)];
+    let own = [(tag::CLUSTER, facts.subject.cluster), (tag::HOLDER, facts.subject.cluster_uid)];
     let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let wanted: Tags = users.chain(own).collect();
     let lacks = |thing: &&Thing<'_>| wanted.iter().any(|(key, value)| thing.tags.get(key) != Some(value));

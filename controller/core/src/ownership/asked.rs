@@ -4,7 +4,7 @@ use saved_template_api::{
     names::{self, tag},
 };
 
-use super::estate::{MOST_ATTEMPTS, attempt_of, is, is_of_template, is_retained, revision_of, without_copy};
+use super::tagged::{MOST_ATTEMPTS, attempt_of, is, is_of_template, is_retained, revision_of, without_copy};
 use crate::{
     facts::Facts,
     fold::images::is_gone,
@@ -20,7 +20,7 @@ impl<'a> Facts<'a> {
     /// The image of the capture of the record, by its tags, its name and EC2's own fields.
     pub(crate) fn is_of_capture(&self, image: &Image, record: &Record) -> bool {
         let account = self.account();
-        self.estate.owns(&image.tags)
+        self.ownership.owns(&image.tags)
             && is(&image.tags, tag::ROLE, "home")
             && is(&image.tags, tag::REGION, self.home().as_str())
             && image.name == self.expected_name(self.home())
@@ -34,11 +34,11 @@ impl<'a> Facts<'a> {
         // What was inherited keeps its first name, also once the controller is no longer told from whom.
         let inherited = || {
             let first = image.tags.get(tag::ADOPTED_FROM)?;
-            let owner = self.estate.owner(first);
-            let name = owner.image_name(&self.estate.template_name, revision, attempt_of(&image.tags));
-            (self.estate.owns(&image.tags) && without_copy(&image.name) == name).then_some(())
+            let owner = self.ownership.owner(first);
+            let name = owner.image_name(&self.ownership.template_name, revision, attempt_of(&image.tags));
+            (self.ownership.owns(&image.tags) && without_copy(&image.name) == name).then_some(())
         };
-        self.estate.is_name_of(&image.name, revision) || inherited().is_some()
+        self.ownership.is_name_of(&image.name, revision) || inherited().is_some()
     }
 
     /// Whether EC2 shows by now that an image of the open capture, taken for its own while it was pending, is of another
@@ -54,8 +54,9 @@ impl<'a> Facts<'a> {
     /// The machine of the newest image of this object, by what nobody can write: the name, and the source that EC2 shows.
     pub(crate) fn imaged_machine(&self) -> Option<InstanceId> {
         let revision = |image: &Image| {
-            let inherited = || self.estate.is_home_image(image).then(|| revision_of(&image.tags)).flatten();
-            self.estate.revision_in(&image.name).or_else(inherited)
+            let inherited =
+                || self.ownership.is_home_image(image).then(|| revision_of(&image.tags)).flatten();
+            self.ownership.revision_in(&image.name).or_else(inherited)
         };
         let images = self.images()?.iter().filter(|image| image.source_instance.is_some());
         let newest =
@@ -80,34 +81,34 @@ impl<'a> Facts<'a> {
 
     /// A copy of `source` that is ours.
     pub(crate) fn is_copy(&self, image: &Image, source: &ImageId, region: &Region) -> bool {
-        self.estate.is_image(image, region)
+        self.ownership.is_image(image, region)
             && image.source_image.as_ref() == Some(source)
             && revision_of(&image.tags) == Some(self.edition().0)
     }
 
     /// An image of this object, of whatever revision and state.
     pub(crate) fn is_ours(&self, image: &Image, region: &Region) -> bool {
-        self.estate.is_made(image, region)
+        self.ownership.is_made(image, region)
     }
 
     /// Our images in a region, of whatever revision; none if they could not be read.
     pub(crate) fn our_images(&self, region: &Region) -> Option<Vec<&'a Image>> {
         let images = self.view_of(region)?.images.as_deref().ok()?;
-        Some(images.iter().filter(|image| self.estate.is_image(image, region)).collect())
+        Some(images.iter().filter(|image| self.ownership.is_image(image, region)).collect())
     }
 
     /// Our images in a region, and those that the status names, whatever became of their tags; none if they could not be read.
     pub(crate) fn ours_or_named(&self, region: &Region) -> Option<Vec<&'a Image>> {
         let images = self.view_of(region)?.images.as_deref().ok()?.iter();
-        let is_named = |image: &Image| self.estate.images.contains(&image.id);
-        Some(images.filter(|image| is_named(image) || self.estate.is_image(image, region)).collect())
+        let is_named = |image: &Image| self.ownership.images.contains(&image.id);
+        Some(images.filter(|image| is_named(image) || self.ownership.is_image(image, region)).collect())
     }
 
     /// Our snapshots in a region; none if they could not be read.
     pub(crate) fn our_snapshots(&self, region: &Region) -> Option<Vec<&'a Snapshot>> {
         let images = self.our_images(region)?;
         let snapshots = self.view_of(region)?.snapshots.as_deref().ok()?;
-        Some(snapshots.iter().filter(|shot| self.estate.is_snapshot(shot, &images)).collect())
+        Some(snapshots.iter().filter(|shot| self.ownership.is_snapshot(shot, &images)).collect())
     }
 
     /// Whether a region shows an image that was not deregistered; none where it cannot be read.
@@ -145,19 +146,19 @@ impl<'a> Facts<'a> {
     pub(crate) fn unproven(&self, region: &Region) -> Vec<String> {
         let Some(view) = self.view_of(region) else { return Vec::new() };
         let (Ok(images), Ok(snapshots)) = (&view.images, &view.snapshots) else { return Vec::new() };
-        self.estate.unproven(region, images, snapshots)
+        self.ownership.unproven(region, images, snapshots)
     }
 
     /// §6: the largest attempt at a revision in the tags of anything that can be ours.
     pub(crate) fn attempts_at(&self, revision: i32) -> i32 {
         let images = self.images().unwrap_or_default().iter();
         let images =
-            images.filter(|image| self.estate.is_name_of(&image.name, revision)).map(|image| &image.tags);
+            images.filter(|image| self.ownership.is_name_of(&image.name, revision)).map(|image| &image.tags);
         let shots = self.snapshots().unwrap_or_default().iter();
         let shots = shots.filter(|shot| created_for(shot).is_some()).map(|shot| &shot.tags);
         images
             .chain(shots)
-            .filter(|tags| self.estate.owns(tags) && revision_of(tags) == Some(revision))
+            .filter(|tags| self.ownership.owns(tags) && revision_of(tags) == Some(revision))
             .map(attempt_of)
             .filter(|attempt| *attempt <= MOST_ATTEMPTS)
             .max()
@@ -169,23 +170,27 @@ impl<'a> Facts<'a> {
         let Some((cluster, revision)) = image.tags.get(tag::CLUSTER).zip(revision_of(&image.tags)) else {
             return false;
         };
-        !self.estate.clusters.contains(cluster)
+        !self.ownership.clusters.contains(cluster)
             && is_of_template(&image.tags)
             && is(&image.tags, tag::NAMESPACE, self.subject.namespace)
             && is(&image.tags, tag::NAME, self.subject.name)
-            && self.estate.owner(cluster).named(without_copy(&image.name), revision, attempt_of(&image.tags))
+            && self.ownership.owner(cluster).named(
+                without_copy(&image.name),
+                revision,
+                attempt_of(&image.tags),
+            )
     }
 
     /// Whether something was another cluster's, whose heir this installation is.
     pub(crate) fn is_inherited(&self, tags: &Tags) -> bool {
-        tags.get(tag::CLUSTER).is_some_and(|cluster| self.subject.heritage.clusters.contains(cluster))
+        tags.get(tag::CLUSTER).is_some_and(|cluster| self.subject.takeover.clusters.contains(cluster))
     }
 
     /// Whether something that we own is ours to change: no twin of this cluster holds it.
     pub(crate) fn holds(&self, tags: &Tags) -> bool {
-        let heritage = self.subject.heritage.holder.as_ref();
-        let holder = tags.get(tag::HOLDER);
-        holder.is_none_or(|holder| holder == self.subject.holder || Some(holder) == heritage)
+        let takeover = self.subject.takeover.cluster_uid.as_ref();
+        let uid = tags.get(tag::HOLDER);
+        uid.is_none_or(|uid| uid == self.subject.cluster_uid || Some(uid) == takeover)
             || self.is_inherited(tags)
     }
 

@@ -17,7 +17,7 @@ use crate::{
         running, saved, snapshot, spec, stopped_at, subject, tagged, world,
     },
     step::Step,
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
     world::{Image, ImageState, Instance, Snapshot, SnapshotState, Tags},
 };
 
@@ -43,8 +43,8 @@ fn without(image: Image, key: &str) -> Image {
     image
 }
 
-fn estate(status: &SavedTemplateStatus) -> Estate {
-    Estate::of(&subject(&plain(), status))
+fn ownership(status: &SavedTemplateStatus) -> Ownership {
+    Ownership::of(&subject(&plain(), status))
 }
 
 /// What is asked of a facts in which these images and snapshots are at home.
@@ -138,11 +138,11 @@ fn an_image_that_says_whence_it_was_adopted_is_ours_only_if_that_cluster_was_nam
         let owner = names::Owner { cluster, ..OWNER };
         with(Image { name: owner.image_name(OWNER.name, 1, 1), ..made() }, tag::ADOPTED_FROM, cluster)
     };
-    let heritage = Heritage { holder: None, clusters: vec!["gone".to_owned()] };
+    let takeover = Takeover { cluster_uid: None, clusters: vec!["gone".to_owned()] };
     let (spec, status) = (plain(), SavedTemplateStatus::default());
     let adopts = |image: Image| {
         let seen = world(at(100), vec![running()], vec![image], vec![]);
-        let subject = Subject { heritage: &heritage, ..subject(&spec, &status) };
+        let subject = Subject { takeover: &takeover, ..subject(&spec, &status) };
         decide(subject, &seen, at(100)).into_decision().unwrap().status.image_id.is_some()
     };
     assert!(adopts(inherited("gone")));
@@ -195,10 +195,10 @@ fn a_region_is_empty_once_nothing_of_ours_is_left_but_what_stays_for_good() {
             true,
         ),
     ] {
-        assert_eq!(estate(&status).is_left(&home, &images, &snapshots), left, "{what}");
+        assert_eq!(ownership(&status).is_left(&home, &images, &snapshots), left, "{what}");
     }
-    assert!(estate(&none).is_left(&region(AWAY), &[copy()], &[]));
-    assert!(!estate(&none).is_left(&home, &[copy()], &[]), "a copy is none at home");
+    assert!(ownership(&none).is_left(&region(AWAY), &[copy()], &[]));
+    assert!(!ownership(&none).is_left(&home, &[copy()], &[]), "a copy is none at home");
 }
 
 #[test]
@@ -395,20 +395,20 @@ fn a_namesakes_image_has_the_name_that_its_cluster_gives_and_our_namespace_and_n
 
 #[test]
 fn what_a_twin_holds_is_not_ours_to_change_unless_it_was_handed_over() {
-    let heritage = Heritage { holder: Some("old".to_owned()), clusters: vec!["gone".to_owned()] };
-    let held = |holder: &str| with(made(), tag::HOLDER, holder);
-    for (what, image, heritage, holds) in [
-        ("our own", made(), Heritage::NONE, true),
-        ("held by nobody", without(made(), tag::HOLDER), Heritage::NONE, true),
-        ("a twin's", held("old"), Heritage::NONE, false),
-        ("a twin's that was taken over", held("old"), &heritage, true),
-        ("another twin's", held("third"), &heritage, false),
-        ("of a cluster that was inherited", with(held("third"), tag::CLUSTER, "gone"), &heritage, true),
-        ("of a cluster that was not inherited", with(held("third"), tag::CLUSTER, "other"), &heritage, false),
+    let takeover = Takeover { cluster_uid: Some("old".to_owned()), clusters: vec!["gone".to_owned()] };
+    let held = |uid: &str| with(made(), tag::HOLDER, uid);
+    for (what, image, takeover, holds) in [
+        ("our own", made(), Takeover::NONE, true),
+        ("held by nobody", without(made(), tag::HOLDER), Takeover::NONE, true),
+        ("a twin's", held("old"), Takeover::NONE, false),
+        ("a twin's that was taken over", held("old"), &takeover, true),
+        ("another twin's", held("third"), &takeover, false),
+        ("of a cluster that was inherited", with(held("third"), tag::CLUSTER, "gone"), &takeover, true),
+        ("of a cluster that was not inherited", with(held("third"), tag::CLUSTER, "other"), &takeover, false),
     ] {
         let (spec, status, seen) =
             (plain(), SavedTemplateStatus::default(), world(at(100), vec![], vec![], vec![]));
-        let subject = Subject { heritage, ..subject(&spec, &status) };
+        let subject = Subject { takeover, ..subject(&spec, &status) };
         assert_eq!(Facts::new(subject, &seen, at(100)).holds(&image.tags), holds, "{what}");
     }
 }

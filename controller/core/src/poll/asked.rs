@@ -1,7 +1,7 @@
 //! All that anybody wants read of one region.
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{key::Key, ownership::Estate, subscription::Subscription};
+use crate::{key::Key, ownership::Ownership, subscription::Subscription};
 
 /// All that anybody wants read of the region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Asked {
     /// Names of images.
     pub image_names: BTreeSet<String>,
     /// Objects of which nothing is expected to be left, by the key of their absence.
-    pub emptied: BTreeMap<String, Estate>,
+    pub emptied: BTreeMap<String, Ownership>,
     /// Volumes whose snapshots are read without tags.
     pub volumes: BTreeSet<String>,
     /// Whether images are read.
@@ -29,8 +29,8 @@ impl Asked {
     pub fn by<'i>(subscriptions: impl Iterator<Item = (&'i Key, &'i Subscription)>) -> Self {
         let mut asked = Self::default();
         for (key, subscription) in subscriptions {
-            if let Some(estate) = &subscription.emptied {
-                asked.emptied.insert(key.to_string(), estate.clone());
+            if let Some(ownership) = &subscription.emptied {
+                asked.emptied.insert(key.to_string(), ownership.clone());
             }
             asked.image_ids.extend(subscription.images.iter().map(ToString::to_string));
             asked.instances.extend(subscription.instances.iter().map(ToString::to_string));

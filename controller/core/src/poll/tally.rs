@@ -59,7 +59,8 @@ impl Tally {
             self.miss(asked.image_ids.iter(), &seen, began);
         }
         if let (Ok(images), Ok(snapshots)) = (images, snapshots) {
-            let left = asked.emptied.iter().filter(|(_, estate)| estate.is_left(region, images, snapshots));
+            let left =
+                asked.emptied.iter().filter(|(_, ownership)| ownership.is_left(region, images, snapshots));
             let left = left.map(|(key, _)| key.as_str()).collect();
             self.miss(asked.emptied.keys(), &left, began);
         }
@@ -106,7 +107,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::{
-        ownership::Estate,
+        ownership::Ownership,
         sample::{OWNER, at, made, plain, record, running, saved, subject, tagged},
     };
     use saved_template_api::names::debt_key;
@@ -167,8 +168,8 @@ mod tests {
     fn an_object_is_gone_from_a_region_only_if_images_and_snapshots_could_be_read_and_nothing_of_it_is_there()
     {
         let (spec, status) = (plain(), saved());
-        let estate = Estate::of(&subject(&spec, &status));
-        let asked = Asked { emptied: [("geo/quake".to_owned(), estate)].into(), ..Asked::default() };
+        let ownership = Ownership::of(&subject(&spec, &status));
+        let asked = Asked { emptied: [("geo/quake".to_owned(), ownership)].into(), ..Asked::default() };
         for (what, sweep, reads) in [
             ("nothing", (Ok(vec![]), Ok(vec![]), Ok(vec![]), vec![]), Some(1)),
             ("its image", (Ok(vec![]), Ok(vec![made()]), Ok(vec![]), vec![]), None),

@@ -133,9 +133,9 @@ impl State {
         let (images, shots) = (view.images.unwrap_or_default(), view.snapshots.unwrap_or_default());
         for (object, since) in self.objects.iter().zip(&mut mind.emptied) {
             let region = &spec.source.region;
-            let estate = of(subject(object, spec), Some(time(self.now))).remove(region);
-            let estate = estate.and_then(|subscription| subscription.emptied).filter(|_| !object.gone);
-            let left = estate.map(|estate| estate.is_left(region, &images, &shots));
+            let ownership = of(subject(object, spec), Some(time(self.now))).remove(region);
+            let ownership = ownership.and_then(|subscription| subscription.emptied).filter(|_| !object.gone);
+            let left = ownership.map(|ownership| ownership.is_left(region, &images, &shots));
             *since = since.or(Some(self.now)).filter(|_| left == Some(false));
         }
     }
@@ -441,7 +441,7 @@ impl State {
         }
         self.truth.held = true;
         self.limit = self.watched.then(|| record.start_by.as_second());
-        self.holder.clone_from(&record.capture);
+        self.cluster_uid.clone_from(&record.capture);
         let Some(at) = self.captures.iter().position(|(capture, ..)| *capture == record.capture) else {
             return self.breaks("stopped without a plan");
         };

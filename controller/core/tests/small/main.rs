@@ -247,7 +247,7 @@ impl Model for World {
             watched: self.budget.forgeries > 0,
             wrote: Vec::new(),
             limit: None,
-            holder: String::new(),
+            cluster_uid: String::new(),
             budget: self.budget,
             plans: Arc::default(),
             print: 0,

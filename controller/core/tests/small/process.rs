@@ -18,7 +18,7 @@ use saved_template_core::{
     restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     settle::settle,
     step::Outcome,
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
     world::{ClaimRefused, ClassSeen, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 
@@ -47,8 +47,8 @@ pub(crate) fn subject<'a>(object: &'a Object, spec: &'a SavedTemplateSpec) -> Su
         cluster: CLUSTER,
         namespace: "default",
         name: object.name,
-        holder: "0a1b2c3d-0000",
-        heritage: Heritage::NONE,
+        cluster_uid: "0a1b2c3d-0000",
+        takeover: Takeover::NONE,
         generation: 1,
         deleting: object.deleting,
         finalizer: object.finalizer,
@@ -324,8 +324,9 @@ impl State {
             .as_ref()
             .and_then(|capture| capture.restart_record.as_ref());
         let record = debt.and_then(|debt| debt.parse::<Record>().ok());
-        let owed = record
-            .is_some_and(|record| record.capture == self.holder && self.now < record.start_by.as_second());
+        let owed = record.is_some_and(|record| {
+            record.capture == self.cluster_uid && self.now < record.start_by.as_second()
+        });
         if self.truth.held && owed {
             self.breaks("gone while a machine is owed");
         }
@@ -466,7 +467,7 @@ impl State {
             let object = self.objects[at].clone();
             let status = &object.status.value;
             let ready = is(&object, ConditionType::Ready);
-            let its = status.capture.as_ref().is_some_and(|capture| capture.id == self.holder);
+            let its = status.capture.as_ref().is_some_and(|capture| capture.id == self.cluster_uid);
             if its && self.truth.held && down {
                 reach(Premise::HeldDown);
             }

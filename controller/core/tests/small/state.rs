@@ -237,7 +237,7 @@ pub(crate) struct State {
     pub(crate) wrote: Vec<String>,
     pub(crate) limit: Option<i64>,
     /// The capture under which we stopped it last.
-    pub(crate) holder: String,
+    pub(crate) cluster_uid: String,
     pub(crate) budget: Budget,
     pub(crate) plans: Arc<OnceLock<Plans>>,
     /// What tells it from other states: ages and no absolute time.
@@ -349,7 +349,7 @@ impl State {
         (claim, self.budget, &self.truth, self.owner_stopped.map(|at| self.age(at))).hash(hasher);
         self.wrote.iter().for_each(|value| self.value(value, hasher));
         self.limit.map(|limit| self.age(limit)).hash(hasher);
-        self.words(&self.holder).hash(hasher);
+        self.words(&self.cluster_uid).hash(hasher);
         self.captures.iter().for_each(|(_, object, stops)| (object, stops).hash(hasher));
         hasher.finish()
     }

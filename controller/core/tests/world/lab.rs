@@ -18,7 +18,7 @@ use crate::{
     enemy::{
         laws::Watch,
         rewind::Past,
-        twin::{HOLDERS, Realm},
+        twin::{CLUSTER_UIDS, Realm},
     },
     mishap::{Harm, Mishaps},
     pass::Pass,
@@ -125,7 +125,7 @@ pub(crate) struct Lab {
     pub(crate) past: Past,
     pub(crate) watch: Watch,
     /// Whose cluster it is.
-    pub(crate) holder: &'static str,
+    pub(crate) cluster_uid: &'static str,
     pub(crate) realm: Option<Box<Realm>>,
 }
 
@@ -175,7 +175,7 @@ impl Lab {
             poisoned: false,
             past: Past::default(),
             watch: Watch::default(),
-            holder: HOLDERS[0],
+            cluster_uid: CLUSTER_UIDS[0],
             realm: None,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     decide::decide,
     decision::{Decision, Next},
     sample::{
-        CAPTURE, HOLDER, OWNER, at, image, imaging, owned, plain, planned, running, snapshot, spec,
+        CAPTURE, CLUSTER_UID, OWNER, at, image, imaging, owned, plain, planned, running, snapshot, spec,
         stopped_at, subject, tagged, world,
     },
     subject::Subject,
@@ -89,7 +89,7 @@ fn a_plan_freezes_what_was_declared_and_what_was_seen() {
     assert_eq!((&record.instance, &record.capture), (&running().id, &capture.id));
     assert_eq!((record.planned, record.stop_by), (at(2000), at(2060)));
     assert_eq!((record.image_by, record.start_by), (at(2000 + 120 + 180), at(2900)));
-    assert_eq!((record.owner.as_str(), record.volumes), (&HOLDER[..8], 1));
+    assert_eq!((record.owner.as_str(), record.volumes), (&CLUSTER_UID[..8], 1));
     // And what is written down beside the capture.
     let source = decision.status.source.unwrap();
     assert_eq!(source.original_state.as_deref(), Some("running"));
@@ -136,7 +136,7 @@ fn each_capture_has_a_number_of_its_own() {
         (Subject { name: "tremor", ..subject(&plain, &bare) }, 300),
         (Subject { namespace: "lab", ..subject(&plain, &bare) }, 300),
         (Subject { cluster: "other", ..subject(&plain, &bare) }, 300),
-        (Subject { holder: "77777777-1111-2222-3333-444455556666", ..subject(&plain, &bare) }, 300),
+        (Subject { cluster_uid: "77777777-1111-2222-3333-444455556666", ..subject(&plain, &bare) }, 300),
     ];
     let captures: BTreeSet<String> = rows
         .iter()

@@ -14,8 +14,8 @@ use crate::{
     decision::{Decision, Finalizer},
     ec2_error::Ec2Error,
     sample::{
-        CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, outcome, plain,
-        replicated, saved, snapshot, subject,
+        CAPTURE, CLUSTER_UID, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, outcome,
+        plain, replicated, saved, snapshot, subject,
     },
     step::{COPY_IMAGE, DEREGISTER, TAG_IMAGES, UNTAG_IMAGES},
     subject::Subject,
@@ -86,7 +86,7 @@ fn what_stays_for_good_and_what_others_hold_is_not_deleted() {
         }
     }
     // A snapshot says itself who holds it.
-    for (holder, deleted) in [(HOLDER, true), ("77777777-1111-2222-3333-444455556666", false)] {
+    for (holder, deleted) in [(CLUSTER_UID, true), ("77777777-1111-2222-3333-444455556666", false)] {
         let mut shot = shot();
         shot.tags.insert(tag::HOLDER.into(), holder.into());
         let mut world = images(at(900), vec![], vec![]);

@@ -12,11 +12,11 @@ use crate::{
     decision::Decision,
     ec2_error::Ec2Error,
     sample::{
-        CAPTURE, HOLDER, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain, replicated,
-        snapshot, spec, subject,
+        CAPTURE, CLUSTER_UID, OWNER, abroad, at, at_home, copied_snapshot, copy, images, made, plain,
+        replicated, snapshot, spec, subject,
     },
     step::TAG_IMAGES,
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
     world::{Snapshot, SnapshotState, World},
 };
 
@@ -260,33 +260,36 @@ fn what_another_cluster_left_becomes_ours_only_by_order_and_keeps_its_name() {
         image
     };
     let adopted = |image: Image| {
-        let image = tagged(tagged(inherited(image), tag::CLUSTER, OWNER.cluster), tag::HOLDER, HOLDER);
+        let image = tagged(tagged(inherited(image), tag::CLUSTER, OWNER.cluster), tag::HOLDER, CLUSTER_UID);
         tagged(image, tag::ADOPTED_FROM, "old")
     };
     let spec = dressed();
-    let heir = Heritage { clusters: vec!["old".into()], holder: None };
+    let heir = Takeover { clusters: vec!["old".into()], cluster_uid: None };
     let keys = vec![tag::ADOPTED_FROM, tag::CLUSTER, tag::HOLDER];
     let (home, far) = (("us-west-2", made().id.to_string()), ("us-east-2", copy().id.to_string()));
-    for (what, heritage, world, expected) in [
+    for (what, takeover, world, expected) in [
         ("theirs", &heir, seen(inherited(made()), inherited(copy())), vec![&home, &far]),
         ("the copy is", &heir, seen(adopted(made()), inherited(copy())), vec![&far]),
         ("ours by now", &heir, seen(adopted(made()), adopted(copy())), vec![]),
         (
             "of a cluster whose heir nobody is",
-            Heritage::NONE,
+            Takeover::NONE,
             seen(inherited(made()), inherited(copy())),
             vec![],
         ),
         ("always ours", &heir, seen(in_line(made()), in_line(copy())), vec![]),
     ] {
         let status = applied(&["team"]);
-        let subject = Subject { heritage, ..subject(&spec, &status) };
+        let subject = Subject { takeover, ..subject(&spec, &status) };
         let decision = decide(subject, &world, at(900)).into_decision().unwrap();
         let expected = expected.into_iter().map(|(region, id)| (*region, vec![id.clone()], keys.clone()));
         assert_eq!(changes(&decision), expected.collect::<Vec<_>>(), "{what}");
         for step in &decision.steps {
             let Step::TagImages { tags, .. } = step else { panic!("{what}: {step:?}") };
-            assert_eq!((tags[tag::CLUSTER].as_str(), tags[tag::HOLDER].as_str()), (OWNER.cluster, HOLDER));
+            assert_eq!(
+                (tags[tag::CLUSTER].as_str(), tags[tag::HOLDER].as_str()),
+                (OWNER.cluster, CLUSTER_UID)
+            );
             assert_eq!(tags[tag::ADOPTED_FROM], "old");
         }
     }

@@ -81,7 +81,7 @@ fn tagged(request: &Request, key: &str) -> Option<String> {
 
 impl Lab {
     fn is_made(&self, image: &str) -> bool {
-        self.watch.made.get(image).is_some_and(|(holder, _)| *holder == self.holder)
+        self.watch.made.get(image).is_some_and(|(holder, _)| *holder == self.cluster_uid)
     }
 
     fn is_of_made(&self, region: &str, id: &str) -> bool {
@@ -101,7 +101,7 @@ impl Lab {
         let pinned = self
             .watch
             .machines
-            .get(self.holder)
+            .get(self.cluster_uid)
             .filter(|_| self.watch.made.keys().any(|image| is_left(&image)));
         if let Some(machine) = pinned {
             return machine == id;
@@ -128,7 +128,7 @@ impl Lab {
                 "{} of {id}, which no call of {} made
 {}",
                 request.action,
-                self.holder,
+                self.cluster_uid,
                 self.story()
             );
         }
@@ -190,11 +190,11 @@ impl Lab {
         }
         let capture = tagged(request, tag::CAPTURE).unwrap_or_default();
         let made = entry.ids.iter().filter(|id| id.starts_with("ami-"));
-        let made: Vec<_> = made.map(|id| (id.clone(), (self.holder, capture.clone()))).collect();
+        let made: Vec<_> = made.map(|id| (id.clone(), (self.cluster_uid, capture.clone()))).collect();
         assert!(!made.is_empty(), "{entry:?}");
         self.watch.made.extend(made);
         if let Some(id) = request.params.get("InstanceId") {
-            self.watch.machines.entry(self.holder).or_insert_with(|| id.clone());
+            self.watch.machines.entry(self.cluster_uid).or_insert_with(|| id.clone());
         }
     }
 

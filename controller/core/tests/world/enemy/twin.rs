@@ -3,12 +3,12 @@
 use crate::lab::{Lab, Object, Process};
 
 /// The uids of the two clusters.
-pub(crate) const HOLDERS: [&str; 2] = ["0a1b2c3d-0000", "ffffffff-0000"];
+pub(crate) const CLUSTER_UIDS: [&str; 2] = ["0a1b2c3d-0000", "ffffffff-0000"];
 
 /// The cluster that is not looked at now.
 #[derive(Debug)]
 pub(crate) struct Realm {
-    pub(crate) holder: &'static str,
+    pub(crate) cluster_uid: &'static str,
     pub(crate) object: Option<Object>,
     pub(crate) processes: Vec<Process>,
 }
@@ -26,7 +26,7 @@ impl Lab {
         };
         (object.finalizer, object.deleting) = (false, false);
         let processes = vec![Process::new()];
-        self.realm = Some(Box::new(Realm { holder: HOLDERS[1], object: Some(object), processes }));
+        self.realm = Some(Box::new(Realm { cluster_uid: CLUSTER_UIDS[1], object: Some(object), processes }));
         self.mishaps.note("a namesake in another cluster");
         self.stir();
     }
@@ -47,6 +47,6 @@ impl Lab {
     fn swap(&mut self, realm: &mut Realm) {
         std::mem::swap(&mut self.object, &mut realm.object);
         std::mem::swap(&mut self.processes, &mut realm.processes);
-        std::mem::swap(&mut self.holder, &mut realm.holder);
+        std::mem::swap(&mut self.cluster_uid, &mut realm.cluster_uid);
     }
 }

@@ -16,7 +16,7 @@ use saved_template_core::{
     decision::Decision,
     restart::Record,
     step::Step,
-    subject::{Heritage, Subject},
+    subject::{Subject, Takeover},
     subscription,
     world::{Instance, InstanceState, Tags, World},
 };
@@ -28,7 +28,7 @@ use super::schema::objections_to_status;
 pub(crate) const OWNER: Owner<'_> =
     Owner { cluster: "lab", kind: names::SAVED_TEMPLATE, namespace: "geo", name: "quake" };
 /// Who holds its images.
-pub(crate) const HOLDER: &str = "0a1b2c3d-1111-2222-3333-444455556666";
+pub(crate) const CLUSTER_UID: &str = "0a1b2c3d-1111-2222-3333-444455556666";
 
 /// An object as it was read.
 #[derive(Debug, Clone)]
@@ -49,8 +49,8 @@ impl Object {
             cluster: OWNER.cluster,
             namespace: OWNER.namespace,
             name: OWNER.name,
-            holder: HOLDER,
-            heritage: Heritage::NONE,
+            cluster_uid: CLUSTER_UID,
+            takeover: Takeover::NONE,
             generation: 3,
             deleting: self.deleting,
             finalizer: self.finalizer,
@@ -303,7 +303,7 @@ fn ours(world: &World, object: &Object, region: &Region, id: &str) {
         is(tag::CLUSTER, OWNER.cluster) && is(tag::NAMESPACE, OWNER.namespace) && is(tag::NAME, OWNER.name),
         "{id}: {tags:?}"
     );
-    assert!(tags.get(tag::HOLDER).is_none_or(|holder| holder == HOLDER), "{id}: {tags:?}");
+    assert!(tags.get(tag::HOLDER).is_none_or(|holder| holder == CLUSTER_UID), "{id}: {tags:?}");
     let home = *region == object.spec.source.region;
     let view = if home { &world.home } else { &world.abroad[region] };
     if let Some(image) = view.as_ref().unwrap().images.iter().flatten().find(|image| image.id.as_str() == id)

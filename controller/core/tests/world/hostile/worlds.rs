@@ -13,7 +13,7 @@ use saved_template_core::{
 
 use super::{
     dice::Dice,
-    laws::{HOLDER, OWNER},
+    laws::{CLUSTER_UID, OWNER},
     objects::{REGIONS, capture, debt, image_id, instance_id, region, volume_id},
 };
 
@@ -221,7 +221,7 @@ fn tags(dice: &mut Dice<'_>, region: &Region, spec: &SavedTemplateSpec, role: &s
         (tag::SOURCE_INSTANCE, "i-0123456789abcdef0".to_owned()),
         (tag::ROLE, role.to_owned()),
         (tag::REGION, region.to_string()),
-        (tag::HOLDER, HOLDER.to_owned()),
+        (tag::HOLDER, CLUSTER_UID.to_owned()),
     ];
     let mut tags: Tags = ours.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     for wish in spec.tags.iter().filter(|_| dice.flip()) {

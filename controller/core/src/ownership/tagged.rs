@@ -50,7 +50,7 @@ pub(super) fn is_of_template(tags: &Tags) -> bool {
 
 /// What makes an image or a snapshot that of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Estate {
+pub struct Ownership {
     /// Our cluster name, and those of the clusters whose heir we are.
     pub(super) clusters: Vec<String>,
     namespace: String,
@@ -103,13 +103,13 @@ fn images_of(status: &SavedTemplateStatus) -> BTreeSet<ImageId> {
     rows.chain(served).chain(older.map(|image| &image.image_id)).chain(removed).cloned().collect()
 }
 
-impl Estate {
-    /// The estate of an object.
+impl Ownership {
+    /// The ownership of an object.
     pub fn of(subject: &Subject<'_>) -> Self {
-        let heritage = subject.heritage.clusters.iter().cloned();
+        let takeover = subject.takeover.clusters.iter().cloned();
         let status = subject.status;
         Self {
-            clusters: std::iter::once(subject.cluster.to_owned()).chain(heritage).collect(),
+            clusters: std::iter::once(subject.cluster.to_owned()).chain(takeover).collect(),
             namespace: subject.namespace.to_owned(),
             name: subject.name.to_owned(),
             template_name: subject.spec.template_name.as_deref().unwrap_or(subject.name).to_owned(),
