@@ -351,7 +351,7 @@ impl<C: Cloud> Poller<C> {
 mod tests {
     use ec2sim::{Config, Sim};
     use saved_template_core::restart::Signing;
-    use simcloud::{Caller, Endpoint, Fleet};
+    use simcloud::{Caller, Clients, Endpoint};
 
     use super::*;
 
@@ -359,10 +359,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_a_view_is_woken_by_the_first_sweep_that_has_it() {
         let endpoint = Endpoint::new(Sim::new(Config::default()), 0);
-        let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
+        let clients = Clients::new(&endpoint, Caller::default(), Signing::off("lab"));
         let (wake, mut woken) = broadcast::channel(8);
         let (_, leading) = watch::channel(true);
-        let cloud = fleet.cloud(&"us-west-2".parse().unwrap());
+        let cloud = clients.cloud(&"us-west-2".parse().unwrap());
         let poller = Arc::new(Poller::new(cloud, "lab", &[], Duration::from_mins(5), wake, leading));
         let (reading, stop) = (Arc::clone(&poller), CancellationToken::new());
         let end = stop.clone();

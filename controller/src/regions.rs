@@ -218,7 +218,7 @@ mod tests {
     use clap::Parser;
     use ec2sim::{Config, Sim};
     use saved_template_core::restart::Signing;
-    use simcloud::{Caller, Endpoint, Fleet};
+    use simcloud::{Caller, Clients, Endpoint};
 
     use super::*;
 
@@ -228,10 +228,10 @@ mod tests {
         // No loop asks anybody.
         stop.cancel();
         let endpoint = Endpoint::new(Sim::new(Config::default()), 0);
-        let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
+        let clients = Clients::new(&endpoint, Caller::default(), Signing::off("lab"));
         let (_, leading) = watch::channel(true);
         let regions = Regions::new(
-            Box::new(move |place| (fleet.cloud(&place.region), fleet.cloud(&place.region))),
+            Box::new(move |place| (clients.cloud(&place.region), clients.cloud(&place.region))),
             &Args::parse_from(["controller", "--cluster-name=lab"]),
             Metrics::new(),
             Progress::default(),

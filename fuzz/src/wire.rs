@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_types::body::SdkBody;
 use saved_template_core::restart::Signing;
-use saved_template_ec2::{Ec2, Fleet, Use};
+use saved_template_ec2::{Ec2, Clients, Use};
 
 #[derive(Debug)]
 struct Answer {
@@ -36,5 +36,5 @@ pub(crate) fn ec2(status: u16, body: String) -> Ec2 {
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     let observer = Arc::new(|_: &str, _: &str| {});
-    Fleet::new(config, observer, || jiff::Timestamp::UNIX_EPOCH, Signing::off("fuzz")).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
+    Clients::new(config, observer, || jiff::Timestamp::UNIX_EPOCH, Signing::off("fuzz")).ec2(&"us-west-2".parse().unwrap(), Use::Reconcile)
 }

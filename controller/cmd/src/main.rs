@@ -3,7 +3,7 @@ use std::{io::Write, sync::Arc};
 
 use futures::FutureExt;
 use saved_template_controller::{account::Account, args::Args, logging, metrics::Metrics, run};
-use saved_template_ec2::{Fleet, Use};
+use saved_template_ec2::{Clients, Use};
 
 use crate::request::Request;
 
@@ -26,12 +26,12 @@ async fn control(args: Args) -> anyhow::Result<()> {
         let metrics = metrics.clone();
         move |operation, outcome| metrics.called(operation, outcome)
     };
-    let fleet = Fleet::connect(Arc::new(observer), run::node_clock, args.signing()?).await;
-    let (identity, configured) = (fleet.identity().boxed(), fleet.region());
+    let clients = Clients::connect(Arc::new(observer), run::node_clock, args.signing()?).await;
+    let (identity, configured) = (clients.identity().boxed(), clients.region());
     let account = Account {
         // Every place of this version is of the controller's own account.
         connect: Box::new(move |place| {
-            (fleet.ec2(&place.region, Use::Restart), fleet.ec2(&place.region, Use::Reconcile))
+            (clients.ec2(&place.region, Use::Restart), clients.ec2(&place.region, Use::Reconcile))
         }),
         configured,
         identity,

@@ -14,9 +14,9 @@ use saved_template_core::{
     world::{InstanceState, Tags},
 };
 
-use crate::{batch::Answers, convert, errors, fence::Fence, port::Line};
+use crate::{batch::Answers, convert, errors, fence::Fence, port::RegionClient};
 
-impl Line {
+impl RegionClient {
     pub(crate) fn fence(&self, announced: Announced) -> Fence {
         Fence::new(announced, &self.clock)
     }

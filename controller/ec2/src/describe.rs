@@ -22,13 +22,13 @@ use saved_template_core::{
     world::{Image, Instance, OptIn, Snapshot, Volume},
 };
 
-use crate::{convert, errors, port::Line};
+use crate::{convert, errors, port::RegionClient};
 
 const PAGE: i32 = 1000;
 /// A list of more pages than this is no list of EC2's: it would never end.
 const PAGES: usize = 10_000;
 
-impl Line {
+impl RegionClient {
     /// What is read from the pages of a list, all of them: the SDK ends a list silently when EC2 repeats a token, and
     /// follows ever new ones for ever.
     async fn pages<P, T, E>(

@@ -7,11 +7,11 @@ use aws_sdk_sts::{
 };
 use saved_template_core::ec2_error::Ec2Error;
 
-use crate::{errors, fleet::Fleet};
+use crate::{clients::Clients, errors};
 
 const OPERATION: &str = "GetCallerIdentity";
 
-impl Fleet {
+impl Clients {
     /// The ARN of the session that these credentials are. STS tells it whatever the permissions; nothing waits for it.
     pub fn identity(&self) -> impl Future<Output = Result<String, Ec2Error>> + Send + use<> {
         let timeouts = TimeoutConfig::builder()

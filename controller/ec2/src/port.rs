@@ -29,7 +29,7 @@ use crate::{
 /// EC2 in one region, for one use. Cheap to clone.
 #[derive(Clone)]
 pub struct Ec2 {
-    pub(crate) line: Arc<Line>,
+    pub(crate) region: Arc<RegionClient>,
     records: Arc<Records>,
     stops: Batcher<bool, InstanceState>,
     starts: Batcher<(), InstanceState>,
@@ -38,7 +38,7 @@ pub struct Ec2 {
 }
 
 /// What every call needs.
-pub(crate) struct Line {
+pub(crate) struct RegionClient {
     pub(crate) place: Place,
     pub(crate) client: Client,
     pub(crate) clock: Arc<Clock>,
@@ -46,7 +46,7 @@ pub(crate) struct Line {
     observer: Observer,
 }
 
-impl Line {
+impl RegionClient {
     /// A call that changes nothing.
     pub(crate) async fn read<T, E>(
         &self,
@@ -89,12 +89,12 @@ impl Ec2 {
         observer: Observer,
         starts: Limited,
     ) -> Self {
-        let line = Arc::new(Line { place, client, clock, starts, observer });
-        let (for_stops, for_starts) = (Arc::clone(&line), Arc::clone(&line));
-        let (for_tags, for_untags) = (Arc::clone(&line), Arc::clone(&line));
+        let region = Arc::new(RegionClient { place, client, clock, starts, observer });
+        let (for_stops, for_starts) = (Arc::clone(&region), Arc::clone(&region));
+        let (for_tags, for_untags) = (Arc::clone(&region), Arc::clone(&region));
         let window = Window::DEFAULT;
         Self {
-            line,
+            region,
             records,
             stops: Batcher::new("StopInstances", window, move |force, instances, announced| {
                 Arc::clone(&for_stops).stop(force, instances, announced)
@@ -114,56 +114,56 @@ impl Ec2 {
 
 impl Cloud for Ec2 {
     fn place(&self) -> &Place {
-        &self.line.place
+        &self.region.place
     }
 
     fn now(&self) -> Option<Timestamp> {
-        self.line.clock.now()
+        self.region.clock.now()
     }
 
     async fn instances(&self, which: Instances) -> Result<Vec<Instance>, Ec2Error> {
-        let instances = self.line.instances(which).await?;
+        let instances = self.region.instances(which).await?;
         Ok(instances.into_iter().map(|instance| self.records.read(instance)).collect())
     }
 
     async fn images(&self, which: Images) -> Result<Vec<Image>, Ec2Error> {
-        self.line.images(which).await
+        self.region.images(which).await
     }
 
     async fn snapshots(&self, which: Snapshots) -> Result<Vec<Snapshot>, Ec2Error> {
-        self.line.snapshots(which).await
+        self.region.snapshots(which).await
     }
 
     async fn tagged(&self, key: &str) -> Result<Vec<InstanceId>, Ec2Error> {
-        self.line.tagged(key).await
+        self.region.tagged(key).await
     }
 
     async fn stop_protected(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
-        self.line.stop_protected(instance).await
+        self.region.stop_protected(instance).await
     }
 
     async fn shutdown_terminates(&self, instance: &InstanceId) -> Result<bool, Ec2Error> {
-        self.line.shutdown_terminates(instance).await
+        self.region.shutdown_terminates(instance).await
     }
 
     async fn scheduled_events(&self, instance: &InstanceId) -> Result<Vec<String>, Ec2Error> {
-        self.line.scheduled_events(instance).await
+        self.region.scheduled_events(instance).await
     }
 
     async fn instance_store(&self, instance_type: &str) -> Result<bool, Ec2Error> {
-        self.line.instance_store(instance_type).await
+        self.region.instance_store(instance_type).await
     }
 
     async fn volumes(&self, volumes: &[VolumeId]) -> Result<Vec<Volume>, Ec2Error> {
-        self.line.volumes(volumes).await
+        self.region.volumes(volumes).await
     }
 
     async fn regions(&self) -> Result<BTreeMap<Region, OptIn>, Ec2Error> {
-        self.line.regions().await
+        self.region.regions().await
     }
 
     async fn dry_run(&self, call: DryRun) -> Result<(), Ec2Error> {
-        self.line.dry_run(call).await
+        self.region.dry_run(call).await
     }
 
     async fn tag(&self, instance: &InstanceId, tags: Tags, announced: Announced) -> Result<(), Ec2Error> {
@@ -195,11 +195,11 @@ impl Cloud for Ec2 {
     }
 
     async fn create_image(&self, request: &ImageRequest, announced: Announced) -> Result<ImageId, Ec2Error> {
-        self.line.create_image(request, announced).await
+        self.region.create_image(request, announced).await
     }
 
     async fn copy_image(&self, request: &CopyRequest, announced: Announced) -> Result<ImageId, Ec2Error> {
-        self.line.copy_image(request, announced).await
+        self.region.copy_image(request, announced).await
     }
 
     async fn tag_resources(
@@ -208,7 +208,7 @@ impl Cloud for Ec2 {
         tags: Tags,
         announced: Announced,
     ) -> Result<(), Ec2Error> {
-        self.line.tag_resources(resources, &tags, announced).await
+        self.region.tag_resources(resources, &tags, announced).await
     }
 
     async fn untag_resources(
@@ -217,7 +217,7 @@ impl Cloud for Ec2 {
         keys: &[String],
         announced: Announced,
     ) -> Result<(), Ec2Error> {
-        self.line.untag_resources(resources, keys, announced).await
+        self.region.untag_resources(resources, keys, announced).await
     }
 
     async fn set_description(
@@ -226,7 +226,7 @@ impl Cloud for Ec2 {
         description: &str,
         announced: Announced,
     ) -> Result<(), Ec2Error> {
-        self.line.set_description(image, description, announced).await
+        self.region.set_description(image, description, announced).await
     }
 
     async fn deregister(
@@ -234,16 +234,16 @@ impl Cloud for Ec2 {
         image: &ImageId,
         announced: Announced,
     ) -> Result<Vec<(SnapshotId, String)>, Ec2Error> {
-        self.line.deregister(image, announced).await
+        self.region.deregister(image, announced).await
     }
 
     async fn delete_snapshot(&self, snapshot: &SnapshotId, announced: Announced) -> Result<(), Ec2Error> {
-        self.line.delete_snapshot(snapshot, announced).await
+        self.region.delete_snapshot(snapshot, announced).await
     }
 }
 
 impl fmt::Debug for Ec2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ec2").field("place", &self.line.place).finish_non_exhaustive()
+        f.debug_struct("Ec2").field("place", &self.region.place).finish_non_exhaustive()
     }
 }

@@ -6,10 +6,10 @@ use saved_template_core::{cloud::Announced, ec2_error::Ec2Error, world::Tags};
 use crate::{
     change::{one_attempt, sdk_tags},
     convert,
-    port::Line,
+    port::RegionClient,
 };
 
-impl Line {
+impl RegionClient {
     pub(crate) async fn tag_resources(
         &self,
         resources: &[String],

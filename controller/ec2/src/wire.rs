@@ -15,7 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use saved_template_api::ids::{ImageId, InstanceId, Region, SnapshotId};
 use saved_template_core::{cloud::Announced, restart::Signing, world::Tags};
 
-use crate::{Ec2, Fleet, Use};
+use crate::{Clients, Ec2, Use};
 
 mod hostile;
 mod preflight;
@@ -88,22 +88,22 @@ impl Wire {
         self.counted.lock().unwrap().clone()
     }
 
-    pub(crate) fn fleet(&self) -> Fleet {
+    pub(crate) fn clients(&self) -> Clients {
         let credentials = Credentials::new("123456789012", "secret", None, None, "tests");
         self.fleet_with(Some(SharedCredentialsProvider::new(credentials)))
     }
 
-    pub(crate) fn fleet_with(&self, credentials: Option<SharedCredentialsProvider>) -> Fleet {
+    pub(crate) fn fleet_with(&self, credentials: Option<SharedCredentialsProvider>) -> Clients {
         self.fleet_signing(credentials, Signing::off("lab"))
     }
 
     /// EC2 as it is shared by the clients of an installation that signs its records.
-    pub(crate) fn signing(&self, signing: Signing) -> Fleet {
+    pub(crate) fn signing(&self, signing: Signing) -> Clients {
         let credentials = Credentials::new("123456789012", "secret", None, None, "tests");
         self.fleet_signing(Some(SharedCredentialsProvider::new(credentials)), signing)
     }
 
-    fn fleet_signing(&self, credentials: Option<SharedCredentialsProvider>, signing: Signing) -> Fleet {
+    fn fleet_signing(&self, credentials: Option<SharedCredentialsProvider>, signing: Signing) -> Clients {
         let connector = SharedHttpConnector::new(self.clone());
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -114,11 +114,11 @@ impl Wire {
         let observer = move |operation: &str, outcome: &str| {
             counted.lock().unwrap().push(format!("{operation} {outcome}"));
         };
-        Fleet::new(config.build(), Arc::new(observer), node, signing)
+        Clients::new(config.build(), Arc::new(observer), node, signing)
     }
 
     pub(crate) fn ec2(&self) -> Ec2 {
-        self.fleet().ec2(&region(), Use::Reconcile)
+        self.clients().ec2(&region(), Use::Reconcile)
     }
 }
 

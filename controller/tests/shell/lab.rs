@@ -21,7 +21,7 @@ use saved_template_api::{SavedTemplate, SavedTemplateClass, names::debt_key};
 use saved_template_controller::{account::Account, args::Args, metrics::Metrics, run::Process};
 use saved_template_core::restart::Signing;
 use serde_json::json;
-use simcloud::{Caller, Endpoint, Fleet, Mishap, Passage};
+use simcloud::{Caller, Clients, Endpoint, Mishap, Passage};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -198,11 +198,11 @@ impl Lab {
             }
             mortal.is_over().then_some(Mishap::Kill)
         };
-        let fleet =
-            Fleet::new(&self.endpoint, Caller::default(), Signing::off(CLUSTER)).with_hook(Arc::new(hook));
+        let clients =
+            Clients::new(&self.endpoint, Caller::default(), Signing::off(CLUSTER)).with_hook(Arc::new(hook));
         let endpoint = self.endpoint.clone();
         let account = Account {
-            connect: Box::new(move |place| (fleet.cloud(&place.region), fleet.cloud(&place.region))),
+            connect: Box::new(move |place| (clients.cloud(&place.region), clients.cloud(&place.region))),
             configured: HOME.parse().ok(),
             identity: Box::pin(async { Ok("arn:aws:sts::123456789012:assumed-role/lab/lab".to_owned()) }),
             clock: Arc::new(move || Timestamp::from_second(endpoint.now().div_euclid(1000)).unwrap()),

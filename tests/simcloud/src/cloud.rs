@@ -20,19 +20,19 @@ use saved_template_core::{
 
 use crate::{
     call::Call,
+    clients::Caller,
     clock::Clock,
     convert,
     endpoint::Endpoint,
     errors::{incomplete, permitted, unreadable},
-    fleet::Caller,
     hook::Hook,
-    line::Line,
+    region_client::RegionClient,
     xml::Node,
 };
 
 /// EC2 in one region, for one process. Cheap to clone.
 #[derive(Clone)]
-pub struct SimCloud(Arc<Line>);
+pub struct SimCloud(Arc<RegionClient>);
 
 impl SimCloud {
     pub(crate) fn new(
@@ -42,7 +42,7 @@ impl SimCloud {
         signing: Signing,
     ) -> Self {
         let records = Records::new(signing, place.region.clone());
-        Self(Arc::new(Line { place, endpoint, caller, hook, clock: Clock::default(), records }))
+        Self(Arc::new(RegionClient { place, endpoint, caller, hook, clock: Clock::default(), records }))
     }
 
     async fn done(&self, call: &Call, announced: Announced) -> Result<(), Ec2Error> {

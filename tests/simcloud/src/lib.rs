@@ -2,7 +2,7 @@
 //! SDK, no thread, and no time but tokio's.
 //!
 //! ```text
-//! Fleet (one process) ──► SimCloud (one region) ──► fence, hook ──► Endpoint ──► Sim
+//! Clients (one process) ──► SimCloud (one region) ──► fence, hook ──► Endpoint ──► Sim
 //! ```
 //!
 //! A call is the request that `saved-template-ec2` sends, with the same parameters, and goes through the simulator's
@@ -17,22 +17,22 @@
 //! nothing: [`Mishap::Delay`] is what sleeps.
 
 mod call;
+mod clients;
 mod clock;
 mod cloud;
 mod convert;
 mod endpoint;
 mod errors;
 mod fence;
-mod fleet;
 mod hook;
-mod line;
+mod region_client;
 #[cfg(test)]
 mod tests;
 mod xml;
 
 pub use crate::{
+    clients::{Caller, Clients},
     cloud::SimCloud,
     endpoint::Endpoint,
-    fleet::{Caller, Fleet},
     hook::{Hook, Mishap, Passage},
 };

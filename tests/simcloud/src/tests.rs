@@ -12,7 +12,7 @@ use saved_template_core::{
 };
 use tokio::time::{Instant, advance};
 
-use crate::{Caller, Endpoint, Fleet, Hook, SimCloud};
+use crate::{Caller, Clients, Endpoint, Hook, SimCloud};
 
 mod harm;
 mod reads;
@@ -24,7 +24,7 @@ const AWAY: &str = "eu-west-1";
 
 struct Lab {
     endpoint: Endpoint,
-    fleet: Fleet,
+    clients: Clients,
     cloud: SimCloud,
     id: InstanceId,
 }
@@ -49,13 +49,13 @@ impl Lab {
         };
         let id = sim.seed(START - 86_400_000, seed).parse().unwrap();
         let endpoint = Endpoint::new(sim, START);
-        let fleet = Fleet::new(&endpoint, Caller::default(), Signing::off("lab"));
-        let fleet = match hook {
-            Some(hook) => fleet.with_hook(hook),
-            None => fleet,
+        let clients = Clients::new(&endpoint, Caller::default(), Signing::off("lab"));
+        let clients = match hook {
+            Some(hook) => clients.with_hook(hook),
+            None => clients,
         };
-        let cloud = fleet.cloud(&region(HOME));
-        Self { endpoint, fleet, cloud, id }
+        let cloud = clients.cloud(&region(HOME));
+        Self { endpoint, clients, cloud, id }
     }
 
     fn place(&self, region: &str) -> Place {

@@ -16,7 +16,7 @@ mod tests {
     use ec2sim::{ACCOUNT, Millis, Server, Sim};
     use jiff::Timestamp;
     use saved_template_core::restart::Signing;
-    use saved_template_ec2::{Ec2, Fleet, Use};
+    use saved_template_ec2::{Clients, Ec2, Use};
 
     use crate::{
         play::{CLUSTER, START, Stage, WEAK, config, play},
@@ -30,7 +30,7 @@ mod tests {
         /// What its clock was set to last.
         at: Millis,
         /// One for each access key.
-        fleets: [(&'static str, Fleet); 2],
+        fleets: [(&'static str, Clients); 2],
     }
 
     /// The node's clock: within a day of the table's time.
@@ -50,7 +50,7 @@ mod tests {
                     // The table's time is not the node's, and the SDK tries an AuthFailure again where its clock is off.
                     .disable_clock_skew_correction(true)
                     .build();
-                (key, Fleet::new(config, Arc::new(|_, _| ()), node, Signing::off(CLUSTER)))
+                (key, Clients::new(config, Arc::new(|_, _| ()), node, Signing::off(CLUSTER)))
             });
             let offset = START - server.now();
             server.set_offset(offset);
@@ -62,8 +62,8 @@ mod tests {
         type Cloud = Ec2;
 
         fn cloud(&self, access_key: &str, region: &str) -> Ec2 {
-            let (_, fleet) = self.fleets.iter().find(|(key, _)| *key == access_key).unwrap();
-            fleet.ec2(&region.parse().unwrap(), Use::Reconcile)
+            let (_, clients) = self.fleets.iter().find(|(key, _)| *key == access_key).unwrap();
+            clients.ec2(&region.parse().unwrap(), Use::Reconcile)
         }
 
         fn sim(&self) -> MutexGuard<'_, Sim> {

@@ -25,7 +25,7 @@ fn the_table_has_every_call_and_no_other() {
 
 #[test]
 fn no_other_file_calls_the_client() {
-    for source in [include_str!("../port.rs"), include_str!("../fleet.rs"), include_str!("../batch.rs")] {
+    for source in [include_str!("../port.rs"), include_str!("../clients.rs"), include_str!("../batch.rs")] {
         assert!(!source.contains(".client."));
     }
 }

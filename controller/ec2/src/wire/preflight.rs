@@ -172,12 +172,12 @@ async fn who_we_are_is_asked_once_and_what_keeps_it_from_being_told_is_told() {
     let arn = "arn:aws:sts::123456789012:assumed-role/savedtemplate/pod";
     let reply = format!("<GetCallerIdentityResult><Arn>{arn}</Arn></GetCallerIdentityResult>");
     let wire = Wire::new([Answer::ok(&reply)]);
-    assert_eq!(wire.fleet().identity().await.as_deref(), Ok(arn));
+    assert_eq!(wire.clients().identity().await.as_deref(), Ok(arn));
     assert_eq!(wire.sent()[0]["Action"], "GetCallerIdentity");
     let body = "<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>no such key</Message></Error></ErrorResponse>";
     let wire = Wire::new([Answer::Reply(403, body.into())]);
-    let told = wire.fleet().identity().await.unwrap_err().to_string();
+    let told = wire.clients().identity().await.unwrap_err().to_string();
     assert!(told.contains("InvalidClientTokenId") && told.contains("no such key"), "{told}");
     let wire = Wire::new([Answer::ok("<GetCallerIdentityResult/>")]);
-    assert!(wire.fleet().identity().await.unwrap_err().to_string().contains("no ARN"));
+    assert!(wire.clients().identity().await.unwrap_err().to_string().contains("no ARN"));
 }

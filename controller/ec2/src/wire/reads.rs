@@ -198,22 +198,22 @@ async fn a_call_that_hangs_ends() {
 async fn every_reply_sets_the_clock_of_its_region_for_both_uses() {
     let wire = Wire::new([Answer::refused(403, "UnauthorizedOperation", "no")]);
     wire.date("Tue, 24 Nov 2026 07:46:58 GMT");
-    let fleet = wire.fleet();
-    let (reconcile, restart) = (fleet.ec2(&region(), Use::Reconcile), fleet.ec2(&region(), Use::Restart));
+    let clients = wire.clients();
+    let (reconcile, restart) = (clients.ec2(&region(), Use::Reconcile), clients.ec2(&region(), Use::Restart));
     assert_eq!(restart.now(), None);
     assert_eq!(reconcile.regions().await.unwrap_err().class, ErrorClass::Denied);
     assert_eq!(restart.now().unwrap().to_string(), "2026-11-24T07:46:58Z");
-    assert_eq!(fleet.ec2(&"us-east-1".parse().unwrap(), Use::Restart).now(), None);
+    assert_eq!(clients.ec2(&"us-east-1".parse().unwrap(), Use::Restart).now(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_one_use_leaves_the_other_its_retries() {
     let lost = std::iter::repeat_n(Answer::Lost, 400);
     let wire = Wire::new(lost);
-    let fleet = wire.fleet();
+    let clients = wire.clients();
     // Retry quotas are the process's: a region of its own, so that the other tests keep theirs.
     let region = "eu-central-1".parse().unwrap();
-    let (reconcile, restart) = (fleet.ec2(&region, Use::Reconcile), fleet.ec2(&region, Use::Restart));
+    let (reconcile, restart) = (clients.ec2(&region, Use::Reconcile), clients.ec2(&region, Use::Restart));
     loop {
         let before = wire.sent().len();
         reconcile.regions().await.unwrap_err();
@@ -228,13 +228,13 @@ async fn an_outage_of_one_use_leaves_the_other_its_retries() {
 
 #[tokio::test]
 async fn a_fleet_is_made_without_asking_anybody() {
-    let fleet = tokio::time::timeout(
+    let clients = tokio::time::timeout(
         Duration::from_secs(5),
-        Fleet::connect(Arc::new(|_, _| ()), node, Signing::off("lab")),
+        Clients::connect(Arc::new(|_, _| ()), node, Signing::off("lab")),
     )
     .await
     .unwrap();
-    assert_eq!(fleet.ec2(&region(), Use::Restart).region(), &region());
+    assert_eq!(clients.ec2(&region(), Use::Restart).region(), &region());
 }
 
 #[tokio::test]
@@ -255,7 +255,8 @@ async fn an_endpoint_on_this_machine_is_reached_without_tls() {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint)
         .build();
-    let ec2 = Fleet::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
+    let ec2 =
+        Clients::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
     assert!(ec2.regions().await.unwrap().is_empty());
     assert!(ec2.now().is_some());
 }
@@ -270,7 +271,7 @@ async fn what_broke_a_call_is_told_in_words_of_ec2_and_not_of_the_sdk() {
         .endpoint_url(format!("http://{nobody}"))
         .build();
     let away =
-        Fleet::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
+        Clients::new(config, Arc::new(|_, _| ()), node, Signing::off("lab")).ec2(&region(), Use::Restart);
     let scripted = |answer| Wire::always(answer).ec2();
     for (ec2, told) in [
         (away, "the connection to EC2 failed: Connection refused"),

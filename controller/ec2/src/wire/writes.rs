@@ -117,8 +117,8 @@ async fn a_record_is_written_with_a_signature_read_without_it_and_removed_with_i
     let done = || Answer::ok(DONE);
     let script = [done(), done(), Answer::ok(&shown(&by_old)), done(), Answer::ok(&shown(record)), done()];
     let wire = Wire::new(script);
-    let fleet = wire.signing(signing(&format!("{new}\n{old}")));
-    let (restart, reconcile) = (fleet.ec2(&region(), Use::Restart), fleet.ec2(&region(), Use::Reconcile));
+    let clients = wire.signing(signing(&format!("{new}\n{old}")));
+    let (restart, reconcile) = (clients.ec2(&region(), Use::Restart), clients.ec2(&region(), Use::Reconcile));
     let value = |number: usize| wire.sent()[number]["Tag.1.Value"].clone();
     let read = async || {
         let found = restart.instances(Instances::One(instance())).await.unwrap();
@@ -313,7 +313,7 @@ async fn a_dry_run_is_asked_with_the_request_itself() {
 async fn a_throttled_start_empties_our_share() {
     let slow = || Answer::refused(503, "RequestLimitExceeded", "slow");
     let wire = Wire::new([slow(), slow(), Answer::ok(STOPPING)]);
-    let ec2 = wire.fleet().ec2(&region(), Use::Restart);
+    let ec2 = wire.clients().ec2(&region(), Use::Restart);
     assert_eq!(ec2.start(&instance(), announced(0)).await.unwrap_err().class, ErrorClass::Throttle);
     let start = tokio::time::Instant::now();
     assert_eq!(ec2.start(&instance(), announced(0)).await, Ok(InstanceState::Running));

@@ -134,8 +134,8 @@ async fn ec2s_clock_is_known_from_the_first_reply_on_in_each_region_and_goes_on(
     assert_eq!(lab.cloud.regions().await.unwrap_err().class, ErrorClass::Denied);
     assert_eq!(lab.cloud.now(), Some(seconds(START + 10_000)));
     lab.pass(5).await;
-    assert_eq!(lab.fleet.cloud(&region(HOME)).now(), Some(seconds(START + 15_000)), "it is shared");
-    assert_eq!(lab.fleet.cloud(&region(AWAY)).now(), None);
+    assert_eq!(lab.clients.cloud(&region(HOME)).now(), Some(seconds(START + 15_000)), "it is shared");
+    assert_eq!(lab.clients.cloud(&region(AWAY)).now(), None);
     let date = Effect::Date { to: "Thu, 01 Jan 1970 00:00:00 GMT".into() };
     lab.endpoint.sim().add_fault(Fault::new("DescribeRegions", date));
     lab.cloud.regions().await.unwrap();

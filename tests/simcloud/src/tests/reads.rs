@@ -267,7 +267,7 @@ async fn regions_are_told_apart_by_whether_they_may_be_used() {
         (regions[&region("me-south-1")], regions[&region("af-south-1")]),
         (OptIn::Enabled, OptIn::NotOptedIn)
     );
-    let away = lab.fleet.cloud(&region("af-south-1"));
+    let away = lab.clients.cloud(&region("af-south-1"));
     assert_eq!(away.regions().await.unwrap_err().class, ErrorClass::Denied);
 }
 

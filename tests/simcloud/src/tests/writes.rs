@@ -59,8 +59,8 @@ async fn a_record_is_signed_on_its_way_and_read_and_removed_as_it_was_written() 
         lab.id
     );
     let signing = Signing::with_keys("lab", "0123456789abcdef0123456789abcdef", true).unwrap();
-    let fleet = Fleet::new(&lab.endpoint, Caller::default(), signing.clone());
-    let cloud = fleet.cloud(&region(HOME));
+    let clients = Clients::new(&lab.endpoint, Caller::default(), signing.clone());
+    let cloud = clients.cloud(&region(HOME));
     let written = signing.write(&region(HOME), &record);
     cloud.tag(&lab.id, tags(&[(&key, &record)]), fresh(&cloud)).await.unwrap();
     assert_eq!(lab.instance().tags[&key], written);
@@ -81,7 +81,7 @@ async fn an_image_is_made_once_copied_once_for_a_token_and_taken_away() {
     let again = lab.cloud.create_image(&request, fresh(&lab.cloud)).await.unwrap_err();
     assert_eq!(again.class, ErrorClass::NameTaken);
 
-    let away = lab.fleet.cloud(&region(AWAY));
+    let away = lab.clients.cloud(&region(AWAY));
     let copy = copy_of(&id);
     assert_eq!(
         away.copy_image(&copy, fresh(&away)).await.unwrap_err().class,
@@ -130,7 +130,7 @@ async fn a_refusal_has_the_class_that_core_gives_its_code() {
     let grants = vec![Grant::to("AKIDWEAK", vec![Policy::parse(policy).unwrap()])];
     let lab = Lab::of(Config { grants, ..Config::default() });
     let weak = Caller { access_key: "AKIDWEAK".into(), ..Caller::default() };
-    let weak = Fleet::new(&lab.endpoint, weak, Signing::off("lab")).cloud(&region(HOME));
+    let weak = Clients::new(&lab.endpoint, weak, Signing::off("lab")).cloud(&region(HOME));
     assert_eq!(weak.instances(Instances::One(lab.id.clone())).await.unwrap().len(), 1);
     let refusal = weak.stop(&lab.id, false, fresh(&weak)).await.unwrap_err();
     assert_eq!((refusal.class, refusal.operation), (ErrorClass::Denied, "StopInstances"));

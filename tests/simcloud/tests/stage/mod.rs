@@ -3,7 +3,7 @@ use std::{sync::MutexGuard, time::Duration};
 
 use ec2sim::{ACCOUNT, Millis, Sim};
 use saved_template_core::restart::Signing;
-use simcloud::{Caller, Endpoint, Fleet, SimCloud};
+use simcloud::{Caller, Clients, Endpoint, SimCloud};
 
 use crate::play::{CLUSTER, START, Stage, config};
 
@@ -12,7 +12,7 @@ pub(crate) struct InProcess {
     /// How much later than the table says a call may come.
     delay: Millis,
     /// One for each access key.
-    fleets: [(&'static str, Fleet); 2],
+    fleets: [(&'static str, Clients); 2],
 }
 
 impl InProcess {
@@ -20,7 +20,7 @@ impl InProcess {
         let endpoint = Endpoint::new(Sim::new(config()), START);
         let fleets = [ACCOUNT, crate::play::WEAK].map(|key| {
             let caller = Caller { access_key: key.to_owned(), ..Caller::default() };
-            (key, Fleet::new(&endpoint, caller, Signing::off(CLUSTER)))
+            (key, Clients::new(&endpoint, caller, Signing::off(CLUSTER)))
         });
         Self { endpoint, delay, fleets }
     }
@@ -30,8 +30,8 @@ impl Stage for InProcess {
     type Cloud = SimCloud;
 
     fn cloud(&self, access_key: &str, region: &str) -> SimCloud {
-        let (_, fleet) = self.fleets.iter().find(|(key, _)| *key == access_key).unwrap();
-        fleet.cloud(&region.parse().unwrap())
+        let (_, clients) = self.fleets.iter().find(|(key, _)| *key == access_key).unwrap();
+        clients.cloud(&region.parse().unwrap())
     }
 
     fn sim(&self) -> MutexGuard<'_, Sim> {

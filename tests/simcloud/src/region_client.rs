@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     call::Call,
+    clients::Caller,
     clock::{self, Clock},
     endpoint::Endpoint,
     errors::{Answer, incomplete, unreadable},
     fence::Fence,
-    fleet::Caller,
     hook::{Hook, Mishap, Passage},
     xml::{Node, Unreadable, whole},
 };
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAGES: usize = 10_000;
 
 /// What every call needs.
-pub(crate) struct Line {
+pub(crate) struct RegionClient {
     pub(crate) place: Place,
     pub(crate) endpoint: Endpoint,
     pub(crate) caller: Caller,
@@ -36,7 +36,7 @@ pub(crate) struct Line {
     pub(crate) records: Records,
 }
 
-impl Line {
+impl RegionClient {
     /// A call that changes nothing.
     pub(crate) async fn read(&self, call: &Call) -> Result<Node, Ec2Error> {
         self.send(call, None).await.read(call.operation)

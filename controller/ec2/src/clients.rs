@@ -26,7 +26,7 @@ use crate::{
     observer::Observer,
     port::Ec2,
     rate_limit::Limited,
-    whole::Whole,
+    reply_check::ReplyCheck,
 };
 
 /// What a client is used for. Each use has its own retry quota, so that neither exhausts the other's.
@@ -60,7 +60,7 @@ impl Use {
 type Shared = (Arc<Clock>, Arc<Records>);
 
 /// All clients of one AWS account. They share their credentials and, in one region, EC2's clock and what was read of records.
-pub struct Fleet {
+pub struct Clients {
     config: SdkConfig,
     observer: Observer,
     node: NodeClock,
@@ -69,7 +69,7 @@ pub struct Fleet {
     clients: Mutex<HashMap<(Region, Use), Ec2>>,
 }
 
-impl Fleet {
+impl Clients {
     /// Reads the configuration that every AWS tool reads. Asks nobody: credentials are fetched on first use.
     pub async fn connect(observer: Observer, node: NodeClock, signing: Signing) -> Self {
         // A region that is given in no file and no variable is not looked up in the instance metadata: each client
@@ -86,7 +86,7 @@ impl Fleet {
         Self { config, observer, node, signing, shared: Mutex::default(), clients: Mutex::default() }
     }
 
-    /// The region that the configuration names; after [`Fleet::connect`], us-east-1 where it names none.
+    /// The region that the configuration names; after [`Clients::connect`], us-east-1 where it names none.
     pub fn region(&self) -> Option<Region> {
         self.config.region().and_then(|region| region.as_ref().parse().ok())
     }
@@ -121,7 +121,7 @@ impl Fleet {
                     .build(),
             )
             .interceptor(clock.reader())
-            .interceptor(Whole);
+            .interceptor(ReplyCheck);
         settings.set_app_name(AppName::new("savedtemplate").ok());
         let client = Client::from_conf(settings.build());
         let observer = Arc::clone(&self.observer);
@@ -129,8 +129,8 @@ impl Fleet {
     }
 }
 
-impl fmt::Debug for Fleet {
+impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet").field("region", &self.config.region()).finish_non_exhaustive()
+        f.debug_struct("Clients").field("region", &self.config.region()).finish_non_exhaustive()
     }
 }

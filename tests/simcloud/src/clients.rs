@@ -29,7 +29,7 @@ impl Default for Caller {
 }
 
 /// All clients of one process. Those of one region share EC2's clock, and what was read of records.
-pub struct Fleet {
+pub struct Clients {
     endpoint: Endpoint,
     caller: Caller,
     signing: Signing,
@@ -37,7 +37,7 @@ pub struct Fleet {
     clouds: Mutex<BTreeMap<Region, SimCloud>>,
 }
 
-impl Fleet {
+impl Clients {
     /// Clients of this caller that sign records so.
     pub fn new(endpoint: &Endpoint, caller: Caller, signing: Signing) -> Self {
         Self { endpoint: endpoint.clone(), caller, signing, hook: None, clouds: Mutex::default() }
@@ -60,8 +60,8 @@ impl Fleet {
     }
 }
 
-impl fmt::Debug for Fleet {
+impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet").field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("Clients").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
