@@ -92,7 +92,7 @@ async fn pass<K: Object, C: Cloud>(meta: &Metadata<K>, ctx: &Context<C>) -> Resu
         let answers: Vec<(Step, Outcome)> = steps.into_iter().zip(outcomes).collect();
         let refused = answers.iter().filter_map(|(step, outcome)| K::refused(object.spec(), step, outcome));
         let refused: Vec<_> = refused.collect();
-        persist::answer(&api, &object, |before| K::settle(before, &answers, now)).await?;
+        persist::answer(&api, &object, |before| K::apply_outcomes(before, &answers, now)).await?;
         publish(&object, ctx, &refused).await;
     }
     Ok(Action::requeue(ctx.look_again(&key, look_again)))

@@ -67,7 +67,11 @@ pub trait Kind: HasSpec<Spec: PartialEq> + HasStatus<Status: Clone + Default + P
     }
 
     /// The status with what EC2 answered; none if that teaches nothing.
-    fn settle(_status: &Self::Status, _answers: &[(Step, Outcome)], _now: Timestamp) -> Option<Self::Status> {
+    fn apply_outcomes(
+        _status: &Self::Status,
+        _answers: &[(Step, Outcome)],
+        _now: Timestamp,
+    ) -> Option<Self::Status> {
         None
     }
 

@@ -16,8 +16,8 @@ use crate::{
     events::{self, Event},
     kind::Kind,
     memory::Memory,
+    outcomes::apply_all,
     place::Place,
-    settle::settle_all,
     step::{Outcome, Step},
     subject::Subject,
     subscription::{self, Subscription},
@@ -66,12 +66,12 @@ impl Kind for SavedTemplate {
         &status.announced
     }
 
-    fn settle(
+    fn apply_outcomes(
         status: &SavedTemplateStatus,
         answers: &[(Step, Outcome)],
         now: Timestamp,
     ) -> Option<SavedTemplateStatus> {
-        settle_all(status, answers, now)
+        apply_all(status, answers, now)
     }
 
     fn refused(spec: &SavedTemplateSpec, step: &Step, outcome: &Outcome) -> Option<Event> {

@@ -12,8 +12,8 @@ use saved_template_api::{
 use super::*;
 use crate::{
     ec2_error::Ec2Error,
+    outcomes::apply,
     sample::{CAPTURE, OWNER, at, image, imaging, owned, plain, running, snapshot, spec, subject, world},
-    settle::settle,
     step::{Outcome, Step},
     world::{Image, ImageState, Snapshot, SnapshotState, World},
 };
@@ -105,7 +105,7 @@ fn snapshots_in_use_in_two_regions_are_tried_a_few_times_with_pauses_and_then_ke
             if matches!(step, Step::DeleteSnapshot { .. }) {
                 tries += 1;
                 let refusal = Ec2Error::new("DeleteSnapshot", "InvalidSnapshot.InUse", "in use");
-                status = settle(&status, &step, &Outcome::Refused(refusal), at(second)).unwrap_or(status);
+                status = apply(&status, &step, &Outcome::Refused(refusal), at(second)).unwrap_or(status);
                 continue;
             }
             let Step::TagImages { region, tags, .. } = step else { panic!("{step:?}") };

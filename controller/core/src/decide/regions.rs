@@ -10,11 +10,11 @@ use saved_template_api::{
 use super::*;
 use crate::{
     ec2_error::Ec2Error,
+    outcomes::apply,
     sample::{
         AWAY, at, copied_snapshot, copy, copy_away, made, outcome, plain, replicated_twice, saved, subject,
         three, twice,
     },
-    settle::settle,
     step::{COPY_IMAGE, DEREGISTER, Outcome, Step, TAG_IMAGES},
     world::{Image, ImageState},
 };
@@ -153,8 +153,8 @@ fn a_deletion_empties_the_regions_of_copies_side_by_side_and_home_after_them() {
     assert_eq!(removed.len(), 2, "both are named until nothing of them is left: {removed:?}");
     // One is refused, the other is not: each answer is kept in its own region.
     let refused = Outcome::Refused(Ec2Error::new("DeregisterImage", "RequestLimitExceeded", "no"));
-    let answered = settle(&first.status, &first.steps[0], &refused, at(901)).unwrap();
-    let answered = settle(&answered, &first.steps[1], &Outcome::Done, at(901)).unwrap();
+    let answered = apply(&first.status, &first.steps[0], &refused, at(901)).unwrap();
+    let answered = apply(&answered, &first.steps[1], &Outcome::Done, at(901)).unwrap();
     let outcome = |region: &str| {
         let last = answered.announced.iter().find(|last| last.region.as_str() == region).unwrap();
         last.outcome.is_some()

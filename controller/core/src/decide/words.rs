@@ -13,11 +13,11 @@ use saved_template_api::{
 use super::*;
 use crate::{
     ec2_error::{Ec2Error, IMPLAUSIBLE_RECORD, UNCLEAR_STATE},
+    outcomes::apply,
     sample::{
         at, copy, images, made, outcome, owned, plain, planned, replicated, running, saved, spec, stopped_at,
         stopping, subject, tagged, world,
     },
-    settle::settle,
     step::{Outcome, STOP, Step, TAG},
     world::{ImageState, World},
 };
@@ -286,7 +286,7 @@ fn copies_that_are_denied_wait_for_somebody_with_the_permission_and_are_tried_ag
         event.message.contains("allow ec2:CopyImage") && event.message.contains("us-east-2"),
         "{event:?}"
     );
-    let status = settle(&asked.status, &step, &denied, at(401)).unwrap();
+    let status = apply(&asked.status, &step, &denied, at(401)).unwrap();
     assert_eq!(status.regions[1].next_attempt_time, Some(Time(at(401 + 300))));
     let decision = decided(&plain(), &status, &images(at(410), vec![made()], vec![]), 410);
     assert_eq!(decision.step(), None);
@@ -319,7 +319,7 @@ fn a_change_of_tags_that_is_denied_waits_for_somebody_with_the_permission_howeve
     let asked = decided(&drifted, &replicated(), &seen(900), 900);
     let refusal = Ec2Error::new("ModifyImageAttribute", "UnauthorizedOperation", "no ".repeat(500));
     let status =
-        settle(&asked.status, &asked.step().cloned().unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
+        apply(&asked.status, &asked.step().cloned().unwrap(), &Outcome::Refused(refusal), at(901)).unwrap();
     let decision = decided(&drifted, &status, &seen(910), 910);
     let (stalled, _, message) = told(&decision, ConditionType::Stalled);
     assert_eq!((stalled.as_str(), decision.step()), ("True", None), "{message}");
@@ -354,7 +354,7 @@ fn a_deregistration_or_a_snapshot_that_is_refused_is_blocked_by_what_ec2_says() 
         (&shot, "InvalidParameterValue", "no", "RequestRefused"),
     ] {
         let outcome = Outcome::Refused(Ec2Error::new("X", code, message));
-        let status = settle(&replicated(), step, &outcome, at(900)).unwrap();
+        let status = apply(&replicated(), step, &outcome, at(900)).unwrap();
         assert_eq!(status.regions[1].reason.map(<&str>::from), Some(reason), "{code}: {message}");
         let spec = SavedTemplateSpec { deletion_policy: DeletionPolicy::Delete, ..plain() };
         let subject = Subject { deleting: true, ..subject(&spec, &status) };

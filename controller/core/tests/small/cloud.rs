@@ -219,7 +219,7 @@ impl State {
     }
 
     /// Time has passed: EC2 does what is due.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn apply(&mut self) {
         if self.machine.settles.is_some_and(|at| at <= self.now) {
             self.machine.settles = None;
             let stopping = self.machine.state == InstanceState::Stopping;

@@ -166,7 +166,7 @@ impl World {
             }
             Action::Tick => {
                 state.now = state.next(&self.spec).unwrap();
-                state.settle();
+                state.apply();
             }
         }
         if matches!(action, Action::GoUnheard(_) | Action::PayUnheard(_)) {

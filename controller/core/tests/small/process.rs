@@ -15,8 +15,8 @@ use saved_template_core::{
     decide::{decide, plans},
     decision::{Finalizer, Next, Question},
     ec2_error::Ec2Error,
+    outcomes::apply,
     restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
-    settle::settle,
     step::Outcome,
     subject::{Subject, Takeover},
     world::{ClaimRefused, ClassSeen, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
@@ -275,7 +275,7 @@ impl State {
                     let outcome = self.act(&step, mind);
                     if lost { Outcome::Refused(Ec2Error::new("call", "", "lost")) } else { outcome }
                 };
-                pass.settled = settle(&pass.decided.value, &step, &outcome, time(pass.at)).map(Status::new);
+                pass.settled = apply(&pass.decided.value, &step, &outcome, time(pass.at)).map(Status::new);
                 pass.stage = 3;
                 if pass.settled.is_none() {
                     return;

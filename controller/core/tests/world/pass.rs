@@ -1,4 +1,4 @@
-//! One pass of a reconcile: get, observe, decide, record, act, settle. Between any two of them the process may sleep.
+//! One pass of a reconcile: get, observe, decide, record, act, outcomes. Between any two of them the process may sleep.
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use saved_template_core::{
     decide::{decide, is_supported, needs_world, plans},
     decision::{Decision, Finalizer, Next, Question},
     ec2_error::Ec2Error,
-    settle::settle_all,
+    outcomes::apply_all,
     step::{Outcome, Step},
     subject::{Subject, Takeover},
     subscription,
@@ -246,7 +246,7 @@ impl Lab {
                 }
                 // The pass knows one `now`, as the controller's.
                 let at = Timestamp::from_second(pass.announced.div_euclid(1000)).unwrap();
-                let settled = settle_all(&pass.decision.status, &answers, at);
+                let settled = apply_all(&pass.decision.status, &answers, at);
                 let more = settled.is_some();
                 pass.next = settled.map_or(Stage::Finalizer, |status| Stage::Settle(Box::new(status)));
                 Ok(more)

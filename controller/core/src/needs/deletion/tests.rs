@@ -13,11 +13,11 @@ use crate::{
     decision::{Decision, Next},
     ec2_error::Ec2Error,
     key::Key,
+    outcomes::apply,
     sample::{
         CAPTURE, OWNER, abroad, at, at_home, copied_snapshot, copy, images, imaging, made, outcome, plain,
         planned, record, replicated, running, saved, stopped_at, stopping, subject, tagged, world,
     },
-    settle::settle,
     step::{CREATE_IMAGE, DEREGISTER, Outcome, REMOVE_RECEIPT, TAG},
     subject::Subject,
     world::{Absence, ClaimRefused, Image, Instance, InstanceState, World},
@@ -109,7 +109,7 @@ fn no_older_revision_takes_the_place_of_one_that_was_taken_away() {
     let going = decide_at(&alive.status, &read_again, 903);
     let step = going.step().cloned().expect("the newer one is listed first");
     assert!(matches!(&step, Step::Deregister { image, .. } if *image == newer.id), "{step:?}");
-    let gone = settle(&going.status, &step, &Outcome::Done, at(903)).unwrap();
+    let gone = apply(&going.status, &step, &Outcome::Done, at(903)).unwrap();
     for (seconds, left) in
         [(904, vec![newer, older.clone()]), (905, vec![older.clone()]), (1400, vec![older])]
     {

@@ -2,14 +2,14 @@
 use saved_template_api::status::{RegionReason, RemovedImage};
 
 use super::*;
-use crate::{settle::settle, step::Outcome};
+use crate::{outcomes::apply, step::Outcome};
 
 /// A region whose image EC2 took away for us at 901, after what was read at 900.
 fn emptying() -> SavedTemplateStatus {
     let fewer = removed(&replicated(), &holding(900, vec![copy()], vec![]), 900);
     let step = fewer.step().cloned().unwrap();
     assert!(matches!(step, Step::Deregister { .. }), "{step:?}");
-    settle(&fewer.status, &step, &Outcome::Done, at(901)).unwrap()
+    apply(&fewer.status, &step, &Outcome::Done, at(901)).unwrap()
 }
 
 fn wanted_again(

@@ -20,19 +20,19 @@ use crate::{
 };
 
 /// The status after the outcomes of all changes of one decision; none where no reply taught anything, which saves a write.
-pub fn settle_all(
+pub fn apply_all(
     before: &SavedTemplateStatus,
     answers: &[(Step, Outcome)],
     now: Timestamp,
 ) -> Option<SavedTemplateStatus> {
-    let after = answers.iter().fold(before.clone(), |status, (step, outcome)| {
-        settle(&status, step, outcome, now).unwrap_or(status)
-    });
+    let after = answers
+        .iter()
+        .fold(before.clone(), |status, (step, outcome)| apply(&status, step, outcome, now).unwrap_or(status));
     (after != *before).then_some(after)
 }
 
 /// The status after `outcome`; none where the reply taught nothing.
-pub fn settle(
+pub fn apply(
     before: &SavedTemplateStatus,
     step: &Step,
     outcome: &Outcome,
@@ -253,23 +253,23 @@ mod tests {
     fn refused(code: &str) -> RegionStatus {
         let step = copying();
         let outcome = Outcome::Refused(Ec2Error::new("CopyImage", code, "no"));
-        settle(&announced(&step), &step, &outcome, at(10)).unwrap().regions.remove(0)
+        apply(&announced(&step), &step, &outcome, at(10)).unwrap().regions.remove(0)
     }
 
     #[test]
     fn a_reply_that_teaches_nothing_costs_no_write() {
         let stop = Step::Stop { record: record(), force: false };
         for previous in [InstanceState::Running, InstanceState::Pending, InstanceState::Unknown] {
-            assert_eq!(settle(&announced(&stop), &stop, &Outcome::Stopped { previous }, at(10)), None);
+            assert_eq!(apply(&announced(&stop), &stop, &Outcome::Stopped { previous }, at(10)), None);
         }
-        assert_eq!(settle(&announced(&stop), &stop, &Outcome::Done, at(10)), None);
+        assert_eq!(apply(&announced(&stop), &stop, &Outcome::Done, at(10)), None);
     }
 
     #[test]
     fn a_server_error_of_an_unknown_code_is_no_refusal() {
         let stop = Step::Stop { record: record(), force: false };
         let refusal = Ec2Error::new("StopInstances", "GatewayTimeout", "no").with_status(504);
-        let status = settle(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
+        let status = apply(&announced(&stop), &stop, &Outcome::Refused(refusal), at(10)).unwrap();
         assert_eq!(status.announced[0].outcome.clone().unwrap().result, StepResult::Unknown);
     }
 
@@ -277,7 +277,7 @@ mod tests {
     fn a_stop_that_found_the_machine_stopped_is_written_down() {
         let stop = Step::Stop { record: record(), force: false };
         let outcome = Outcome::Stopped { previous: InstanceState::Stopped };
-        let status = settle(&announced(&stop), &stop, &outcome, at(10)).unwrap();
+        let status = apply(&announced(&stop), &stop, &outcome, at(10)).unwrap();
         assert_eq!(status.announced[0].outcome.clone(), Some(found(InstanceState::Stopped)));
     }
 
@@ -312,7 +312,7 @@ mod tests {
             ("lost", copy().id, refused(""), false, Some(RegionReason::AccessDenied)),
             ("another one was taken", other, Outcome::Done, false, None),
         ] {
-            let after = settle(&before, &step(image), &outcome, at(410)).unwrap_or_else(|| before.clone());
+            let after = apply(&before, &step(image), &outcome, at(410)).unwrap_or_else(|| before.clone());
             let is_served = after.images.iter().any(|image| image.region.as_str() == "us-east-2");
             assert_eq!(is_served, !goes, "{what}");
             assert_eq!(after.image_id, before.image_id, "{what}: home stays");
@@ -323,10 +323,10 @@ mod tests {
         }
         // An earlier try may have been taken.
         before.removed_images[0].requested_time = Time(at(-60));
-        let denied = settle(&before, &step(copy().id), &refused("UnauthorizedOperation"), at(410)).unwrap();
+        let denied = apply(&before, &step(copy().id), &refused("UnauthorizedOperation"), at(410)).unwrap();
         assert_eq!(denied.removed_images.len(), 1);
         let home = Step::Deregister { region: "us-west-2".parse().unwrap(), image: made().id };
-        let after = settle(&before, &home, &Outcome::Done, at(410)).unwrap();
+        let after = apply(&before, &home, &Outcome::Done, at(410)).unwrap();
         assert_eq!((after.image_id, after.active_revision), (None, None));
     }
 
@@ -347,7 +347,7 @@ mod tests {
                 let mut before = replicated();
                 let row = &mut before.regions[1];
                 (row.state, row.reason, row.message) = (state, Some(reason), Some("no".into()));
-                let after = settle(&before, step, &Outcome::Done, at(10)).unwrap_or(before);
+                let after = apply(&before, step, &Outcome::Done, at(10)).unwrap_or(before);
                 let told = after.regions[1].reason;
                 assert_eq!(told == Some(reason), stays, "{reason} after {}", step.name());
             }
