@@ -54,7 +54,7 @@ model: ## Random double faults and exhaustive small worlds at length: about half
 	@$(WORLD) model::histories
 
 replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234; HUNT=1: one with enemies
-	@SEED=$(SEED) $(WORLD) soup::replay
+	@SEED=$(SEED) $(WORLD) random::replay
 
 # On a stable compiler. With libFuzzer: fuzz/README.md.
 fuzz: ## Hostile input: a million or ten minutes of each kind; INPUTS=, LIMIT= (seconds) and SEED= say otherwise

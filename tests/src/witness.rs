@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(deceived(&source), Vec::<&str>::new(), "{} lacks .hostile()", path.display());
             read += usize::from(source.contains(".hostile()"));
         }
-        assert!(read >= 3, "hostile, soup and weather");
+        assert!(read >= 3, "hostile, random and ec2_faults");
     }
 
     #[test]

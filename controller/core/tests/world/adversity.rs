@@ -8,7 +8,7 @@ use crate::{
     lab::{CLUSTER, Kill, Lab},
     oracle::{assert_given_back, is_settled},
     saved,
-    sight::Haze,
+    view::StaleReads,
 };
 
 fn edit(lab: &mut Lab, spec: &str) {
@@ -54,9 +54,9 @@ fn a_status_restored_from_a_backup_never_stops_the_machine_again() {
                 lab.run(3000);
                 let what = format!("{spec} {second} back {back}: {:?}", lab.condition("Ready"));
                 assert_given_back(&lab, &what);
-                assert!(is_settled(&lab), "{what}\n{}", lab.story());
-                assert!(lab.count("StopInstances") <= stopped.max(1), "{what}\n{}", lab.story());
-                assert!(lab.images(HOME) <= 1, "{what}\n{}", lab.story());
+                assert!(is_settled(&lab), "{what}\n{}", lab.history());
+                assert!(lab.count("StopInstances") <= stopped.max(1), "{what}\n{}", lab.history());
+                assert!(lab.images(HOME) <= 1, "{what}\n{}", lab.history());
             }
         }
     }
@@ -106,11 +106,11 @@ fn an_edit_that_is_not_supported_stops_no_machine_and_never_calls_an_owed_one_st
             lab.run(700);
             let what = format!("{second} {spec}: {:?}", lab.condition("Validated"));
             assert_given_back(&lab, &what);
-            assert!(is_settled(&lab), "{what}\n{}", lab.story());
-            assert_eq!(lab.count("StopInstances"), stops, "{what}\n{}", lab.story());
+            assert!(is_settled(&lab), "{what}\n{}", lab.history());
+            assert_eq!(lab.count("StopInstances"), stops, "{what}\n{}", lab.history());
             edit(&mut lab, PLAIN);
             lab.until(1300, "Ready once the edit is undone", Lab::is_ready);
-            assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.story());
+            assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.history());
         }
     }
 }
@@ -132,10 +132,10 @@ fn a_machine_that_goes_during_its_save_is_never_called_left_stopped() {
             for _ in 0..140 {
                 lab.run(30);
                 let (status, reason) = lab.condition("SourceRestored");
-                assert_ne!(reason, "LeftStopped", "at {second}: {status}\n{}", lab.story());
+                assert_ne!(reason, "LeftStopped", "at {second}: {status}\n{}", lab.history());
             }
             let what = format!("at {second}, away {away}: {:?}", lab.condition("Ready"));
-            assert!(is_settled(&lab), "{what}\n{}", lab.story());
+            assert!(is_settled(&lab), "{what}\n{}", lab.history());
         }
     }
 }
@@ -210,10 +210,10 @@ fn a_user_who_stops_the_machine_between_our_start_and_our_untag_keeps_it_stopped
         let id = lab.id.clone();
         lab.user(&on_instance("StopInstances", &id));
         lab.run(1500);
-        assert_eq!(lab.instance().state, InstanceState::Stopped, "{}", lab.story());
-        assert!(!lab.owes(), "{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Stopped, "{}", lab.history());
+        assert!(!lab.owes(), "{}", lab.history());
         assert_eq!(lab.count("StartInstances"), 1);
-        assert!(is_settled(&lab), "{wait} {:?}\n{}", lab.condition("Ready"), lab.story());
+        assert!(is_settled(&lab), "{wait} {:?}\n{}", lab.condition("Ready"), lab.history());
     }
 }
 
@@ -228,10 +228,10 @@ fn a_user_who_stops_the_machine_just_before_us_keeps_it_stopped_and_it_is_saved_
         let id = lab.id.clone();
         lab.user(&on_instance("StopInstances", &id));
         lab.run(1500);
-        assert_eq!(lab.instance().state, InstanceState::Stopped, "at {second}\n{}", lab.story());
-        assert!(!lab.owes(), "at {second}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Stopped, "at {second}\n{}", lab.history());
+        assert!(!lab.owes(), "at {second}\n{}", lab.history());
         assert_eq!(lab.count("StartInstances"), 0);
-        assert!(lab.is_ready(), "at {second}: {:?}\n{}", lab.condition("Ready"), lab.story());
+        assert!(lab.is_ready(), "at {second}: {:?}\n{}", lab.condition("Ready"), lab.history());
         assert_eq!((lab.condition("SourceRestored").1.as_str(), lab.images(HOME)), ("LeftStopped", 1));
         let capture = lab.object.as_ref().unwrap().status.capture.clone().unwrap();
         assert_eq!((capture.consistency, capture.disruptions), (Consistency::Stopped, 0));
@@ -251,10 +251,10 @@ fn a_user_who_stops_and_starts_the_machine_meanwhile_sees_it_stopped_by_us_once_
         lab.run(21);
         lab.user(&on_instance("StopInstances", &id));
         lab.run(1200);
-        assert_eq!(lab.instance().state, InstanceState::Stopped, "at {second}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Stopped, "at {second}\n{}", lab.history());
         lab.user(&on_instance("StartInstances", &id));
         lab.run(1200);
-        assert_eq!(lab.count("StopInstances"), 2, "ours and theirs, at {second}\n{}", lab.story());
+        assert_eq!(lab.count("StopInstances"), 2, "ours and theirs, at {second}\n{}", lab.history());
         assert_given_back(&lab, "theirs");
     }
 }
@@ -299,12 +299,12 @@ fn an_object_applied_again_after_a_save_adopts_its_image() {
 fn an_image_that_shows_late_is_asked_for_again_under_its_own_name_only() {
     for seed in 0..6 {
         let mut lab = Lab::new(PLAIN);
-        lab.haze = Haze::new(40, seed);
+        lab.stale_reads = StaleReads::new(40, seed);
         lab.sim.add_fault(Fault::new("CreateImage", Effect::ApplyAndDrop).nth(1));
         lab.until(3000, "Ready", Lab::is_ready);
         lab.run(60);
         assert_saved(&lab, PLAIN);
-        assert_eq!(lab.count("CreateImage"), 1, "seed {seed}\n{}", lab.story());
+        assert_eq!(lab.count("CreateImage"), 1, "seed {seed}\n{}", lab.history());
     }
 }
 
@@ -315,6 +315,6 @@ fn a_cluster_rebuilt_without_its_status_and_its_image_reads_the_receipt_and_stop
     lab.user(&Request::new("DeregisterImage").with("ImageId", &id));
     lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
     lab.run(1500);
-    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.story());
-    assert_eq!(lab.count("StopInstances"), 1, "{}", lab.story());
+    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.history());
+    assert_eq!(lab.count("StopInstances"), 1, "{}", lab.history());
 }

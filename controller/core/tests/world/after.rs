@@ -7,7 +7,7 @@ use crate::{
     ec2::{HOME, on_instance},
     lab::Lab,
     life::{FAR, available, edit, ready, served, snapshots, spec, status, survives},
-    sight::Haze,
+    view::StaleReads,
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn a_region_added_later_is_copied_to_without_a_capture() {
             (lab.count("StopInstances"), lab.images(FAR[0]), lab.images(FAR[1])),
             (1, 1, 1),
             "{}",
-            lab.story()
+            lab.history()
         );
     });
 }
@@ -38,7 +38,7 @@ fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says
             ready(lab);
         };
         survives(&json!({}), 5, story, |lab| {
-            assert_eq!(available(lab, FAR[1]).len(), left, "{policy}\n{}", lab.story());
+            assert_eq!(available(lab, FAR[1]).len(), left, "{policy}\n{}", lab.history());
             assert_eq!(snapshots(lab, FAR[1]), left * 2, "{policy}");
             assert_eq!(available(lab, FAR[0]).len(), 1);
             assert_eq!(served(lab, FAR[1]), None);
@@ -59,7 +59,7 @@ fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says
             .all(|image| image.tags.contains_key(tag::RETAINED))
     };
     lab.run(60);
-    assert!(marked(&lab), "{}", lab.story());
+    assert!(marked(&lab), "{}", lab.history());
     edit(&mut lab, &json!({}));
     ready(&mut lab);
     assert!(!marked(&lab), "managed again");
@@ -67,7 +67,7 @@ fn a_region_taken_out_keeps_its_images_for_good_or_loses_them_as_the_policy_says
         (lab.count("CopyImage"), lab.images(FAR[0])),
         (2, 1),
         "adopted, not copied again\n{}",
-        lab.story()
+        lab.history()
     );
 }
 
@@ -76,19 +76,19 @@ fn an_image_that_was_deregistered_is_served_by_nobody_when_its_region_is_wanted_
     for (lag, seed) in [(0, 0), (20, 1), (20, 2), (20, 3), (40, 4), (40, 5), (40, 6)] {
         let mut lab = Lab::new(&spec(&json!({})));
         ready(&mut lab);
-        lab.haze = Haze::new(lag, seed);
+        lab.stale_reads = StaleReads::new(lag, seed);
         let old = served(&lab, FAR[1]).unwrap().1;
         edit(&mut lab, &json!({"regions": [{"name": "us-west-1"}], "removedRegionPolicy": "Delete"}));
         lab.until(600, "taken away", |lab| lab.count("DeregisterImage") == 1);
         edit(&mut lab, &json!({}));
         for _ in 0..900 {
             let is_told = served(&lab, FAR[1]).is_some_and(|image| image.1 == old);
-            assert!(!is_told, "{lag} {seed}\n{}", lab.story());
+            assert!(!is_told, "{lag} {seed}\n{}", lab.history());
             lab.tick();
         }
         ready(&mut lab);
         let made = (lab.count("CopyImage"), available(&lab, FAR[1]).len());
-        assert_eq!(made, (3, 1), "{lag} {seed}\n{}", lab.story());
+        assert_eq!(made, (3, 1), "{lag} {seed}\n{}", lab.history());
         lab.nothing_is_left_over();
     }
 }
@@ -110,13 +110,18 @@ fn tags_and_description_edited_later_are_those_of_every_image_and_snapshot_and_o
             let place = lab.sim.place(ACCOUNT, region).unwrap();
             let all = place.images.values().map(|image| &image.tags);
             for tags in all.chain(place.snapshots.values().map(|shot| &shot.tags)) {
-                assert_eq!(tags.get("team").map(String::as_str), Some("quakes"), "{region}\n{}", lab.story());
-                assert_eq!(tags.get("old"), None, "{region}\n{}", lab.story());
+                assert_eq!(
+                    tags.get("team").map(String::as_str),
+                    Some("quakes"),
+                    "{region}\n{}",
+                    lab.history()
+                );
+                assert_eq!(tags.get("old"), None, "{region}\n{}", lab.history());
             }
             assert!(
                 place.images.values().all(|image| image.description == "two"),
                 "{region}\n{}",
-                lab.story()
+                lab.history()
             );
         }
         let home = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
@@ -147,18 +152,18 @@ fn an_object_deleted_with_policy_delete_at_any_second_leaves_nothing_anywhere() 
         lab.object.as_mut().unwrap().deleting = true;
         lab.until(4000, "gone", |lab| lab.object.is_none());
         lab.run(1200);
-        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.history());
         assert!(
             !lab.instance().tags.keys().any(|key| key.starts_with(tag::PREFIX)),
             "at {second}\n{}",
-            lab.story()
+            lab.history()
         );
         for region in [HOME, FAR[0], FAR[1]] {
             let place = lab.sim.place(ACCOUNT, region);
             let live = place.map_or(0, |place| {
                 place.images.values().filter(|image| image.deregistered_at.is_none()).count()
             });
-            assert_eq!((live, snapshots(&lab, region)), (0, 0), "{region} at {second}\n{}", lab.story());
+            assert_eq!((live, snapshots(&lab, region)), (0, 0), "{region} at {second}\n{}", lab.history());
         }
     }
 }
@@ -186,7 +191,7 @@ fn images_that_were_adopted_are_deleted_with_their_object_where_the_policy_says_
             (available(&lab, region).len(), snapshots(&lab, region)),
             (0, 0),
             "{region}\n{}",
-            lab.story()
+            lab.history()
         );
     }
 }
@@ -202,7 +207,7 @@ fn a_machine_that_cannot_be_captured_again_keeps_nothing_else_from_being_brought
     assert_eq!(lab.condition("Validated").0, "False");
     assert_eq!(served(&lab, HOME).unwrap().0, 1);
     let image = lab.sim.place(ACCOUNT, HOME).unwrap().images.values().next().unwrap();
-    assert_eq!(image.description, "two", "{}", lab.story());
+    assert_eq!(image.description, "two", "{}", lab.history());
     let kept = lab
         .sim
         .place(ACCOUNT, FAR[1])
@@ -210,7 +215,7 @@ fn a_machine_that_cannot_be_captured_again_keeps_nothing_else_from_being_brought
         .images
         .values()
         .all(|image| image.tags.contains_key(tag::RETAINED));
-    assert!(kept, "{}", lab.story());
+    assert!(kept, "{}", lab.history());
 }
 
 #[test]
@@ -226,7 +231,7 @@ fn a_deletion_killed_before_or_after_any_effect_leaves_nothing_anywhere() {
                 (available(lab, region).len(), snapshots(lab, region)),
                 (0, 0),
                 "{region}\n{}",
-                lab.story()
+                lab.history()
             );
         }
         assert_eq!(lab.instance().state, InstanceState::Running);
@@ -240,7 +245,7 @@ fn the_home_image_is_not_deleted_while_a_region_of_its_copies_cannot_be_read() {
     lab.dark.insert(FAR[0].into());
     lab.object.as_mut().unwrap().deleting = true;
     lab.run(900);
-    assert_eq!((available(&lab, HOME).len(), available(&lab, FAR[1]).len()), (1, 0), "{}", lab.story());
+    assert_eq!((available(&lab, HOME).len(), available(&lab, FAR[1]).len()), (1, 0), "{}", lab.history());
     lab.dark.clear();
     lab.until(4000, "gone", |lab| lab.object.is_none());
     for region in [HOME, FAR[0], FAR[1]] {
@@ -259,7 +264,7 @@ fn images_that_were_kept_when_their_region_was_taken_out_outlive_the_object() {
     lab.until(4000, "gone", |lab| lab.object.is_none());
     for (region, left) in [(HOME, 0), (FAR[0], 0), (FAR[1], 1)] {
         let there = (available(&lab, region).len(), snapshots(&lab, region));
-        assert_eq!(there, (left, 2 * left), "{region}\n{}", lab.story());
+        assert_eq!(there, (left, 2 * left), "{region}\n{}", lab.history());
     }
 }
 
@@ -311,7 +316,7 @@ fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags
             lab.until(400, "given back", |lab| lab.condition("SourceRestored").1 == "Restored");
             assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 0));
             // So old that the copy is asked for again before it shows.
-            lab.haze = Haze::new(lag, 7);
+            lab.stale_reads = StaleReads::new(lag, 7);
             lab.until(2000, "asked for", |lab| {
                 lab.effects.iter().filter(|one| one.ends_with("CopyImage")).count() == 2
             });
@@ -319,7 +324,7 @@ fn s72_a_copy_whose_reply_was_lost_is_not_made_twice_though_description_and_tags
             edit(&mut lab, &json!({"tags": [{"key": "a", "value": "2"}], "description": "two"}));
             ready(&mut lab);
             for region in FAR {
-                assert_eq!(lab.images(region), 1, "{region}\n{}", lab.story());
+                assert_eq!(lab.images(region), 1, "{region}\n{}", lab.history());
                 let image = lab.sim.place(ACCOUNT, region).unwrap().images.values().next().unwrap();
                 assert_eq!((image.description.as_str(), image.tags["a"].as_str()), ("two", "2"), "{region}");
             }
@@ -333,7 +338,7 @@ fn s73_what_was_asked_for_just_before_a_deletion_and_shows_late_is_deleted_too()
         for operation in ["CopyImage", "CreateImage"] {
             for (wait, lag) in [(0, 0), (2, 0), (10, 0), (0, 60), (10, 60)] {
                 let mut lab = Lab::new(&spec(&json!({"deletionPolicy": "Delete"})));
-                lab.haze = Haze::new(lag, 7);
+                lab.stale_reads = StaleReads::new(lag, 7);
                 lab.sim.add_fault(Fault::new(operation, effect.clone()).nth(1));
                 lab.until(400, "asked for", |lab| lab.effects.iter().any(|one| one.ends_with(operation)));
                 lab.run(wait);
@@ -345,7 +350,7 @@ fn s73_what_was_asked_for_just_before_a_deletion_and_shows_late_is_deleted_too()
                         (available(&lab, region).len(), snapshots(&lab, region)),
                         (0, 0),
                         "{region}\n{}",
-                        lab.story()
+                        lab.history()
                     );
                 }
                 assert_eq!(lab.instance().state, InstanceState::Running);
@@ -361,7 +366,7 @@ fn s58_after_a_refused_stop_the_record_is_gone_and_hours_later_the_users_own_sto
     let refuse = Effect::Refuse { code, message: "may not be stopped: disableApiStop".into(), status: None };
     lab.sim.add_fault(Fault::new("StopInstances", refuse));
     lab.run(120);
-    assert!(!lab.owes(), "withdrawn\n{}", lab.story());
+    assert!(!lab.owes(), "withdrawn\n{}", lab.history());
     lab.object = None;
     lab.run(3 * 3600);
     lab.sim.clear_faults();
@@ -385,7 +390,7 @@ fn a_region_taken_out_while_its_copy_is_being_made_keeps_the_image_and_every_sna
         let Some(place) = lab.sim.place(ACCOUNT, FAR[1]) else { continue };
         let tags = place.images.values().map(|image| &image.tags);
         for tags in tags.chain(place.snapshots.values().map(|shot| &shot.tags)) {
-            assert!(tags.contains_key(tag::RETAINED), "taken out at {second}\n{}", lab.story());
+            assert!(tags.contains_key(tag::RETAINED), "taken out at {second}\n{}", lab.history());
         }
     }
 }
@@ -395,7 +400,7 @@ fn a_tag_key_taken_out_while_the_image_does_not_show_yet_is_on_nothing_in_the_en
     for second in 30..60 {
         let tagged = json!({"regions": [], "tags": [{"key": "brief", "value": "x"}]});
         let mut lab = Lab::new(&spec(&tagged));
-        lab.haze = Haze::new(8, 7);
+        lab.stale_reads = StaleReads::new(8, 7);
         lab.run(second);
         edit(&mut lab, &json!({"regions": []}));
         ready(&mut lab);
@@ -403,6 +408,6 @@ fn a_tag_key_taken_out_while_the_image_does_not_show_yet_is_on_nothing_in_the_en
         let place = lab.sim.place(ACCOUNT, HOME).unwrap();
         let tags = place.images.values().map(|image| &image.tags);
         let mut all = tags.chain(place.snapshots.values().map(|shot| &shot.tags));
-        assert!(all.all(|tags| !tags.contains_key("brief")), "at {second}\n{}", lab.story());
+        assert!(all.all(|tags| !tags.contains_key("brief")), "at {second}\n{}", lab.history());
     }
 }

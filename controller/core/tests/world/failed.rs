@@ -32,7 +32,7 @@ fn it_is_never_served_also_after_the_status_was_lost() {
     lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
     lab.object.as_mut().unwrap().finalizer = false;
     lab.run(900);
-    assert_eq!(served(&lab, HOME), None, "{spoilt}\n{}", lab.story());
+    assert_eq!(served(&lab, HOME), None, "{spoilt}\n{}", lab.history());
     assert_eq!(lab.condition("Stalled").0, "True");
     assert_eq!((lab.count("StopInstances"), lab.count("CopyImage")), (1, 0));
     edit(&mut lab, &json!({"revision": 2}));
@@ -56,7 +56,7 @@ fn the_attempt_after_it_is_served_when_its_revision_is_wanted_again() {
             lab.object.as_mut().unwrap().status = SavedTemplateStatus::default();
         }
         ready(&mut lab);
-        assert_eq!(served(&lab, HOME).unwrap(), good, "status lost: {wipes}\n{}", lab.story());
+        assert_eq!(served(&lab, HOME).unwrap(), good, "status lost: {wipes}\n{}", lab.history());
     }
     assert_eq!(available(&lab, FAR[0]).len(), at_first + 1, "of revision 2");
 }
@@ -68,7 +68,7 @@ fn its_revision_has_no_image_when_it_is_wanted_again_and_it_goes_with_its_object
     ready(&mut lab);
     edit(&mut lab, &json!({"deletionPolicy": "Delete", "revision": 1}));
     lab.run(600);
-    assert_eq!(served(&lab, HOME).unwrap().0, 2, "{spoilt}\n{}", lab.story());
+    assert_eq!(served(&lab, HOME).unwrap().0, 2, "{spoilt}\n{}", lab.history());
     assert_eq!(lab.condition("Ready").1, "RevisionNotFound");
     lab.object.as_mut().unwrap().deleting = true;
     lab.until(4000, "gone", |lab| lab.object.is_none());
@@ -87,13 +87,13 @@ fn a_template_whose_image_ec2_failed_since_its_machine_was_started_waits_for_its
     };
     assert_eq!(told(&fails("Client.InternalError")), 0, "no start was to blame");
     let mut lab = fails("Client.InstanceTerminated");
-    assert_eq!(told(&lab), 1, "{}", lab.story());
+    assert_eq!(told(&lab), 1, "{}", lab.history());
     for revision in [2, 3] {
         edit(&mut lab, &json!({"revision": revision}));
         ready(&mut lab);
         let id = served(&lab, HOME).unwrap().1;
         let image = &lab.sim.place(ACCOUNT, HOME).unwrap().images[&id];
-        assert!(image.available_at.unwrap() <= lab.instance().launch_time, "{revision}\n{}", lab.story());
+        assert!(image.available_at.unwrap() <= lab.instance().launch_time, "{revision}\n{}", lab.history());
         assert_eq!(told(&lab), 1, "{revision}");
     }
 }

@@ -22,9 +22,9 @@ fn stopping(on_timeout: &str) -> Lab {
 }
 
 fn assert_never_forced(lab: &Lab, what: &str) {
-    assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.story());
-    assert_eq!(lab.instance().state, InstanceState::Running, "{what}\n{}", lab.story());
-    assert!(!lab.owes(), "{what}\n{}", lab.story());
+    assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.history());
+    assert_eq!(lab.instance().state, InstanceState::Running, "{what}\n{}", lab.history());
+    assert!(!lab.owes(), "{what}\n{}", lab.history());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_minute_without_kubernetes_gives_the_save_up_and_stops_no_guest_the_hard_way
         assert!(message.contains("was given up"), "{on_timeout}: {message}");
         lab.run(1200);
         assert_never_forced(&lab, on_timeout);
-        assert_eq!(lab.images(HOME), 0, "{on_timeout}\n{}", lab.story());
+        assert_eq!(lab.images(HOME), 0, "{on_timeout}\n{}", lab.history());
     }
 }
 
@@ -75,7 +75,7 @@ fn a_machine_that_stops_for_twenty_minutes_comes_back_whenever_ec2_says_that_it_
         let mut lab = Lab::new(&json!({"source": source, "capture": capture}).to_string());
         (lab.sim.config_mut().stop, lab.sim.config_mut().transition_at_end) = (1_200_000, at_end);
         lab.run(3000);
-        assert_eq!(lab.instance().state, InstanceState::Running, "{at_end}\n{}", lab.story());
-        assert!(lab.is_ready(), "{at_end}: {:?}\n{}", lab.condition("Ready"), lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running, "{at_end}\n{}", lab.history());
+        assert!(lab.is_ready(), "{at_end}: {:?}\n{}", lab.condition("Ready"), lab.history());
     }
 }

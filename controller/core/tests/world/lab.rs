@@ -23,8 +23,8 @@ use crate::{
     mishap::{Harm, Mishaps},
     pass::Pass,
     restart::Payment,
-    sight::Haze,
     truth::Truth,
+    view::StaleReads,
 };
 
 pub(crate) const CLUSTER: &str = "lab";
@@ -107,7 +107,7 @@ pub(crate) struct Lab {
     pub(crate) standby: Option<Memory>,
     /// Regions that do not answer.
     pub(crate) dark: BTreeSet<String>,
-    pub(crate) haze: Haze,
+    pub(crate) stale_reads: StaleReads,
     pub(crate) mishaps: Mishaps,
     pub(crate) truth: Truth,
     /// Quiet seconds are jumped over, and an object at rest is looked at once a minute.
@@ -164,7 +164,7 @@ impl Lab {
             back_after: Some(5),
             standby: None,
             dark: BTreeSet::new(),
-            haze: Haze::new(0, 0),
+            stale_reads: StaleReads::new(0, 0),
             mishaps: Mishaps::default(),
             truth: Truth::default(),
             jumps: false,
@@ -197,9 +197,10 @@ impl Lab {
         let due = self.sim.next_due();
         self.sim.advance(self.now);
         let moved = due.is_some_and(|due| due <= self.now);
-        self.haze.keep(&self.sim, self.now, moved);
+        self.stale_reads.keep(&self.sim, self.now, moved);
         if self.stirred || moved || self.echo <= self.now {
-            self.echo = if self.echo <= self.now { i64::MAX } else { self.now + self.haze.lag() * 1000 };
+            self.echo =
+                if self.echo <= self.now { i64::MAX } else { self.now + self.stale_reads.lag() * 1000 };
             self.stirred = false;
             let twins = self.realm.iter_mut().flat_map(|realm| &mut realm.processes);
             for memory in self.processes.iter_mut().chain(twins).filter_map(|process| process.memory.as_mut())
@@ -317,7 +318,7 @@ impl Lab {
             self.tick_until(end);
         }
         let object = self.object.as_ref().map(|object| format!("{:#?}", object.status));
-        panic!("not {what} after {seconds} s\n{}\n{}", self.story(), object.unwrap_or_default());
+        panic!("not {what} after {seconds} s\n{}\n{}", self.history(), object.unwrap_or_default());
     }
 
     /// One effect: a point at which the process may die.
@@ -378,7 +379,7 @@ impl Lab {
         self.learn(request);
         let left =
             owed && request.action == "DeleteTags" && !self.owes_truly() && self.truth.held && self.is_down();
-        assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.story());
+        assert!(!left, "the record of a machine that we hold down was taken off\n{}", self.history());
         match harm {
             Some(Harm::DieAfter) => Err(Halt::Dead),
             Some(Harm::Lose) => Ok(Err(Ec2Error::new("call", "", "connection closed"))),

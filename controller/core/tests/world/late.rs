@@ -23,12 +23,17 @@ impl Lab {
             let live: Vec<_> = place.images.values().filter(is_live).collect();
             for image in &live {
                 let same = live.iter().filter(|other| other.tags[tag::REVISION] == image.tags[tag::REVISION]);
-                assert_eq!(same.count(), 1, "{} {:?}\n{}", key.region, image.name, self.story());
+                assert_eq!(same.count(), 1, "{} {:?}\n{}", key.region, image.name, self.history());
             }
             let is_kept = |shot: &&ec2sim::Snapshot| {
                 place.images.get(&shot.image).is_some_and(|image| image.deregistered_at.is_none())
             };
-            assert!(place.snapshots.values().all(|shot| is_kept(&shot)), "{}\n{}", key.region, self.story());
+            assert!(
+                place.snapshots.values().all(|shot| is_kept(&shot)),
+                "{}\n{}",
+                key.region,
+                self.history()
+            );
         }
     }
 
@@ -42,7 +47,7 @@ fn assert_saved(lab: &Lab) {
     assert_given_back(lab, "late");
     lab.nothing_is_left_over();
     for region in [HOME, FAR[0], FAR[1]] {
-        assert!(served(lab, region).is_some(), "{region}\n{}", lab.story());
+        assert!(served(lab, region).is_some(), "{region}\n{}", lab.history());
     }
 }
 
@@ -55,12 +60,12 @@ fn images_that_show_late_at_home_and_abroad_are_each_asked_for_once() {
         for _ in 0..3000 {
             lab.tick();
             let (_, reason) = lab.condition("Ready");
-            assert_ne!(reason, "ImageMissing", "{hidden} {unique}\n{}", lab.story());
+            assert_ne!(reason, "ImageMissing", "{hidden} {unique}\n{}", lab.history());
         }
         ready(&mut lab);
         assert_saved(&lab);
         let made = (lab.count("StopInstances"), lab.count("CreateImage"), lab.count("CopyImage"));
-        assert_eq!(made, (1, 1, 2), "{hidden} {unique}\n{}", lab.story());
+        assert_eq!(made, (1, 1, 2), "{hidden} {unique}\n{}", lab.history());
         assert_eq!(lab.count("DeregisterImage"), 0, "{hidden} {unique}");
     }
 }
@@ -75,7 +80,7 @@ fn a_process_that_forgets_what_it_waits_for_asks_for_nothing_twice() {
     }
     ready(&mut lab);
     assert_saved(&lab);
-    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
+    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.history());
 }
 
 #[test]
@@ -92,10 +97,10 @@ fn a_copy_that_shows_after_it_was_given_up_is_kept_or_removed_and_one_is_left() 
         lab.run(hidden + 1000);
         assert!(lab.count("CopyImage") > 2, "the premise: it is asked for again at last");
         assert_saved(&lab);
-        assert_eq!((lab.count("StopInstances"), lab.count("CreateImage")), (1, 1), "{}", lab.story());
+        assert_eq!((lab.count("StopInstances"), lab.count("CreateImage")), (1, 1), "{}", lab.history());
         let (kept, writes) = (served(&lab, FAR[0]), lab.writes);
         lab.run(3600);
-        assert_eq!((served(&lab, FAR[0]), lab.writes), (kept, writes), "at rest\n{}", lab.story());
+        assert_eq!((served(&lab, FAR[0]), lab.writes), (kept, writes), "at rest\n{}", lab.history());
     }
 }
 
@@ -129,13 +134,13 @@ fn the_images_of_an_object_that_is_deleted_or_leaves_a_region_go_also_if_they_sh
                         image.tags.get(tag::RETAINED).map(String::as_str),
                         Some("true"),
                         "{}",
-                        lab.story()
+                        lab.history()
                     );
                 } else {
-                    assert_eq!(image.state, ImageState::Deregistered, "{how} {region}\n{}", lab.story());
+                    assert_eq!(image.state, ImageState::Deregistered, "{how} {region}\n{}", lab.history());
                 }
             }
-            assert!(how == "kept" || place.snapshots.is_empty(), "{how} {region}\n{}", lab.story());
+            assert!(how == "kept" || place.snapshots.is_empty(), "{how} {region}\n{}", lab.history());
         }
         assert_eq!(lab.object.is_none(), how == "deleted");
     }
@@ -162,8 +167,8 @@ fn an_image_whose_reply_was_lost_and_that_shows_after_two_and_a_half_minutes_is_
     lab.sim.add_fault(Fault::new("CreateImage", Effect::ApplyAndDrop).nth(1));
     ready(&mut lab);
     assert_saved(&lab);
-    assert_eq!(status(&lab).capture.as_ref().unwrap().attempts, 1, "{}", lab.story());
-    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
+    assert_eq!(status(&lab).capture.as_ref().unwrap().attempts, 1, "{}", lab.history());
+    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.history());
 }
 
 /// Whether everything of ours in a region has the tag.
@@ -186,7 +191,7 @@ fn a_tag_that_vanishes_twice_is_put_back_twice() {
         lab.until(600, "put back", |lab| has_tag(lab, FAR[0], "team"));
         ready(&mut lab);
         let put = lab.sim.log().iter().filter(|call| call.action == "CreateTags" && call.region == FAR[0]);
-        assert_eq!(put.count(), times, "{}", lab.story());
+        assert_eq!(put.count(), times, "{}", lab.history());
     }
     assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2));
 }
@@ -204,7 +209,7 @@ fn snapshots_that_can_be_tagged_only_after_three_minutes_are_in_line_then_and_no
     lab.until(600, "in line", |lab| [HOME, FAR[0], FAR[1]].iter().all(|region| has_tag(lab, region, "team")));
     ready(&mut lab);
     assert_saved(&lab);
-    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.story());
+    assert_eq!((lab.count("CreateImage"), lab.count("CopyImage")), (1, 2), "{}", lab.history());
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Lab {
             let Some(origin) = &copy.origin else { continue };
             let source = &home.images[&origin.image];
             for key in [tag::REVISION, tag::CAPTURE, tag::ATTEMPT] {
-                assert_eq!(copy.tags.get(key), source.tags.get(key), "{key} of a copy\n{}", self.story());
+                assert_eq!(copy.tags.get(key), source.tags.get(key), "{key} of a copy\n{}", self.history());
             }
         }
     }
@@ -89,8 +89,8 @@ pub(super) fn survives(more: &Value, step: usize, story: impl Fn(&mut Lab), verd
 #[test]
 fn a_machine_is_rebooted_by_ec2_and_never_stopped_in_mode_reboot() {
     survives(&json!({"capture": {"mode": "Reboot"}}), 1, ready, |lab| {
-        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.story());
-        assert_eq!((lab.instance().reboots, lab.images(HOME)), (1, 1), "{}", lab.story());
+        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.history());
+        assert_eq!((lab.instance().reboots, lab.images(HOME)), (1, 1), "{}", lab.history());
         let capture = status(lab).capture.clone().unwrap();
         assert_eq!((capture.consistency, capture.disruptions), (Consistency::Rebooted, 1));
         assert_eq!(lab.condition("SourceRestored").1, "Restored");
@@ -100,8 +100,8 @@ fn a_machine_is_rebooted_by_ec2_and_never_stopped_in_mode_reboot() {
 #[test]
 fn a_machine_is_not_disturbed_at_all_in_mode_noreboot() {
     survives(&json!({"capture": {"mode": "NoReboot"}}), 1, ready, |lab| {
-        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.story());
-        assert_eq!((lab.instance().reboots, lab.images(HOME)), (0, 1), "{}", lab.story());
+        assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (0, 0), "{}", lab.history());
+        assert_eq!((lab.instance().reboots, lab.images(HOME)), (0, 1), "{}", lab.history());
         assert!(!lab.owes() || lab.effects.len() > 5);
         let capture = status(lab).capture.clone().unwrap();
         assert_eq!((capture.consistency, capture.disruptions), (Consistency::CrashConsistent, 0));
@@ -120,16 +120,21 @@ fn a_machine_that_was_stopped_is_saved_as_it_is_and_stays_stopped() {
             lab.run(900);
         };
         survives(&json!({"capture": {"mode": mode}}), 3, story, |lab| {
-            assert_eq!(lab.instance().state, InstanceState::Stopped, "{}", lab.story());
-            assert_eq!((lab.count("StopInstances"), lab.count("StartInstances")), (1, 0), "{}", lab.story());
-            assert_eq!(lab.images(HOME), 1, "{}", lab.story());
-            assert!(!lab.owes(), "{}", lab.story());
+            assert_eq!(lab.instance().state, InstanceState::Stopped, "{}", lab.history());
+            assert_eq!(
+                (lab.count("StopInstances"), lab.count("StartInstances")),
+                (1, 0),
+                "{}",
+                lab.history()
+            );
+            assert_eq!(lab.images(HOME), 1, "{}", lab.history());
+            assert!(!lab.owes(), "{}", lab.history());
             assert_eq!(lab.condition("SourceRestored").1, "LeftStopped");
             assert_eq!(
                 status(lab).capture.clone().unwrap().consistency,
                 Consistency::Stopped,
                 "{}",
-                lab.story()
+                lab.history()
             );
         });
     }
@@ -139,7 +144,7 @@ fn a_machine_that_was_stopped_is_saved_as_it_is_and_stays_stopped() {
 fn an_excluded_device_has_no_snapshot_and_the_barrier_does_not_wait_for_it() {
     let more = json!({"capture": {"excludeDeviceNames": ["/dev/sdf"]}});
     survives(&more, 4, ready, |lab| {
-        assert_eq!((snapshots(lab, HOME), lab.instance().downtimes().len()), (1, 1), "{}", lab.story());
+        assert_eq!((snapshots(lab, HOME), lab.instance().downtimes().len()), (1, 1), "{}", lab.history());
         assert_eq!(lab.instance().state, InstanceState::Running);
         // The proof dies with the process that sent the start.
         let consistency = status(lab).capture.clone().unwrap().consistency;
@@ -159,14 +164,14 @@ fn a_machine_that_does_not_stop_in_time_is_given_back_or_stopped_the_hard_way_as
             lab.sim.config_mut().stop = 400_000;
         }
         lab.run(3000);
-        assert_eq!(lab.instance().state, InstanceState::Running, "{policy}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running, "{policy}\n{}", lab.history());
         assert!(!lab.owes(), "{policy}");
-        assert_eq!(lab.count("StopInstances"), if forced { 2 } else { 1 }, "{policy}\n{}", lab.story());
+        assert_eq!(lab.count("StopInstances"), if forced { 2 } else { 1 }, "{policy}\n{}", lab.history());
         if forced {
-            assert!(lab.is_ready(), "{:?}\n{}", lab.condition("Ready"), lab.story());
+            assert!(lab.is_ready(), "{:?}\n{}", lab.condition("Ready"), lab.history());
             assert_eq!(status(&lab).capture.clone().unwrap().consistency, Consistency::Unknown);
         } else {
-            assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.story());
+            assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.history());
             assert_eq!(lab.images(HOME), 0);
         }
     }
@@ -179,12 +184,12 @@ fn a_failed_revision_disrupts_the_machine_as_often_as_maxdisruptions_says_and_no
         let fail = Effect::FailImage { code: "Client.Bad".into(), message: "x".into(), after_ms: None };
         lab.sim.add_fault(Fault::new("CreateImage", fail));
         lab.run(8000);
-        assert_eq!(lab.instance().downtimes().len(), most, "{}", lab.story());
-        assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.story());
+        assert_eq!(lab.instance().downtimes().len(), most, "{}", lab.history());
+        assert_eq!(lab.condition("ImageAvailable").1, "DisruptionLimitReached", "{}", lab.history());
         lab.sim.clear_faults();
         edit(&mut lab, &json!({"capture": {"maxDisruptions": most + 1}}));
         ready(&mut lab);
-        assert_eq!(lab.instance().downtimes().len(), most + 1, "{}", lab.story());
+        assert_eq!(lab.instance().downtimes().len(), most + 1, "{}", lab.history());
     }
 }
 
@@ -198,12 +203,12 @@ fn a_larger_revision_captures_again_and_a_smaller_one_selects_the_older_images_w
         ready(lab);
     };
     survives(&json!({}), 3, story, |lab| {
-        assert_eq!(lab.count("StopInstances"), 2, "{}", lab.story());
+        assert_eq!(lab.count("StopInstances"), 2, "{}", lab.history());
         for region in [HOME, FAR[0], FAR[1]] {
             let all = available(lab, region);
-            assert_eq!(all.len(), 2, "{region} {all:?}\n{}", lab.story());
+            assert_eq!(all.len(), 2, "{region} {all:?}\n{}", lab.history());
             let first = all.iter().find(|(_, revision)| revision == "1").unwrap();
-            assert_eq!(served(lab, region), Some((1, first.0.clone())), "{}", lab.story());
+            assert_eq!(served(lab, region), Some((1, first.0.clone())), "{}", lab.history());
         }
         assert_eq!(status(lab).latest_revision, Some(2));
         assert_eq!(status(lab).revisions.len(), 2);
@@ -247,7 +252,7 @@ fn a_revision_asked_for_while_another_is_captured_gets_no_copy_of_the_image_of_t
                 crate::oracle::is_settled(lab) && object.status.observed_generation == Some(object.generation)
             });
             let what =
-                format!("{first} to {then} at {second}: {:?}\n{}", lab.condition("Ready"), lab.story());
+                format!("{first} to {then} at {second}: {:?}\n{}", lab.condition("Ready"), lab.history());
             assert!(lab.is_ready() || then < first, "{what}");
             lab.copies_are_of_their_revision();
         }
@@ -281,7 +286,7 @@ fn a_revision_that_never_was_is_not_found_and_one_that_is_gone_is_never_made_aga
     let id = served(&lab, HOME).unwrap().1;
     lab.user(&Request::new("DeregisterImage").with("ImageId", &id));
     lab.run(900);
-    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.story());
+    assert_eq!(lab.condition("Ready").1, "ImageMissing", "{}", lab.history());
     assert_eq!(lab.condition("ImageAvailable").1, "ImageMissing");
     assert_eq!(served(&lab, HOME), None, "what is gone is not served");
     assert_eq!(served(&lab, FAR[0]).unwrap().0, 3, "its copy is");
@@ -314,11 +319,11 @@ fn a_template_suspended_at_any_second_gives_its_machine_back_and_goes_on_where_i
         lab.run(second);
         edit(&mut lab, &json!({"suspend": true}));
         lab.run(900);
-        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.story());
-        assert!(!lab.owes(), "at {second}\n{}", lab.story());
+        assert_eq!(lab.instance().state, InstanceState::Running, "at {second}\n{}", lab.history());
+        assert!(!lab.owes(), "at {second}\n{}", lab.history());
         edit(&mut lab, &json!({}));
         ready(&mut lab);
-        assert_eq!(lab.count("StopInstances"), 1, "at {second}\n{}", lab.story());
+        assert_eq!(lab.count("StopInstances"), 1, "at {second}\n{}", lab.history());
     }
 }
 
@@ -333,7 +338,7 @@ fn a_template_suspended_while_its_machine_waits_for_the_image_is_not_called_stal
         lab.run(120);
         // Where both copies were asked for before, nothing is left to be withheld.
         let ready = lab.condition("Ready").1;
-        assert!(["Suspended", "Saved"].contains(&ready.as_str()), "at {second}: {ready}\n{}", lab.story());
+        assert!(["Suspended", "Saved"].contains(&ready.as_str()), "at {second}: {ready}\n{}", lab.history());
         assert_eq!(lab.instance().state, InstanceState::Running);
     }
 }

@@ -8,13 +8,17 @@
 mod act;
 mod adversity;
 mod after;
-mod chronicle;
-mod deed;
+mod counts;
 mod ec2;
+mod ec2_faults;
 mod enemy;
 mod failed;
+mod handwritten;
 mod hard;
+mod history;
+mod history_log;
 mod hostile;
+mod incident;
 mod lab;
 mod late;
 mod life;
@@ -22,16 +26,12 @@ mod mishap;
 mod model;
 mod oracle;
 mod pass;
-mod poison;
+mod random;
 mod refusals;
 mod restart;
-mod sight;
-mod soup;
-mod story;
-mod tally;
 mod truth;
+mod view;
 mod walk;
-mod weather;
 
 use ec2sim::{ACCOUNT, Effect, Fault, InstanceState};
 use saved_template_api::status::Consistency;
@@ -114,7 +114,7 @@ fn a_process_killed_before_or_after_any_effect_leaves_one_image_and_a_running_ma
             for after in [false, true] {
                 let lab = saved(spec, Some(Kill { effect, after }));
                 assert_saved(&lab, spec);
-                assert_eq!(lab.count("StopInstances"), 1, "{}", lab.story());
+                assert_eq!(lab.count("StopInstances"), 1, "{}", lab.history());
             }
         }
     }

@@ -5,11 +5,11 @@ use std::{
 };
 
 use crate::{
-    deed::Deed,
+    counts,
+    history::{History, WAYS, Way},
+    incident::Incident,
     lab::Kill,
-    soup,
-    story::{Story, WAYS, Way},
-    tally,
+    random,
 };
 
 /// How many random histories must have ended, and how often each harm must have met each effect.
@@ -17,12 +17,12 @@ const HISTORIES: u64 = 100_000;
 const EACH: u64 = 100;
 
 /// A save, or a save and a deletion, unharmed and then with a death before and after each of its effects.
-fn deaths(story: &Story, step: usize) -> (usize, Vec<Kill>) {
+fn deaths(story: &History, step: usize) -> (usize, Vec<Kill>) {
     let judged = |kill| {
-        let (lab, _) = soup::ended(story, kill);
-        assert!(lab.object.is_none() || lab.is_ready(), "{}", lab.story());
+        let (lab, _) = random::ended(story, kill);
+        assert!(lab.object.is_none() || lab.is_ready(), "{}", lab.history());
         let stops = lab.truth.stops.values().sum::<u32>();
-        assert_eq!(stops, u32::from(story.way <= Way::StopUntilAvailable), "{}", lab.story());
+        assert_eq!(stops, u32::from(story.way <= Way::StopUntilAvailable), "{}", lab.history());
         lab.effects.len()
     };
     let effects = judged(None);
@@ -42,8 +42,8 @@ fn single_deaths(step: usize) -> usize {
     for way in WAYS {
         for regions in [0, 2] {
             for deletes in [false, true] {
-                let deeds = if deletes { vec![(390, Deed::Delete)] } else { Vec::new() };
-                let story = Story { deletes, deeds, ..Story::plain(way, regions) };
+                let incidents = if deletes { vec![(390, Incident::Delete)] } else { Vec::new() };
+                let story = History { deletes, incidents, ..History::plain(way, regions) };
                 let (effects, failed) = deaths(&story, step);
                 let (way, histories) = (format!("{way:?}"), effects.div_ceil(step) * 2 + 1);
                 println!("{way:24}{regions:>8}{deletes:>10}{effects:>9}{histories:>11}{:>12}", failed.len());
@@ -69,8 +69,8 @@ fn every_single_death() {
 #[ignore = "minutes: make model"]
 fn histories() {
     let began = Instant::now();
-    let (tally, failed) = soup::run(1_000..1_000 + HISTORIES);
-    let least = tally::print(&tally);
+    let (tally, failed) = random::run(1_000..1_000 + HISTORIES);
+    let least = counts::print(&tally);
     println!(
         "\n{:44}{:>10}{:>12}{:>12}\nrandom double faults ({:.0} s){:>26}{:>12}{:>12}",
         "part",

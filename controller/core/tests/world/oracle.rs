@@ -47,8 +47,8 @@ impl Lab {
         }
         let capture = status.capture.as_ref();
         let owed = capture.is_some_and(|capture| capture.restart_record.is_some());
-        assert!(!(ready && owed), "Ready while a machine is owed\n{}", self.story());
-        assert!(!(stalled && owed), "Stalled while a machine is owed: {:?}\n{}", status, self.story());
+        assert!(!(ready && owed), "Ready while a machine is owed\n{}", self.history());
+        assert!(!(stalled && owed), "Stalled while a machine is owed: {:?}\n{}", status, self.history());
         // Tags and statuses are forged: the laws on ground truth judge.
         if self.poisoned || self.watch.on {
             return;
@@ -58,7 +58,7 @@ impl Lab {
         if let Some(capture) = capture.filter(|_| claims) {
             let its = |one: &ec2sim::Snapshot| one.tags.get(tag::CAPTURE) == Some(&capture.id);
             let at_rest = home.snapshots.values().filter(|one| its(one)).all(|snapshot| snapshot.is_at_rest);
-            assert!(at_rest, "a lie about consistency\n{}", self.story());
+            assert!(at_rest, "a lie about consistency\n{}", self.history());
         }
         let down = matches!(self.instance().state, InstanceState::Stopping | InstanceState::Stopped);
         // A machine whose tags were stripped tells nothing of a status that was lost before its image was asked for.
@@ -73,7 +73,7 @@ impl Lab {
         assert!(
             !(ready && down && told && self.truth.held),
             "Ready while a machine is down\n{}",
-            self.story()
+            self.history()
         );
         if let Some(failed) = capture.filter(|capture| capture.reason.is_some()) {
             for (region, place) in self.sim.places().iter().filter(|(key, _)| key.region != HOME) {
@@ -81,7 +81,7 @@ impl Lab {
                 assert!(
                     !place.images.values().any(its),
                     "{region:?} has a copy of what failed\n{}",
-                    self.story()
+                    self.history()
                 );
             }
         }
@@ -95,7 +95,7 @@ impl Lab {
     }
 
     /// What happened, for whoever reads a failure.
-    pub(crate) fn story(&self) -> String {
+    pub(crate) fn history(&self) -> String {
         let second = (self.now - START) / 1000;
         let calls = self.sim.log().iter().filter(|call| call.is_effective() && !call.dry_run);
         let calls = calls.filter(|call| call.at >= START - 60_000);
@@ -124,6 +124,6 @@ pub(crate) fn is_settled(lab: &Lab) -> bool {
 }
 
 pub(crate) fn assert_given_back(lab: &Lab, what: &str) {
-    assert_eq!(lab.instance().state, InstanceState::Running, "{what}\n{}", lab.story());
-    assert!(!lab.owes(), "{what}\n{}", lab.story());
+    assert_eq!(lab.instance().state, InstanceState::Running, "{what}\n{}", lab.history());
+    assert!(!lab.owes(), "{what}\n{}", lab.history());
 }

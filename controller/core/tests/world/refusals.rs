@@ -22,7 +22,7 @@ fn a_copy_that_ec2_cannot_make_is_asked_for_with_pauses_and_holds_up_no_other() 
             }
             lab.run(3900);
             let asked = lab.effects.iter().filter(|effect| effect.ends_with("CopyImage")).count();
-            assert!(asked <= 65 * regions.len(), "{code}: {asked} calls in an hour\n{}", lab.story());
+            assert!(asked <= 65 * regions.len(), "{code}: {asked} calls in an hour\n{}", lab.history());
             if regions.len() == 1 {
                 assert_eq!(lab.images("us-west-1"), 1, "{code}");
             }
@@ -30,7 +30,7 @@ fn a_copy_that_ec2_cannot_make_is_asked_for_with_pauses_and_holds_up_no_other() 
             lab.sim.clear_faults();
             lab.until(1300, "Ready", Lab::is_ready);
             for region in ALL {
-                assert_eq!(lab.images(region), 1, "{code} {region}\n{}", lab.story());
+                assert_eq!(lab.images(region), 1, "{code} {region}\n{}", lab.history());
             }
         }
     }
@@ -111,7 +111,7 @@ fn a_call_that_is_never_permitted_leaves_the_machine_running_and_says_so() {
             lab.sim.add_fault(refuse(operation, code));
             lab.run(1300);
             assert_given_back(&lab, operation);
-            assert!(is_settled(&lab), "{operation} {code} {:?}\n{}", lab.condition("Ready"), lab.story());
+            assert!(is_settled(&lab), "{operation} {code} {:?}\n{}", lab.condition("Ready"), lab.history());
             assert!(lab.count("StopInstances") <= 1);
             let (_, reason) = lab.condition("Validated");
             let told =

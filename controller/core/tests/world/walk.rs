@@ -10,7 +10,7 @@ use ec2sim::{ACCOUNT, ImageState, InstanceState};
 use saved_template_api::{SavedTemplateSpec, names::tag};
 use serde_json::{Value, json};
 
-use crate::{lab::Lab, sight::draw, soup};
+use crate::{lab::Lab, random, view::draw};
 
 const WANTED: [&str; 2] = ["us-west-2", "us-west-1"];
 
@@ -167,7 +167,7 @@ fn fresh() -> Seen {
 fn walk(rows: &[(&'static str, Value, Value)], begun: bool, seeds: u64) {
     let (wanted, next) = (fresh(), AtomicUsize::new(0));
     let seeds = usize::try_from(seeds).unwrap();
-    soup::on_every_core(&|| {
+    random::on_every_core(&|| {
         loop {
             let at = next.fetch_add(1, Relaxed);
             let Some(row) = rows.get(at / seeds) else { break };
@@ -186,16 +186,20 @@ fn stroll((field, edited, broken): &(&str, Value, Value), begun: bool, seed: u64
     }
     let mut asked = 1;
     let times = [second(250), 1 + second(90), 1 + second(200)];
-    for (wait, deed) in times.into_iter().zip([Some(edited), Some(broken), None]) {
+    for (wait, incident) in times.into_iter().zip([Some(edited), Some(broken), None]) {
         lab.run(wait);
         asked = asked.max(lab.object.as_ref().unwrap().spec.revision);
-        edit(&mut lab, deed.unwrap_or(&json!({})));
+        edit(&mut lab, incident.unwrap_or(&json!({})));
     }
     lab.until(9000, &format!("Ready: {field}, seed {seed}, at {times:?}"), is_current);
     lab.run(120);
-    assert_eq!(seen(&lab), *wanted, "{field}, seed {seed}, at {times:?}\n{}", lab.story());
+    assert_eq!(seen(&lab), *wanted, "{field}, seed {seed}, at {times:?}\n{}", lab.history());
     let stops = lab.count("StopInstances");
-    assert!(stops <= usize::try_from(asked).unwrap(), "{field}, seed {seed}, {stops} stops\n{}", lab.story());
+    assert!(
+        stops <= usize::try_from(asked).unwrap(),
+        "{field}, seed {seed}, {stops} stops\n{}",
+        lab.history()
+    );
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn a_revision_raised_at_any_second_of_a_save_leaves_every_image_and_copy_what_it
         };
         let home = captures(WANTED[0]);
         for (revision, capture) in captures(WANTED[1]) {
-            assert_eq!(home.get(&revision), Some(&capture), "raised at {second}\n{}", lab.story());
+            assert_eq!(home.get(&revision), Some(&capture), "raised at {second}\n{}", lab.history());
         }
         assert!(lab.count("StopInstances") <= 2);
     }

@@ -16,12 +16,12 @@ use super::{
     tags::{CLAIMS, Forgery, NOTES},
 };
 use crate::{
-    deed::Deed,
+    counts::Tally,
+    history::{Dice, History, LABELS, WAYS, Way},
+    incident::Incident,
     lab::Lab,
     mishap::{HARMS, Mishap},
-    soup::{on_every_core, shrunk},
-    story::{Dice, LABELS, Story, WAYS, Way},
-    tally::Tally,
+    random::{on_every_core, shrunk},
     truth::Wish,
 };
 
@@ -37,31 +37,31 @@ const EACH: u64 = 20;
 /// Who acts.
 const PLAYERS: [&str; 5] = ["tag writer", "status writer", "namesake", "cluster that forgets", "backup tool"];
 
-fn player(deed: Deed) -> Option<&'static str> {
-    Some(match deed {
-        Deed::Forge(_) => PLAYERS[0],
-        Deed::Lie(_) => PLAYERS[1],
-        Deed::Twin => PLAYERS[2],
-        Deed::ApiGoesBack(..) | Deed::ForgetStop => PLAYERS[3],
-        Deed::BackUp => PLAYERS[4],
-        Deed::NewRevision
-        | Deed::OlderRevision
-        | Deed::MoreRegions
-        | Deed::FewerRegions
-        | Deed::EditTags
-        | Deed::RemoveTags
-        | Deed::Suspend
-        | Deed::Resume
-        | Deed::Delete
-        | Deed::ForceDelete
-        | Deed::WipeStatus
-        | Deed::StripRecord
-        | Deed::StripAllTags
-        | Deed::UserStops
-        | Deed::UserStarts
-        | Deed::UserTerminates
-        | Deed::ApiGoes
-        | Deed::ApiReturns => return None,
+fn player(incident: Incident) -> Option<&'static str> {
+    Some(match incident {
+        Incident::Forge(_) => PLAYERS[0],
+        Incident::Lie(_) => PLAYERS[1],
+        Incident::Twin => PLAYERS[2],
+        Incident::ApiGoesBack(..) | Incident::ForgetStop => PLAYERS[3],
+        Incident::BackUp => PLAYERS[4],
+        Incident::NewRevision
+        | Incident::OlderRevision
+        | Incident::MoreRegions
+        | Incident::FewerRegions
+        | Incident::EditTags
+        | Incident::RemoveTags
+        | Incident::Suspend
+        | Incident::Resume
+        | Incident::Delete
+        | Incident::ForceDelete
+        | Incident::WipeStatus
+        | Incident::StripRecord
+        | Incident::StripAllTags
+        | Incident::UserStops
+        | Incident::UserStarts
+        | Incident::UserTerminates
+        | Incident::ApiGoes
+        | Incident::ApiReturns => return None,
     })
 }
 
@@ -80,12 +80,12 @@ fn forgery(dice: &mut Dice) -> Forgery {
     }
 }
 
-fn act(dice: &mut Dice) -> Deed {
+fn act(dice: &mut Dice) -> Incident {
     match dice.roll(10) {
-        0..6 => Deed::Forge(forgery(dice)),
+        0..6 => Incident::Forge(forgery(dice)),
         6 => {
             let which = u8::try_from(dice.roll(8)).unwrap();
-            Deed::Lie(match dice.one_of(&LIES) {
+            Incident::Lie(match dice.one_of(&LIES) {
                 Lie::DebtOfAnother(_) => Lie::DebtOfAnother(which),
                 Lie::SourceIsAnother(_) => Lie::SourceIsAnother(which),
                 Lie::Serves(_) => Lie::Serves(which),
@@ -93,14 +93,14 @@ fn act(dice: &mut Dice) -> Deed {
                 lie @ (Lie::NoDebt | Lie::StopAsked | Lie::OtherVolumes) => lie,
             })
         }
-        7 => Deed::Twin,
-        8 if dice.roll(4) == 0 => Deed::ForgetStop,
-        8 => Deed::ApiGoesBack(u8::try_from(1 + dice.roll(6)).unwrap(), dice.one_of(&MANNERS)),
-        _ => Deed::BackUp,
+        7 => Incident::Twin,
+        8 if dice.roll(4) == 0 => Incident::ForgetStop,
+        8 => Incident::ApiGoesBack(u8::try_from(1 + dice.roll(6)).unwrap(), dice.one_of(&MANNERS)),
+        _ => Incident::BackUp,
     }
 }
 
-impl Story {
+impl History {
     /// One to four acts of enemies, now and then an accident or somebody's wish.
     pub(crate) fn hunted(seed: u64) -> Self {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(11));
@@ -124,31 +124,37 @@ impl Story {
         for _ in 0..=dice.roll(4) {
             let latest = if dice.roll(3) > 0 { 100 } else { 420 };
             let at = dice.between(1, latest);
-            story.deeds.push((at, act(&mut dice)));
+            story.incidents.push((at, act(&mut dice)));
         }
-        let wishes = [Deed::NewRevision, Deed::Delete, Deed::WipeStatus, Deed::UserStops, Deed::EditTags];
+        let wishes = [
+            Incident::NewRevision,
+            Incident::Delete,
+            Incident::WipeStatus,
+            Incident::UserStops,
+            Incident::EditTags,
+        ];
         if dice.roll(2) == 0 {
             let at = dice.between(1, 420);
-            story.deeds.push((at, dice.one_of(&wishes)));
+            story.incidents.push((at, dice.one_of(&wishes)));
         }
-        story.deeds.sort_unstable();
+        story.incidents.sort_unstable();
         story
     }
 }
 
 /// One history.
-pub(crate) fn hunt(story: &Story) -> Tally {
+pub(crate) fn hunt(story: &History) -> Tally {
     let (lab, start) = ended(story, SETTLES);
     tally(story, &lab, start)
 }
 
 /// The world at its end: after so many seconds in which nobody does anything, and an hour more. And when it began.
-pub(crate) fn ended(story: &Story, settles: i64) -> (Lab, i64) {
+pub(crate) fn ended(story: &History, settles: i64) -> (Lab, i64) {
     let mut lab = story.lab();
     let start = lab.now;
-    for (second, deed) in &story.deeds {
+    for (second, incident) in &story.incidents {
         lab.run(second - (lab.now - start) / 1000);
-        story.happens(&mut lab, *deed);
+        story.happens(&mut lab, *incident);
     }
     lab.run(400);
     lab.heal();
@@ -156,16 +162,16 @@ pub(crate) fn ended(story: &Story, settles: i64) -> (Lab, i64) {
     let effects = lab.effects.len();
     lab.run(3600);
     let busy = lab.effects.len() - effects;
-    assert!(busy < BUSY, "{busy} effects in an hour of rest\n{}", lab.story());
+    assert!(busy < BUSY, "{busy} effects in an hour of rest\n{}", lab.history());
     judge(&lab);
     (lab, start)
 }
 
-fn tally(story: &Story, lab: &Lab, start: i64) -> Tally {
+fn tally(story: &History, lab: &Lab, start: i64) -> Tally {
     let mut tally = Tally { histories: 1, seconds: (lab.now - start) / 1000, ..Tally::default() };
     lab.mishaps.notes.iter().for_each(|(what, times)| tally.count(what, *times));
     for player in PLAYERS {
-        let acted = story.deeds.iter().any(|(_, deed)| self::player(*deed) == Some(player));
+        let acted = story.incidents.iter().any(|(_, incident)| self::player(*incident) == Some(player));
         tally.count(player, u64::from(acted));
     }
     tally.count("= every copy of the record destroyed", u64::from(lab.truth.forgotten));
@@ -180,14 +186,14 @@ fn judge(lab: &Lab) {
         Wish::Rests => state == InstanceState::Stopped,
         Wish::Gone => true,
     };
-    assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.story());
+    assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.history());
     let said = ["Ready", "Stalled", "Reconciling"].iter().any(|kind| lab.condition(kind).0 == "True")
         || lab.condition("Ready").1 == "Suspended";
     lab.object.iter().for_each(|object| lab.lawful_status(&object.status));
-    assert!(lab.object.is_none() || said, "nothing is said\n{}", lab.story());
+    assert!(lab.object.is_none() || said, "nothing is said\n{}", lab.history());
 }
 
-fn fails(story: &Story) -> bool {
+fn fails(story: &History) -> bool {
     catch_unwind(AssertUnwindSafe(|| hunt(story))).is_err()
 }
 
@@ -202,7 +208,7 @@ fn run(seeds: std::ops::Range<u64>, most: usize) -> (Tally, Vec<(u64, String)>) 
             if seed >= seeds.end || failed.lock().unwrap().len() >= most {
                 break;
             }
-            match catch_unwind(AssertUnwindSafe(|| hunt(&Story::hunted(seed)))) {
+            match catch_unwind(AssertUnwindSafe(|| hunt(&History::hunted(seed)))) {
                 Ok(tally) => mine.add(&tally),
                 Err(why) => {
                     let text = why.downcast_ref::<String>().map(String::as_str).unwrap_or_default();
@@ -264,7 +270,7 @@ fn hunts() {
 
 /// The smallest of one that failed.
 pub(crate) fn replay(seed: u64) {
-    let story = Story::hunted(seed);
+    let story = History::hunted(seed);
     println!("{story:#?}");
     if !fails(&story) {
         println!("nothing is violated");

@@ -129,7 +129,7 @@ impl Lab {
 {}",
                 request.action,
                 self.cluster_uid,
-                self.story()
+                self.history()
             );
         }
         let machines =
@@ -142,7 +142,7 @@ impl Lab {
                     assert!(
                         self.is_source(&id),
                         "{action} of {id}, which is not this object's machine\n{}",
-                        self.story()
+                        self.history()
                     );
                 }
             }
@@ -155,7 +155,7 @@ impl Lab {
             assert!(
                 self.watch.wrote.contains(&record.to_string()),
                 "stopped under {record}\n{}",
-                self.story()
+                self.history()
             );
             if self.instance().state == InstanceState::Running {
                 self.watch.deadline = Some(record.start_by.as_second());
@@ -175,7 +175,7 @@ impl Lab {
             return;
         }
         let perfect = is_perfect(&record, launched, stopped, self.now.div_euclid(1000));
-        assert!(perfect, "{id} is started under a record that is not ours: {record}\n{}", self.story());
+        assert!(perfect, "{id} is started under a record that is not ours: {record}\n{}", self.history());
         self.truth.deceived = id == self.id;
         self.mishaps.note("a forged record within the bounds was paid");
     }
@@ -210,7 +210,7 @@ impl Lab {
             assert!(
                 self.watch.made.contains_key(id.as_str()),
                 "{id} is served, and no call of ours made it\n{}",
-                self.story()
+                self.history()
             );
         }
     }
@@ -222,7 +222,7 @@ impl Lab {
         }
         let late = self.watch.deadline.is_some_and(|limit| self.now.div_euclid(1000) > limit + SWEEP);
         let held = self.truth.held && self.instance().state == InstanceState::Stopped;
-        assert!(!(late && held), "down for us beyond its limit\n{}", self.story());
+        assert!(!(late && held), "down for us beyond its limit\n{}", self.history());
         let capture = self.object.as_ref().and_then(|object| object.status.capture.as_ref());
         let Some(capture) = capture.filter(|one| one.consistency == Consistency::Stopped && !self.poisoned)
         else {
@@ -231,7 +231,7 @@ impl Lab {
         let of_it = |image: &str| self.watch.made.get(image).is_some_and(|(_, one)| *one == capture.id);
         let home = self.sim.place(ACCOUNT, HOME).unwrap();
         let torn = home.snapshots.values().find(|shot| of_it(&shot.image) && !shot.is_at_rest);
-        assert!(torn.is_none(), "Stopped is claimed of {torn:?}\n{}", self.story());
+        assert!(torn.is_none(), "Stopped is claimed of {torn:?}\n{}", self.history());
     }
 
     /// Whether the record on the machine is that of the stop which holds it, and one that we wrote.

@@ -9,9 +9,9 @@
 use ec2sim::{Effect, Fault, InstanceState};
 
 use crate::{
+    history::{History, WAYS, Way},
     lab::{Lab, Object},
-    soup,
-    story::{Story, WAYS, Way},
+    random,
 };
 
 /// Back by so many writes right after an effect.
@@ -111,20 +111,20 @@ impl Lab {
 const FAR_BACK: usize = 4;
 
 /// Every save with a jump after each of its effects, and how many broke anything.
-fn jumps(story: &Story, step: usize) -> (usize, Vec<Jump>) {
-    let effects = soup::ended(story, None).0.effects.len();
+fn jumps(story: &History, step: usize) -> (usize, Vec<Jump>) {
+    let effects = random::ended(story, None).0.effects.len();
     let mut failed = Vec::new();
     let mut histories = 0;
     for effect in (0..effects).step_by(step) {
         for writes in 1..=FAR_BACK {
             for manner in MANNERS {
                 let jump = Jump { effect, writes, manner };
-                let story = Story { jump: Some(jump), ..story.clone() };
+                let story = History { jump: Some(jump), ..story.clone() };
                 histories += 1;
                 let ended = std::panic::AssertUnwindSafe(|| {
-                    let (lab, _) = soup::ended(&story, None);
+                    let (lab, _) = random::ended(&story, None);
                     let stops = lab.truth.stops.values().sum::<u32>();
-                    assert!(stops <= u32::from(story.way <= Way::StopUntilAvailable), "{}", lab.story());
+                    assert!(stops <= u32::from(story.way <= Way::StopUntilAvailable), "{}", lab.history());
                 });
                 if std::panic::catch_unwind(ended).is_err() {
                     failed.push(jump);
@@ -144,8 +144,9 @@ fn every_jump(step: usize) -> usize {
     for way in WAYS {
         for regions in [0, 2] {
             for deletes in [false, true] {
-                let deeds = if deletes { vec![(390, crate::deed::Deed::Delete)] } else { Vec::new() };
-                let story = Story { deletes, deeds, ..Story::plain(way, regions) };
+                let incidents =
+                    if deletes { vec![(390, crate::incident::Incident::Delete)] } else { Vec::new() };
+                let story = History { deletes, incidents, ..History::plain(way, regions) };
                 let (histories, failed) = jumps(&story, step);
                 println!(
                     "{:24}{regions:>8}{deletes:>10}{histories:>11}{:>12}",
@@ -189,9 +190,14 @@ fn a_status_that_forgets_the_stop_alone_does_not_leave_the_machine_down() {
             lab.run(2400);
             let what = format!("forgotten at {second}, {manner:?}");
             crate::oracle::assert_given_back(&lab, &what);
-            assert!(crate::oracle::is_settled(&lab), "{what}: {:?}\n{}", lab.condition("Ready"), lab.story());
-            assert!(lab.count("StopInstances") <= 1, "{what}\n{}", lab.story());
-            assert!(lab.images(crate::ec2::HOME) <= 1, "{what}\n{}", lab.story());
+            assert!(
+                crate::oracle::is_settled(&lab),
+                "{what}: {:?}\n{}",
+                lab.condition("Ready"),
+                lab.history()
+            );
+            assert!(lab.count("StopInstances") <= 1, "{what}\n{}", lab.history());
+            assert!(lab.images(crate::ec2::HOME) <= 1, "{what}\n{}", lab.history());
         }
     }
 }
@@ -235,7 +241,7 @@ fn an_api_server_that_goes_back_to_a_refusal_leaves_no_machine_down_and_takes_no
                         lab.instance().state,
                         InstanceState::Running,
                         "{operation} {code} at {second}, {writes} back, {manner:?}\n{}",
-                        lab.story()
+                        lab.history()
                     );
                 }
             }
@@ -258,9 +264,9 @@ fn an_api_server_that_goes_back_to_between_two_attempts_serves_the_image_of_the_
             lab.run(3000);
             let what = format!("{writes} back, {manner:?}");
             crate::oracle::assert_given_back(&lab, &what);
-            assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.story());
-            assert_eq!(lab.images(crate::ec2::HOME), 1, "{what}\n{}", lab.story());
-            assert!(lab.is_ready(), "{what}: {:?}\n{}", lab.condition("Ready"), lab.story());
+            assert_eq!(lab.count("StopInstances"), 1, "{what}\n{}", lab.history());
+            assert_eq!(lab.images(crate::ec2::HOME), 1, "{what}\n{}", lab.history());
+            assert!(lab.is_ready(), "{what}: {:?}\n{}", lab.condition("Ready"), lab.history());
         }
     }
 }

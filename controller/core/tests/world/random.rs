@@ -14,12 +14,12 @@ use ec2sim::{ACCOUNT, InstanceState};
 use saved_template_api::names::tag;
 
 use crate::{
-    deed::Deed,
+    counts::Tally,
     ec2::HOME,
+    history::{FAR, History, Misfortune},
+    incident::Incident,
     lab::{CLUSTER, Kill, Lab},
     oracle::is_settled,
-    story::{FAR, Misfortune, Story},
-    tally::Tally,
     truth::Wish,
 };
 
@@ -29,19 +29,19 @@ const SETTLES: i64 = 6000;
 const QUIET: i64 = 1500;
 
 /// One history, to its end.
-pub(crate) fn history(story: &Story) -> Tally {
+pub(crate) fn history(story: &History) -> Tally {
     let (lab, start) = ended(story, None);
     tally(story, &lab, start)
 }
 
 /// The world at the end of a history, and when it began; a process may have died at one of its effects.
-pub(crate) fn ended(story: &Story, kill: Option<Kill>) -> (Lab, i64) {
+pub(crate) fn ended(story: &History, kill: Option<Kill>) -> (Lab, i64) {
     let mut lab = story.lab();
     lab.kill.extend(kill);
     let start = lab.now;
-    for (second, deed) in &story.deeds {
+    for (second, incident) in &story.incidents {
         lab.run(second - (lab.now - start) / 1000);
-        story.happens(&mut lab, *deed);
+        story.happens(&mut lab, *incident);
     }
     lab.run(400);
     lab.heal();
@@ -52,7 +52,7 @@ pub(crate) fn ended(story: &Story, kill: Option<Kill>) -> (Lab, i64) {
     if !rests(story, &lab) {
         let status = lab.object.as_ref().map(|object| &object.status);
         let rows = status.map(|status| (&status.capture, &status.regions, &status.announced));
-        panic!("not settled: {:?}\n{rows:#?}\n{}", lab.condition("Ready"), lab.story());
+        panic!("not settled: {:?}\n{rows:#?}\n{}", lab.condition("Ready"), lab.history());
     }
     goes_quiet(story, &mut lab);
     judge(story, &lab);
@@ -61,7 +61,7 @@ pub(crate) fn ended(story: &Story, kill: Option<Kill>) -> (Lab, i64) {
 
 /// Ten minutes in which nothing is written. Records that nobody needs go within a quarter of an hour; now and then all
 /// of it is watched.
-fn goes_quiet(story: &Story, lab: &mut Lab) {
+fn goes_quiet(story: &History, lab: &mut Lab) {
     let latest = lab.now + QUIET * 1000;
     if story.seed.is_multiple_of(16) {
         lab.run(QUIET);
@@ -73,11 +73,11 @@ fn goes_quiet(story: &Story, lab: &mut Lab) {
         if quiet && (!lab.owes() || lab.truth.wish == Wish::Gone || lab.now > latest) {
             return;
         }
-        assert!(began <= latest, "at rest\n{}", lab.story());
+        assert!(began <= latest, "at rest\n{}", lab.history());
     }
 }
 
-fn rests(story: &Story, lab: &Lab) -> bool {
+fn rests(story: &History, lab: &Lab) -> bool {
     // A pending image is waited for without a limit.
     let pends = story.misfortune == Some(Misfortune::SnapshotsNeverBegin)
         && lab.condition("Ready").1 == "WaitingForImage"
@@ -89,26 +89,26 @@ fn rests(story: &Story, lab: &Lab) -> bool {
 }
 
 /// What holds at the end, whatever happened.
-fn judge(story: &Story, lab: &Lab) {
-    let did = |deed| story.deeds.iter().any(|(_, one)| *one == deed);
+fn judge(story: &History, lab: &Lab) {
+    let did = |incident| story.incidents.iter().any(|(_, one)| *one == incident);
     let state = lab.instance().state;
     let wanted = match lab.truth.wish {
         Wish::Runs => state == InstanceState::Running || lab.truth.forgotten,
         Wish::Rests => state == InstanceState::Stopped,
         Wish::Gone => true,
     };
-    assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.story());
-    assert!(lab.truth.wish == Wish::Gone || !lab.owes(), "a record was left\n{}", lab.story());
+    assert!(wanted, "{:?} is wanted, and it is {state:?}\n{}", lab.truth.wish, lab.history());
+    assert!(lab.truth.wish == Wish::Gone || !lab.owes(), "a record was left\n{}", lab.history());
     let mut captures = BTreeSet::new();
     for image in lab.sim.place(ACCOUNT, HOME).unwrap().images.values() {
         if let Some(capture) = image.tags.get(tag::CAPTURE) {
-            assert!(captures.insert(capture.clone()), "two images of one capture\n{}", lab.story());
+            assert!(captures.insert(capture.clone()), "two images of one capture\n{}", lab.history());
         }
     }
-    let gone = did(Deed::Delete) && !did(Deed::ForceDelete) && story.deletes;
+    let gone = did(Incident::Delete) && !did(Incident::ForceDelete) && story.deletes;
     // A cluster that went back may have forgotten the deletion.
     let forgotten = lab.past.went_back && lab.object.is_some();
-    assert!(!did(Deed::Delete) || lab.object.is_none() || forgotten, "deleted\n{}", lab.story());
+    assert!(!did(Incident::Delete) || lab.object.is_none() || forgotten, "deleted\n{}", lab.history());
     if gone && !forgotten {
         for region in [HOME, FAR[0], FAR[1]] {
             let Some(place) = lab.sim.place(ACCOUNT, region) else { continue };
@@ -116,18 +116,18 @@ fn judge(story: &Story, lab: &Lab) {
             let images = place.images.values().filter(|one| one.deregistered_at.is_none() && ours(&one.tags));
             let snapshots = place.snapshots.values().filter(|one| ours(&one.tags));
             let left = (images.count(), snapshots.count());
-            assert_eq!(left, (0, 0), "left in {region}\n{}", lab.story());
+            assert_eq!(left, (0, 0), "left in {region}\n{}", lab.history());
         }
     }
     // Whoever writes tags makes whatever of his look like ours; whoever forces a deletion keeps what is there.
-    if !story.hunted && !did(Deed::ForceDelete) {
+    if !story.hunted && !did(Incident::ForceDelete) {
         lab.nothing_is_left_over();
     }
     lab.others_are_untouched();
     lab.copies_are_of_their_revision();
 }
 
-fn tally(story: &Story, lab: &Lab, start: i64) -> Tally {
+fn tally(story: &History, lab: &Lab, start: i64) -> Tally {
     let mut tally = Tally { histories: 1, seconds: (lab.now - start) / 1000, ..Tally::default() };
     lab.mishaps.met.iter().for_each(|pair| *tally.met.entry(*pair).or_default() += 1);
     lab.mishaps.notes.iter().for_each(|(what, times)| tally.count(what, *times));
@@ -180,7 +180,7 @@ pub(crate) fn run(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>) {
             if seed >= seeds.end || failed.lock().unwrap().len() >= 5 {
                 break;
             }
-            if let Ok(tally) = catch_unwind(AssertUnwindSafe(|| history(&Story::new(seed)))) {
+            if let Ok(tally) = catch_unwind(AssertUnwindSafe(|| history(&History::new(seed)))) {
                 mine.add(&tally);
             } else {
                 eprintln!("violated: make replay SEED={seed}");
@@ -193,17 +193,17 @@ pub(crate) fn run(seeds: std::ops::Range<u64>) -> (Tally, Vec<u64>) {
     (sum.into_inner().unwrap(), failed.into_inner().unwrap())
 }
 
-fn fails(story: &Story) -> bool {
+fn fails(story: &History) -> bool {
     catch_unwind(AssertUnwindSafe(|| history(story))).is_err()
 }
 
 /// The smallest story that still fails.
-pub(crate) fn shrunk(mut story: Story, fails: impl Fn(&Story) -> bool) -> Story {
+pub(crate) fn shrunk(mut story: History, fails: impl Fn(&History) -> bool) -> History {
     loop {
         let mut smaller = Vec::new();
-        for at in 0..story.deeds.len() {
+        for at in 0..story.incidents.len() {
             let mut less = story.clone();
-            less.deeds.remove(at);
+            less.incidents.remove(at);
             smaller.push(less);
         }
         for at in 0..story.mishaps.len() {
@@ -212,19 +212,19 @@ pub(crate) fn shrunk(mut story: Story, fails: impl Fn(&Story) -> bool) -> Story 
             smaller.push(less);
         }
         smaller.extend([
-            Story { twin: false, ..story.clone() },
-            Story { standby: false, ..story.clone() },
-            Story { lag: 0, ..story.clone() },
-            Story { jump: None, ..story.clone() },
-            Story { regions: 0, ..story.clone() },
-            Story { misfortune: None::<Misfortune>, ..story.clone() },
+            History { twin: false, ..story.clone() },
+            History { standby: false, ..story.clone() },
+            History { lag: 0, ..story.clone() },
+            History { jump: None, ..story.clone() },
+            History { regions: 0, ..story.clone() },
+            History { misfortune: None::<Misfortune>, ..story.clone() },
         ]);
-        let size = |story: &Story| {
+        let size = |story: &History| {
             let flags = usize::from(story.twin) + usize::from(story.standby);
             let rest = usize::from(story.misfortune.is_some())
                 + usize::from(story.jump.is_some())
                 + usize::try_from(story.lag).unwrap();
-            story.deeds.len() + story.mishaps.len() + flags + rest + story.regions
+            story.incidents.len() + story.mishaps.len() + flags + rest + story.regions
         };
         match smaller.into_iter().find(|less| size(less) < size(&story) && fails(less)) {
             Some(less) => story = less,
@@ -244,12 +244,15 @@ fn random_histories_end_with_the_machine_as_its_owner_wants_it_one_image_and_not
 #[test]
 fn a_story_that_fails_is_told_with_nothing_but_what_makes_it_fail() {
     // As if twins could not bear the loss of a status.
-    let wiped = |story: &Story| story.deeds.iter().filter(|(_, deed)| *deed == Deed::WipeStatus).count();
-    let fails = |story: &Story| story.twin && wiped(story) > 0;
-    let story = (0..10_000).map(Story::new).find(|story| fails(story) && story.deeds.len() > 1).unwrap();
+    let wiped = |story: &History| {
+        story.incidents.iter().filter(|(_, incident)| *incident == Incident::WipeStatus).count()
+    };
+    let fails = |story: &History| story.twin && wiped(story) > 0;
+    let story =
+        (0..10_000).map(History::new).find(|story| fails(story) && story.incidents.len() > 1).unwrap();
     let seed = story.seed;
     let least = shrunk(story, fails);
-    assert_eq!((least.seed, least.twin, wiped(&least), least.deeds.len()), (seed, true, 1, 1));
+    assert_eq!((least.seed, least.twin, wiped(&least), least.incidents.len()), (seed, true, 1, 1));
     assert_eq!((least.mishaps, least.lag, least.regions), (Vec::new(), 0, 0));
 }
 
@@ -261,7 +264,7 @@ fn replay() {
     if std::env::var("HUNT").is_ok() {
         return crate::enemy::hunt::replay(seed);
     }
-    let story = Story::new(seed);
+    let story = History::new(seed);
     println!("{story:#?}");
     if !fails(&story) {
         println!("nothing is violated");

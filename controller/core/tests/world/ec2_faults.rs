@@ -1,4 +1,4 @@
-//! Bad weather in EC2 that lasts for a while.
+//! Bad ec2_faults in EC2 that lasts for a while.
 use ec2sim::{ACCOUNT, Effect, Fault, ImageState, InstanceSeed, InstanceState, Request};
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     lab::Lab,
     life::{FAR, available, served, spec, status},
     oracle::{assert_given_back, is_settled},
-    sight::Haze,
+    view::StaleReads,
 };
 
 fn refuse(operation: &str, code: &str) -> Fault {
@@ -30,7 +30,7 @@ fn s19_throttled_for_ten_minutes_the_machine_is_back_soon_after_and_the_calls_we
             let before = lab.effects.len();
             lab.run(600);
             let asked = lab.effects.len() - before;
-            assert!(asked <= 200, "{operation}: {asked} calls and writes in ten minutes\n{}", lab.story());
+            assert!(asked <= 200, "{operation}: {asked} calls and writes in ten minutes\n{}", lab.history());
             // Then the image may have to be made first, and waited for.
             lab.until(300, "given back", |lab| lab.instance().state == InstanceState::Running && !lab.owes());
             lab.until(900, "Ready or told", is_settled);
@@ -65,7 +65,7 @@ fn s22_reads_up_to_a_minute_old_make_nothing_twice_and_call_nothing_gone() {
         for seed in seeds {
             for spec in [PLAIN, COPIES, PATIENT] {
                 let mut lab = Lab::new(spec);
-                lab.haze = Haze::new(lag, seed);
+                lab.stale_reads = StaleReads::new(lag, seed);
                 for _ in 0..4000 {
                     if lab.is_ready() {
                         break;
@@ -73,16 +73,20 @@ fn s22_reads_up_to_a_minute_old_make_nothing_twice_and_call_nothing_gone() {
                     lab.tick();
                     let (_, reason) = lab.condition("Ready");
                     let is_gone = ["ImageMissing", "InstanceTerminated"].contains(&reason.as_str());
-                    assert!(!is_gone, "{lag} {seed}: {reason}\n{}", lab.story());
+                    assert!(!is_gone, "{lag} {seed}: {reason}\n{}", lab.history());
                 }
                 lab.until(1, &format!("Ready: {lag} {seed} {spec}"), Lab::is_ready);
                 lab.run(240);
-                assert_eq!(lab.condition("Ready").0, "True", "{lag} {seed}\n{}", lab.story());
+                assert_eq!(lab.condition("Ready").0, "True", "{lag} {seed}\n{}", lab.history());
                 assert_saved(&lab, spec);
                 // An old read may have the Stop repeated, which changes nothing; never once the image was asked for.
                 let calls: Vec<_> = lab.sim.log().iter().filter(|call| call.is_effective()).collect();
                 let imaged = calls.iter().position(|call| call.action == "CreateImage").unwrap();
-                assert!(calls[imaged..].iter().all(|call| call.action != "StopInstances"), "{}", lab.story());
+                assert!(
+                    calls[imaged..].iter().all(|call| call.action != "StopInstances"),
+                    "{}",
+                    lab.history()
+                );
             }
         }
     }
@@ -102,10 +106,10 @@ fn s39_an_image_that_somebody_deregisters_while_it_is_pending_gives_the_machine_
             assert_given_back(&lab, &what);
             // One that EC2 never showed may only be late: it is waited for until a minute after `m`.
             let longest = if wait == 0 { 900 } else { 400 };
-            assert!(downtime(&lab) < longest, "{what}: down for {} s\n{}", downtime(&lab), lab.story());
+            assert!(downtime(&lab) < longest, "{what}: down for {} s\n{}", downtime(&lab), lab.history());
             let told = lab.condition("Ready");
             assert_eq!(told.0, "False", "{what}: {told:?}");
-            assert!(is_settled(&lab), "{what}: {told:?}\n{}", lab.story());
+            assert!(is_settled(&lab), "{what}: {told:?}\n{}", lab.history());
             assert_eq!((lab.count("StopInstances"), lab.count("CreateImage")), (1, 1), "{what}");
             assert!(status(&lab).images.is_empty(), "{what}");
         }
@@ -148,9 +152,9 @@ fn s43_a_name_that_somebody_takes_while_the_machine_stops_gives_it_back_and_one_
         }
         lab.run(1500);
         assert_given_back(&lab, &format!("{lets_go}"));
-        assert!(is_settled(&lab), "{lets_go} {:?}\n{}", lab.condition("Ready"), lab.story());
-        assert!(downtime(&lab) < 400, "{lets_go}: down for {} s\n{}", downtime(&lab), lab.story());
-        assert_eq!(lab.count("StopInstances"), 1, "{lets_go}\n{}", lab.story());
+        assert!(is_settled(&lab), "{lets_go} {:?}\n{}", lab.condition("Ready"), lab.history());
+        assert!(downtime(&lab) < 400, "{lets_go}: down for {} s\n{}", downtime(&lab), lab.history());
+        assert_eq!(lab.count("StopInstances"), 1, "{lets_go}\n{}", lab.history());
         let theirs = &lab.sim.place(ACCOUNT, HOME).unwrap().images[&foreign];
         assert!(theirs.tags.is_empty(), "{lets_go}: somebody else's image was touched");
         assert_ne!(served(&lab, HOME).map(|(_, id)| id), Some(foreign), "{lets_go}");
@@ -207,7 +211,7 @@ fn s45_a_copy_whose_answer_is_lost_and_whose_token_ec2_forgets_is_made_once() {
         lab.until(1500, "Ready", Lab::is_ready);
         lab.run(900);
         for region in ALL {
-            assert_eq!(lab.images(region), 1, "{unique} {away} {region}\n{}", lab.story());
+            assert_eq!(lab.images(region), 1, "{unique} {away} {region}\n{}", lab.history());
         }
     }
 }
@@ -227,7 +231,7 @@ fn s46_a_home_image_that_somebody_removes_while_it_is_copied_is_told_and_stops_n
             lab.run(1800);
             let what = format!("{with_snapshots} {wait}: {:?}", lab.condition("Ready"));
             assert_given_back(&lab, &what);
-            assert!(is_settled(&lab), "{what}\n{}", lab.story());
+            assert!(is_settled(&lab), "{what}\n{}", lab.history());
             assert_eq!(lab.condition("Ready").1, "ImageMissing", "{what}");
             assert_eq!((lab.count("StopInstances"), lab.count("CreateImage")), (1, 1), "{what}");
             for region in FAR {
@@ -249,7 +253,7 @@ fn s49_tags_that_ec2_refuses_are_told_before_the_stop_or_give_the_machine_back_a
         lab.sim.add_fault(refuse("CreateImage", code));
         lab.run(900);
         assert_given_back(&lab, code);
-        assert!(is_settled(&lab), "{code} {:?}\n{}", lab.condition("Ready"), lab.story());
+        assert!(is_settled(&lab), "{code} {:?}\n{}", lab.condition("Ready"), lab.history());
         // The stop, a minute in which nothing of it shows, the start.
         assert!(downtime(&lab) <= 115, "{code}: down for {} s", downtime(&lab));
         assert_eq!(lab.count("StopInstances"), 1, "{code}");
@@ -260,7 +264,7 @@ fn s49_tags_that_ec2_refuses_are_told_before_the_stop_or_give_the_machine_back_a
     let full = (1..50).map(|number| (format!("tag-{number}"), "x".to_owned())).collect();
     lab.user(&tag(&id, &full));
     lab.run(900);
-    assert!(is_settled(&lab), "{:?}\n{}", lab.condition("Ready"), lab.story());
+    assert!(is_settled(&lab), "{:?}\n{}", lab.condition("Ready"), lab.history());
     assert_eq!((lab.count("StopInstances"), lab.instance().state), (0, InstanceState::Running));
     let (status, reason) = lab.condition("Validated");
     assert_eq!(status, "False", "{reason}");

@@ -3,12 +3,12 @@ use ec2sim::{Effect, Fault};
 use serde_json::{Value, json};
 
 use crate::{
-    deed::Deed,
     ec2::HOME,
     enemy::rewind::Jump,
+    incident::Incident,
     lab::{Lab, Process},
     mishap::{HARMS, Mishap},
-    sight::{Haze, draw},
+    view::{StaleReads, draw},
 };
 
 pub(crate) const FAR: [&str; 2] = ["us-west-1", "us-east-2"];
@@ -26,23 +26,23 @@ pub(crate) enum Way {
 pub(crate) const WAYS: [Way; 5] =
     [Way::Stop, Way::StopUntilAvailable, Way::Reboot, Way::NoReboot, Way::StoppedAlready];
 
-const DEEDS: [Deed; 16] = [
-    Deed::NewRevision,
-    Deed::OlderRevision,
-    Deed::MoreRegions,
-    Deed::FewerRegions,
-    Deed::EditTags,
-    Deed::RemoveTags,
-    Deed::Suspend,
-    Deed::Delete,
-    Deed::ForceDelete,
-    Deed::WipeStatus,
-    Deed::StripRecord,
-    Deed::StripAllTags,
-    Deed::UserStops,
-    Deed::UserStarts,
-    Deed::UserTerminates,
-    Deed::ApiGoes,
+const DEEDS: [Incident; 16] = [
+    Incident::NewRevision,
+    Incident::OlderRevision,
+    Incident::MoreRegions,
+    Incident::FewerRegions,
+    Incident::EditTags,
+    Incident::RemoveTags,
+    Incident::Suspend,
+    Incident::Delete,
+    Incident::ForceDelete,
+    Incident::WipeStatus,
+    Incident::StripRecord,
+    Incident::StripAllTags,
+    Incident::UserStops,
+    Incident::UserStarts,
+    Incident::UserTerminates,
+    Incident::ApiGoes,
 ];
 
 /// What EC2 itself does to this save.
@@ -68,13 +68,13 @@ const MISFORTUNES: [Misfortune; 6] = [
 /// Everything that a history is made of.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "what is in a history, not modes")]
-pub(crate) struct Story {
+pub(crate) struct History {
     pub(crate) seed: u64,
     pub(crate) way: Way,
     pub(crate) regions: usize,
     pub(crate) deletes: bool,
     pub(crate) mishaps: Vec<Mishap>,
-    pub(crate) deeds: Vec<(i64, Deed)>,
+    pub(crate) incidents: Vec<(i64, Incident)>,
     pub(crate) misfortune: Option<Misfortune>,
     /// How old a read may be.
     pub(crate) lag: i64,
@@ -162,7 +162,7 @@ impl Dice {
     }
 }
 
-impl Story {
+impl History {
     /// Nothing goes wrong.
     pub(crate) fn plain(way: Way, regions: usize) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Story {
             regions,
             deletes: false,
             mishaps: Vec::new(),
-            deeds: Vec::new(),
+            incidents: Vec::new(),
             misfortune: None,
             lag: 0,
             twin: false,
@@ -209,26 +209,26 @@ impl Story {
         story.suit(label, &mut dice);
         for _ in 0..dice.roll(3) {
             let latest = if dice.roll(2) == 0 { 80 } else { 420 };
-            let (at, deed) = (dice.between(1, latest), dice.one_of(&DEEDS));
-            story.does(at, deed, &mut dice);
+            let (at, incident) = (dice.between(1, latest), dice.one_of(&DEEDS));
+            story.does(at, incident, &mut dice);
         }
         if dice.roll(8) == 0 {
             story.misfortune = story.misfortune.or(Some(dice.one_of(&MISFORTUNES)));
         }
-        story.deeds.sort_unstable();
+        story.incidents.sort_unstable();
         story
     }
 
-    fn does(&mut self, at: i64, deed: Deed, dice: &mut Dice) {
-        self.deeds.push((at, deed));
+    fn does(&mut self, at: i64, incident: Incident, dice: &mut Dice) {
+        self.incidents.push((at, incident));
         let undone = [
-            (Deed::Suspend, Deed::Resume, true),
-            (Deed::ApiGoes, Deed::ApiReturns, true),
-            (Deed::UserStops, Deed::UserStarts, dice.roll(2) == 0),
-            (Deed::NewRevision, Deed::OlderRevision, dice.roll(2) == 0),
+            (Incident::Suspend, Incident::Resume, true),
+            (Incident::ApiGoes, Incident::ApiReturns, true),
+            (Incident::UserStops, Incident::UserStarts, dice.roll(2) == 0),
+            (Incident::NewRevision, Incident::OlderRevision, dice.roll(2) == 0),
         ];
-        if let Some((_, undone, _)) = undone.into_iter().find(|(one, _, is)| *one == deed && *is) {
-            self.deeds.push((at + dice.between(2, 200), undone));
+        if let Some((_, undone, _)) = undone.into_iter().find(|(one, _, is)| *one == incident && *is) {
+            self.incidents.push((at + dice.between(2, 200), undone));
         }
     }
 
@@ -247,42 +247,42 @@ impl Story {
             "WithdrawRestartRecord" => {
                 self.way = Way::Stop;
                 let at = dice.between(4, 14);
-                self.deeds.push((at, Deed::UserStops));
+                self.incidents.push((at, Incident::UserStops));
             }
-            "TagImages" | "ModifyImageAttribute" => self.deeds.push((300, Deed::EditTags)),
-            "UntagImages" => self.deeds.extend([(1, Deed::EditTags), (320, Deed::RemoveTags)]),
+            "TagImages" | "ModifyImageAttribute" => self.incidents.push((300, Incident::EditTags)),
+            "UntagImages" => self.incidents.extend([(1, Incident::EditTags), (320, Incident::RemoveTags)]),
             "DeregisterImage" | "RemoveReceipt" | "finalizer off" => {
                 self.deletes = true;
                 let at = dice.between(60, 400);
-                self.deeds.push((at, Deed::Delete));
+                self.incidents.push((at, Incident::Delete));
             }
             "DeleteSnapshot" => {
                 self.deletes = true;
                 if dice.roll(4) == 0 {
                     self.misfortune = Some(Misfortune::SnapshotFails);
-                    self.deeds.push((240, Deed::Delete));
+                    self.incidents.push((240, Incident::Delete));
                 } else {
                     // They appear once their image is deregistered.
                     self.way = dice.one_of(&[Way::NoReboot, Way::StoppedAlready]);
                     self.begin_seconds = 60;
                     let at = dice.between(20, 60);
-                    self.deeds.push((at, Deed::Delete));
+                    self.incidents.push((at, Incident::Delete));
                 }
             }
             // Its owner stops the machine once it is given back, before its record is off it.
             "RemoveRecord" => {
                 let at = dice.between(55, 110);
-                self.deeds.push((at, Deed::UserStops));
+                self.incidents.push((at, Incident::UserStops));
             }
             "RestoreRecord" => {
                 (self.way, self.stop_seconds) = (dice.one_of(&[Way::Stop, Way::StopUntilAvailable]), 30);
                 let at = dice.between(44, 50);
-                self.deeds.push((at, Deed::StripRecord));
+                self.incidents.push((at, Incident::StripRecord));
             }
             "AbortAlone" => {
                 (self.way, self.stop_seconds) = (Way::Stop, 50);
                 let at = dice.between(18, 26);
-                self.deeds.extend([(at, Deed::ApiGoes), (at + 60, Deed::ApiReturns)]);
+                self.incidents.extend([(at, Incident::ApiGoes), (at + 60, Incident::ApiReturns)]);
             }
             _ => {}
         }
@@ -315,10 +315,12 @@ impl Story {
     /// The world in which it happens.
     pub(crate) fn lab(&self) -> Lab {
         let mut lab = Lab::new(&self.spec(self.regions, false).to_string());
-        (lab.jumps, lab.haze, lab.back_after) = (true, Haze::new(self.lag, self.seed), Some(self.back_after));
+        (lab.jumps, lab.stale_reads, lab.back_after) =
+            (true, StaleReads::new(self.lag, self.seed), Some(self.back_after));
         lab.mishaps.planned.clone_from(&self.mishaps);
-        let goes_back = |(_, deed): &(i64, Deed)| matches!(deed, Deed::ApiGoesBack(..));
-        (lab.past.jump, lab.past.kept) = (self.jump, self.jump.is_some() || self.deeds.iter().any(goes_back));
+        let goes_back = |(_, incident): &(i64, Incident)| matches!(incident, Incident::ApiGoesBack(..));
+        (lab.past.jump, lab.past.kept) =
+            (self.jump, self.jump.is_some() || self.incidents.iter().any(goes_back));
         lab.sim.config_mut().stop = self.stop_seconds * 1000;
         lab.sim.config_mut().snapshot_lag = self.begin_seconds * 1000;
         if self.twin {

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::{
     ec2::{HOME, on_instance, untag},
     enemy::{rewind::Manner, status::Lie, tags::Forgery},
+    history::History,
     lab::{CLUSTER, Lab, Object},
-    story::Story,
     truth::Wish,
 };
 
 /// What somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deed {
+pub(crate) enum Incident {
     NewRevision,
     OlderRevision,
     MoreRegions,
@@ -45,47 +45,49 @@ pub(crate) enum Deed {
     BackUp,
 }
 
-impl Story {
-    /// One deed. What cannot be done in the state that things are in is not done.
-    pub(crate) fn happens(&self, lab: &mut Lab, deed: Deed) {
+impl History {
+    /// One incident. What cannot be done in the state that things are in is not done.
+    pub(crate) fn happens(&self, lab: &mut Lab, incident: Incident) {
         let (id, key) = (lab.id.clone(), debt_key(CLUSTER));
-        match deed {
-            Deed::UserStops => _ = lab.users(&on_instance("StopInstances", &id)),
-            Deed::UserStarts => _ = lab.users(&on_instance("StartInstances", &id)),
-            Deed::UserTerminates => _ = lab.users(&on_instance("TerminateInstances", &id)),
-            Deed::ApiGoes => lab.api_is_up = false,
-            Deed::ApiReturns => lab.api_is_up = true,
-            Deed::ApiGoesBack(writes, manner) => lab.goes_back(writes.into(), manner),
-            Deed::ForgetStop => lab.forgets_the_stop(),
-            Deed::Forge(forgery) => lab.forges(forgery),
-            Deed::Lie(lie) => lab.lies(lie),
-            Deed::Twin => lab.is_doubled(),
-            Deed::BackUp => lab.backs_up(),
-            Deed::StripRecord => {
+        match incident {
+            Incident::UserStops => _ = lab.users(&on_instance("StopInstances", &id)),
+            Incident::UserStarts => _ = lab.users(&on_instance("StartInstances", &id)),
+            Incident::UserTerminates => _ = lab.users(&on_instance("TerminateInstances", &id)),
+            Incident::ApiGoes => lab.api_is_up = false,
+            Incident::ApiReturns => lab.api_is_up = true,
+            Incident::ApiGoesBack(writes, manner) => lab.goes_back(writes.into(), manner),
+            Incident::ForgetStop => lab.forgets_the_stop(),
+            Incident::Forge(forgery) => lab.forges(forgery),
+            Incident::Lie(lie) => lab.lies(lie),
+            Incident::Twin => lab.is_doubled(),
+            Incident::BackUp => lab.backs_up(),
+            Incident::StripRecord => {
                 if let Some(value) = lab.instance().tags.get(&key).cloned() {
                     lab.user(&untag(&id, &key, &value));
                 }
             }
-            Deed::StripAllTags => {
+            Incident::StripAllTags => {
                 let tags = lab.instance().tags.clone();
                 for (name, value) in tags.iter().filter(|(name, _)| name.starts_with(tag::PREFIX)) {
                     lab.user(&untag(&id, name, value));
                 }
             }
-            Deed::ForceDelete => lab.object = None,
-            Deed::WipeStatus => edit(lab, |object| object.status = SavedTemplateStatus::default()),
-            Deed::Delete => edit(lab, |object| object.deleting = true),
-            Deed::NewRevision => respec(lab, |spec| spec["revision"] = json!(2)),
-            Deed::OlderRevision => respec(lab, |spec| spec["revision"] = json!(1)),
-            Deed::Suspend => respec(lab, |spec| spec["suspend"] = json!(true)),
-            Deed::Resume => respec(lab, |spec| spec["suspend"] = json!(false)),
-            Deed::MoreRegions => respec(lab, |spec| spec["regions"] = self.spec(2, false)["regions"].clone()),
-            Deed::FewerRegions => respec(lab, |spec| spec["regions"] = json!([])),
-            Deed::EditTags => respec(lab, |spec| {
+            Incident::ForceDelete => lab.object = None,
+            Incident::WipeStatus => edit(lab, |object| object.status = SavedTemplateStatus::default()),
+            Incident::Delete => edit(lab, |object| object.deleting = true),
+            Incident::NewRevision => respec(lab, |spec| spec["revision"] = json!(2)),
+            Incident::OlderRevision => respec(lab, |spec| spec["revision"] = json!(1)),
+            Incident::Suspend => respec(lab, |spec| spec["suspend"] = json!(true)),
+            Incident::Resume => respec(lab, |spec| spec["suspend"] = json!(false)),
+            Incident::MoreRegions => {
+                respec(lab, |spec| spec["regions"] = self.spec(2, false)["regions"].clone());
+            }
+            Incident::FewerRegions => respec(lab, |spec| spec["regions"] = json!([])),
+            Incident::EditTags => respec(lab, |spec| {
                 let edited = self.spec(0, true);
                 (spec["tags"], spec["description"]) = (edited["tags"].clone(), edited["description"].clone());
             }),
-            Deed::RemoveTags => respec(lab, |spec| spec["tags"] = json!([])),
+            Incident::RemoveTags => respec(lab, |spec| spec["tags"] = json!([])),
         }
         lab.stir();
     }

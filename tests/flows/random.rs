@@ -50,7 +50,7 @@ async fn accepted(lab: &Lab<'_>, object: &SavedTemplate) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn among_objects_of_random_bytes_good_ones_become_ready_and_no_machine_is_left_down() {
-    let lab = Lab::quick("soup").await.unwrap().hostile();
+    let lab = Lab::quick("random").await.unwrap().hostile();
     let fought_over = lab.machine(FOUGHT_OVER);
     let objects: Vec<SavedTemplate> = (0..MANY).map(poisoned).collect();
     let taken = stream::iter(&objects).map(|object| accepted(&lab, object)).buffer_unordered(16);

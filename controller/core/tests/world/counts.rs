@@ -2,8 +2,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    history::LABELS,
     mishap::{HARMS, Harm},
-    story::LABELS,
 };
 
 /// What many histories came to.

@@ -6,7 +6,7 @@ use crate::{
     hostile::{dice::Dice, objects, schema::objections_to_status},
     lab::Lab,
     oracle::{assert_given_back, is_settled},
-    sight::draw,
+    view::draw,
 };
 
 /// A status about this lab's machine, or about another one.
@@ -41,13 +41,13 @@ fn history(seed: u64) {
     lab.run(7200);
     let what = format!("seed {seed}, poisoned at {second} with {}", serde_json::to_string(&status).unwrap());
     assert_given_back(&lab, &what);
-    assert!(lab.count("StopInstances") <= stops + 1, "{what}\n{}", lab.story());
+    assert!(lab.count("StopInstances") <= stops + 1, "{what}\n{}", lab.history());
     let told = is_settled(&lab) || lab.condition("Reconciling").0 == "True";
-    assert!(told, "{what}\n{}", lab.story());
+    assert!(told, "{what}\n{}", lab.history());
     lab.run(60);
     let effects = lab.effects.len();
     lab.run(3600);
-    assert!(lab.effects.len() - effects < 120, "busy for ever: {what}\n{}", lab.story());
+    assert!(lab.effects.len() - effects < 120, "busy for ever: {what}\n{}", lab.history());
     // Deleted, it goes.
     lab.object.as_mut().unwrap().deleting = true;
     lab.until(3600, &format!("gone: {what}"), |lab| lab.object.is_none());

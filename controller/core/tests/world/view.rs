@@ -20,7 +20,7 @@ use crate::{
 
 /// EC2's answers are up to `lag` seconds old, each list by its own whim.
 #[derive(Debug)]
-pub(crate) struct Haze {
+pub(crate) struct StaleReads {
     lag: i64,
     chance: u64,
     /// How many calls there were when it was kept last.
@@ -29,7 +29,7 @@ pub(crate) struct Haze {
     past: VecDeque<(i64, BTreeMap<String, Place>)>,
 }
 
-impl Haze {
+impl StaleReads {
     pub(crate) fn new(lag: i64, seed: u64) -> Self {
         Self { lag, chance: seed, calls: 0, past: VecDeque::new() }
     }
@@ -77,7 +77,8 @@ impl Lab {
     pub(crate) fn view(&mut self, region: &str, memory: &mut Memory, asked: &Subscription) -> View {
         let began = self.time();
         let key = debt_key(CLUSTER);
-        let instances = self.haze.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();
+        let instances =
+            self.stale_reads.place(&self.sim, region, self.now).map(ec2::instances).unwrap_or_default();
         let owing: Vec<Instance> =
             instances.iter().filter(|one| one.tags.contains_key(&key)).cloned().collect();
         let owed = !owing.is_empty();
@@ -91,7 +92,7 @@ impl Lab {
                 || remembered.iter().any(|record| record.instance == one.id)
         };
         let instances: Vec<Instance> = instances.into_iter().filter(wanted).collect();
-        let images = self.haze.place(&self.sim, region, self.now).map(ec2::images).unwrap_or_default();
+        let images = self.stale_reads.place(&self.sim, region, self.now).map(ec2::images).unwrap_or_default();
         let shown_from = Timestamp::from_millisecond(self.now - self.sim.config().visibility_lag).unwrap();
         let shown = |made: Option<Timestamp>| made.is_none_or(|made| made <= shown_from);
         let named = |image: &Image| {
@@ -102,7 +103,8 @@ impl Lab {
         let images: Vec<Image> =
             images.into_iter().filter(named).filter(|image| shown(image.created)).collect();
         let snapshots = if asked.snapshots || owed {
-            let all = self.haze.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default();
+            let all =
+                self.stale_reads.place(&self.sim, region, self.now).map(ec2::snapshots).unwrap_or_default();
             Ok(all.into_iter().filter(|shot| shown(shot.started)).collect())
         } else {
             Err(Ec2Error::new("DescribeSnapshots", "", "not read"))
