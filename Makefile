@@ -16,15 +16,21 @@ VULNCHECK_VERSION := v1.9.0
 PIP_AUDIT_VERSION := 2.10.1
 VENV := $(if $(REQUIREMENTS),.tools/venv/ready)
 
+DEBUG := $(or $(CARGO_TARGET_DIR),target)/debug
+# As `/usr/bin/time -v make demo ONCE=1` of a fresh clone without caches printed it: user and system time, and memory.
+GO_COST := from Go, twelve minutes of computing and up to 3 GB of memory
+RUST_COST := from Rust, ten minutes of computing, once; half of them are one crate (aws-sdk-ec2), which takes 7.7 GB of memory
+
 VERSION := k8s.io/component-base/version
 LDFLAGS := -s -w -X $(VERSION).gitVersion=v$(KUBERNETES) \
 	-X $(VERSION).gitMajor=$(word 1,$(subst ., ,$(KUBERNETES))) -X $(VERSION).gitMinor=$(word 2,$(subst ., ,$(KUBERNETES)))
 
-GO_BUILD := CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "$(LDFLAGS)" -o "$$OUT/"
+# Behind cargo, where both build: one crate of its own decides when both are done.
+GO_BUILD := CGO_ENABLED=0 nice go build -buildvcs=false -trimpath -ldflags "$(LDFLAGS)" -o "$$OUT/"
 
 NEED_GO := command -v go >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
 
-.PHONY: help binaries build test model replay mutants fuzz check demo features faults conditions advisories bless tools test-tools clean-tools
+.PHONY: help binaries players build test model replay mutants fuzz check demo features faults conditions advisories bless tools test-tools clean-tools
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -88,21 +94,25 @@ advisories: $(DENY) ## Known holes in what every lock file names (Rust, Go, Pyth
 	done; \
 	[ -z "$$failed" ] || { echo "not without holes, or not asked:$$failed" >&2; exit 1; }
 
-# There are no examples: with them selected, features, and with them every dependency, are those of `make test`.
 demo: ## Shows a save against a real API server and a simulated EC2; ONCE=1 ends by itself, TOUR=1 goes on after the first save
-	@$(MAKE) --no-print-directory -j2 binaries $(CONTROL_PLANE)
-	@exec $(or $(CARGO_TARGET_DIR),target)/debug/demo $(if $(ONCE),--once) $(if $(TOUR),--tour)
+	@$(MAKE) --no-print-directory -j2 players $(CONTROL_PLANE)
+	@exec $(DEBUG)/demo $(if $(ONCE),--once) $(if $(TOUR),--tour)
+
+# What the demo runs, beside the Go build, and nothing else. There are no examples: with them selected, features, and
+# with them every dependency, are those of `make test`.
+players:
+	@[ -x $(DEBUG)/savedtemplate-controller ] || echo "building the controller and the demo: $(RUST_COST)"
+	@cargo build --workspace --examples --bin savedtemplate-controller --bin demo
 
 features: test-tools binaries ## Runs the tests of tests/features.yaml: what each feature rests on; the sum is printed last
-	@exec $(or $(CARGO_TARGET_DIR),target)/debug/features
+	@exec $(DEBUG)/features
 
 faults: test-tools binaries ## Runs every scenario S1-S97, with real processes and in virtual time: up to 40 minutes; writes docs/reliability.md
-	@exec $(or $(CARGO_TARGET_DIR),target)/debug/faults
+	@exec $(DEBUG)/faults
 
 conditions: test-tools binaries ## Runs the flows, and writes docs/conditions.md from what their objects said
-	@exec $(or $(CARGO_TARGET_DIR),target)/debug/conditions
+	@exec $(DEBUG)/conditions
 
-# Beside the Go builds: one crate of the SDK keeps a single core busy for minutes.
 binaries:
 	cargo build --workspace --bins --examples
 
@@ -126,7 +136,7 @@ clean-tools: ## Removes .tools/; a cache under ~/.cache/savedtemplate makes the 
 # The version before made a link of kube-controller-manager.
 .tools/control-plane/control-plane: $(CLUSTER)/go.mod $(CLUSTER)/go.sum $(CLUSTER)/main.go
 	@$(NEED_GO)
-	@cat $^ | .ci/tool $@ "kubectl version --client" 'cd $(CLUSTER) && $(GO_BUILD) .'
+	@cat $^ | .ci/tool $@ "kubectl version --client" 'cd $(CLUSTER) && $(GO_BUILD) .' "$(GO_COST)"
 	@for name in etcd kube-apiserver kubectl; do ln -sf control-plane $(@D)/$$name; done
 	@[ ! -L $(@D)/kube-controller-manager ] || rm $(@D)/kube-controller-manager
 

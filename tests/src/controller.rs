@@ -93,7 +93,7 @@ fn build() -> anyhow::Result<PathBuf> {
     let target = folder.parent().context("no target folder")?;
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
     cargo
-        .args(["build", "--quiet", "--workspace", "--bins", "--examples"])
+        .args(["build", "--quiet", "--workspace", "--examples", "--bin", "savedtemplate-controller"])
         .current_dir(cluster::root())
         .env("CARGO_TARGET_DIR", target);
     if folder.ends_with("release") {
