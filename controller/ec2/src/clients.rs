@@ -66,7 +66,7 @@ pub struct Clients {
     node: NodeClock,
     signing: Signing,
     shared: Mutex<HashMap<Region, Shared>>,
-    clients: Mutex<HashMap<(Region, Use), Ec2>>,
+    made: Mutex<HashMap<(Region, Use), Ec2>>,
 }
 
 impl Clients {
@@ -83,7 +83,7 @@ impl Clients {
 
     /// Clients of this configuration; their region, timeouts and retries are set here.
     pub fn new(config: SdkConfig, observer: Observer, node: NodeClock, signing: Signing) -> Self {
-        Self { config, observer, node, signing, shared: Mutex::default(), clients: Mutex::default() }
+        Self { config, observer, node, signing, shared: Mutex::default(), made: Mutex::default() }
     }
 
     /// The region that the configuration names; after [`Clients::connect`], us-east-1 where it names none.
@@ -97,8 +97,8 @@ impl Clients {
 
     /// EC2 in one region, for one use.
     pub fn ec2(&self, region: &Region, purpose: Use) -> Ec2 {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.entry((region.clone(), purpose)).or_insert_with(|| self.client(region, purpose)).clone()
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry((region.clone(), purpose)).or_insert_with(|| self.client(region, purpose)).clone()
     }
 
     fn client(&self, region: &Region, purpose: Use) -> Ec2 {

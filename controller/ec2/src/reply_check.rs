@@ -63,9 +63,9 @@ const fn is_illegible(character: char) -> bool {
 
 /// Refuses good replies that are not whole; their outcome is not known. Makes all of them legible.
 #[derive(Debug)]
-pub(crate) struct Whole;
+pub(crate) struct ReplyCheck;
 
-impl Intercept for Whole {
+impl Intercept for ReplyCheck {
     fn name(&self) -> &'static str {
         "WholeReplies"
     }
