@@ -3,8 +3,9 @@ use saved_template_api::names::{debt_key, tag};
 use serde_json::{Value, json};
 
 /// Our keys but `savedtemplate.dev/allow`, which is the lender's to write.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     tag::CLUSTER,
+    tag::KIND,
     tag::NAMESPACE,
     tag::NAME,
     tag::REVISION,

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use saved_template_api::names::{CLASS_FINALIZER, FINALIZER};
+
 use super::*;
 
 /// Operations that the sources call on the SDK's client.
@@ -147,7 +149,9 @@ fn our_keys() -> Vec<String> {
             let (_, rest) = line.split_once("\"savedtemplate.dev/")?;
             Some(format!("savedtemplate.dev/{}", rest.split_once('"')?.0))
         });
-    quoted.filter(|key| key != "savedtemplate.dev/" && key != "savedtemplate.dev/cleanup").collect()
+    // The prefix, and what is on no resource of AWS: finalizers.
+    let others = ["savedtemplate.dev/", FINALIZER, CLASS_FINALIZER];
+    quoted.filter(|key| !others.contains(&key.as_str())).collect()
 }
 
 #[test]
