@@ -48,6 +48,8 @@ mutants: ## Breaks the controller on purpose, one bug at a time, and sees that a
 CORE := cargo test --release --quiet -p saved-template-core
 WORLD := $(CORE) --test world -- --ignored --nocapture --exact
 SMALL := $(CORE) --test small -- --ignored --nocapture --exact
+# The controller that ships, in virtual time.
+SHELL_WORLD := cargo test --release --quiet -p saved-template-controller --test shell -- --ignored --nocapture --exact
 
 # A larger cache of the C library's malloc: a quarter less time.
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
@@ -58,6 +60,7 @@ model: ## Random double faults and exhaustive small worlds at length: about half
 	@$(WORLD) enemy::rewind::every_jump_after_every_effect
 	@$(WORLD) enemy::hunt::hunts
 	@$(WORLD) model::histories
+	@$(SHELL_WORLD) histories::many_more_histories
 
 replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234; HUNT=1: one with enemies
 	@SEED=$(SEED) $(WORLD) random::replay

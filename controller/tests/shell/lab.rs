@@ -16,12 +16,17 @@ use clap::Parser;
 use ec2sim::{ACCOUNT, Config, InstanceSeed, Millis, Sim, VolumeSeed};
 use http::{Request, Response};
 use jiff::Timestamp;
-use kube::{Api, api::PostParams, client::Body};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+    client::Body,
+};
 use saved_template_api::{SavedTemplate, SavedTemplateClass, names::debt_key};
 use saved_template_controller::{account::Account, args::Args, metrics::Metrics, run::Process};
 use saved_template_core::restart::Signing;
 use serde_json::json;
 use simcloud::{Caller, Clients, Endpoint, Mishap, Passage};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -29,18 +34,35 @@ pub(crate) const CLUSTER: &str = "lab";
 pub(crate) const HOME: &str = "us-west-2";
 pub(crate) const START: Millis = 1_795_000_000_000;
 
-/// Where a process is killed: before or after the n-th effect of the run.
+/// What happens to one effect of a process, and to the process by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kill {
-    pub(crate) effect: usize,
-    pub(crate) after: bool,
+pub(crate) enum Harm {
+    /// It dies, and nothing was done.
+    DieBefore,
+    /// It is done, and the process dies.
+    DieAfter,
+    /// Nothing was done, and nobody answers.
+    Drop,
+    /// It is done, and the answer is lost.
+    Lose,
+    /// The process sleeps for so many seconds before it.
+    Sleep(u64),
 }
 
-/// What all processes changed, in EC2 and in Kubernetes.
+/// What all processes changed, in EC2 and in Kubernetes, and what happens to which of these effects, by its number.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) told: Vec<String>,
-    kill: Option<Kill>,
+    pub(crate) harms: BTreeMap<usize, Harm>,
+}
+
+/// What is out of order around the processes.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    /// The API server answers nobody.
+    pub(crate) api: bool,
+    /// A region of EC2 that answers nobody.
+    pub(crate) region: Option<&'static str>,
 }
 
 /// One process's life. Nothing that a dead one sends arrives, and it is told nothing.
@@ -49,6 +71,9 @@ struct Life {
     alive: Arc<AtomicBool>,
     stop: CancellationToken,
     effects: Arc<Mutex<Effects>>,
+    outage: Arc<Mutex<Outage>>,
+    /// All that it sends leaves after this.
+    asleep: Arc<Mutex<Instant>>,
 }
 
 impl Life {
@@ -61,24 +86,37 @@ impl Life {
         self.stop.cancel();
     }
 
-    /// The number of the effect that is about to happen; none where the process dies before it.
-    fn begins(&self, what: &str) -> Option<usize> {
+    /// An effect is about to happen: what happens to it.
+    fn begins(&self, what: &str) -> Option<Harm> {
         let mut effects = self.effects.lock().unwrap();
         let effect = effects.told.len();
         effects.told.push(what.to_owned());
-        if effects.kill == Some(Kill { effect, after: false }) {
-            self.end();
-            return None;
+        let harm = effects.harms.get(&effect).copied();
+        match harm {
+            Some(Harm::DieBefore) => self.end(),
+            Some(Harm::Sleep(seconds)) => {
+                *self.asleep.lock().unwrap() = Instant::now() + Duration::from_secs(seconds);
+            }
+            Some(Harm::DieAfter | Harm::Drop | Harm::Lose) | None => {}
         }
-        Some(effect)
+        harm
     }
 
-    /// It has happened. Whether the process lives on.
-    fn ends(&self, effect: usize) -> bool {
-        if self.effects.lock().unwrap().kill == Some(Kill { effect, after: true }) {
-            self.end();
+    /// For how long it sleeps still.
+    fn sleeps(&self) -> Option<Duration> {
+        let left = self.asleep.lock().unwrap().saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// What becomes of a request to EC2, before it leaves.
+    fn sends(&self, passage: &Passage<'_>, harm: Option<Harm>) -> Option<Mishap> {
+        let is_dark = self.outage.lock().unwrap().region == Some(passage.region);
+        match harm {
+            _ if self.is_over() => Some(Mishap::Kill),
+            Some(Harm::Drop) => Some(Mishap::Drop),
+            _ if is_dark => Some(Mishap::Drop),
+            _ => self.sleeps().map(Mishap::Delay),
         }
-        !self.is_over()
     }
 }
 
@@ -119,17 +157,28 @@ impl Service<Request<Body>> for Mortal {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (mut api, life) = (self.api.clone(), self.life.clone());
         Box::pin(async move {
-            let writes = request.method() != http::Method::GET;
             let what = format!("{} {}", request.method(), request.uri().path());
             // An event or a lease is no effect: nothing is decided by them.
-            let counts = writes && what.contains("savedtemplates");
-            let effect = if counts { life.begins(&what) } else { None };
+            let counts = request.method() != http::Method::GET && what.contains("/savedtemplate.dev/");
+            let lost = || io::Error::new(io::ErrorKind::ConnectionReset, "lost");
+            let harm = if counts { life.begins(&what) } else { None };
+            if let Some(left) = life.sleeps() {
+                tokio::time::sleep(left).await;
+            }
             if life.is_over() {
                 return std::future::pending().await;
             }
+            if harm == Some(Harm::Drop) || life.outage.lock().unwrap().api {
+                return Err(lost());
+            }
             let reply = api.call(request).await;
-            let lives = effect.map_or(!life.is_over(), |effect| life.ends(effect));
-            if lives { reply } else { std::future::pending().await }
+            if harm == Some(Harm::DieAfter) {
+                life.end();
+            }
+            if life.is_over() {
+                return std::future::pending().await;
+            }
+            if harm == Some(Harm::Lose) { Err(lost()) } else { reply }
         })
     }
 }
@@ -140,6 +189,7 @@ pub(crate) struct Lab {
     pub(crate) api: ApiServer,
     pub(crate) id: String,
     pub(crate) effects: Arc<Mutex<Effects>>,
+    pub(crate) outage: Arc<Mutex<Outage>>,
 }
 
 impl Lab {
@@ -175,28 +225,45 @@ impl Lab {
         let api =
             ApiServer::new([template, class, Kind::leases(), Kind::events(), Kind::namespaces()], clock);
         api.add_namespaces(&["default", "kube-system"]).unwrap();
-        Self { endpoint, api, id, effects: Arc::default() }
+        Self { endpoint, api, id, effects: Arc::default(), outage: Arc::default() }
     }
 
     pub(crate) fn controller(&self) -> Controller {
+        self.replica("only")
+    }
+
+    /// A controller of this name: the Lease tells replicas apart by it.
+    pub(crate) fn replica(&self, name: &str) -> Controller {
         let life = Life {
             alive: Arc::new(AtomicBool::new(true)),
             stop: CancellationToken::new(),
             effects: Arc::clone(&self.effects),
+            outage: Arc::clone(&self.outage),
+            asleep: Arc::new(Mutex::new(Instant::now())),
         };
         let (mortal, last) = (life.clone(), Mutex::new(BTreeMap::new()));
         let hook = move |passage: &Passage<'_>| {
             let action = &passage.request.action;
             let is_dry = passage.request.params.get("DryRun").is_some_and(|dry| dry == "true");
-            if !action.starts_with("Describe") && !is_dry {
-                let key = format!("{action} {:?}", passage.request.params);
-                let mut last = last.lock().unwrap();
-                match passage.reply {
-                    None => _ = mortal.begins(action).map(|effect| last.insert(key, effect)),
-                    Some(_) => _ = last.remove(&key).map(|effect| mortal.ends(effect)),
-                }
+            if action.starts_with("Describe") || is_dry {
+                return if passage.reply.is_none() { mortal.sends(passage, None) } else { None };
             }
-            mortal.is_over().then_some(Mishap::Kill)
+            let key = format!("{action} {:?}", passage.request.params);
+            let mut last = last.lock().unwrap();
+            if passage.reply.is_none() {
+                let harm = mortal.begins(action);
+                last.insert(key, harm);
+                return mortal.sends(passage, harm);
+            }
+            let harm = last.remove(&key).flatten();
+            if harm == Some(Harm::DieAfter) {
+                mortal.end();
+            }
+            match harm {
+                _ if mortal.is_over() => Some(Mishap::Kill),
+                Some(Harm::Lose) => Some(Mishap::Drop),
+                _ => None,
+            }
         };
         let clients =
             Clients::new(&self.endpoint, Caller::default(), Signing::off(CLUSTER)).with_hook(Arc::new(hook));
@@ -207,8 +274,12 @@ impl Lab {
             identity: Box::pin(async { Ok("arn:aws:sts::123456789012:assumed-role/lab/lab".to_owned()) }),
             clock: Arc::new(move || Timestamp::from_second(endpoint.now().div_euclid(1000)).unwrap()),
         };
-        let args =
-            Args::parse_from(["controller", "--cluster-name=lab", "--regions=us-west-2,us-east-2,us-west-1"]);
+        let args = Args::parse_from([
+            "controller",
+            "--cluster-name=lab",
+            "--regions=us-west-2,us-east-2,us-west-1",
+            &format!("--identity={name}"),
+        ]);
         let client = kube::Client::new(Mortal { api: self.api.clone(), life: life.clone() }, "default");
         let process = Process::start(&args, client, account, Metrics::new(), life.stop.clone());
         Controller { _process: process, life }
@@ -256,6 +327,20 @@ impl Lab {
         said.map(|said| (said.reason, said.message)).unwrap_or_default()
     }
 
+    /// The template, while it is there.
+    pub(crate) fn there(&self) -> Option<SavedTemplate> {
+        let object = self.api.object("savedtemplates", Some("default"), "quake")?;
+        Some(serde_json::from_value(object).unwrap())
+    }
+
+    /// Somebody changes these fields of its spec, while it is there.
+    pub(crate) async fn edit(&self, fields: serde_json::Value) {
+        let api: Api<SavedTemplate> = Api::default_namespaced(self.api.client("default"));
+        let patch = Patch::Merge(json!({"spec": fields}));
+        let edited = api.patch("quake", &PatchParams::default(), &patch).await;
+        assert!(edited.is_ok() || self.there().is_none());
+    }
+
     pub(crate) fn object(&self) -> SavedTemplate {
         let object = self.api.object("savedtemplates", Some("default"), "quake").unwrap();
         serde_json::from_value(object).unwrap()
@@ -283,12 +368,12 @@ impl Lab {
 
     /// Runs a controller that is killed there, and five seconds later another one, until the template is ready.
     /// How many it took.
-    pub(crate) async fn saved(&self, kill: Option<Kill>, between: impl AsyncFn(&Self)) -> usize {
-        self.effects.lock().unwrap().kill = kill;
+    pub(crate) async fn saved(&self, harm: Option<(usize, Harm)>, between: impl AsyncFn(&Self)) -> usize {
+        self.effects.lock().unwrap().harms = harm.into_iter().collect();
         let (mut controller, mut lives) = (self.controller(), 1);
         let end = self.endpoint.now() + 3_000_000;
         while !self.is_ready() || self.owes() {
-            assert!(self.endpoint.now() < end, "{kill:?}: {:#?}", self.object().status);
+            assert!(self.endpoint.now() < end, "{harm:?}: {:#?}", self.object().status);
             tokio::time::sleep(Duration::from_secs(1)).await;
             if controller.is_dead() {
                 tokio::time::sleep(Duration::from_secs(5)).await;

@@ -6,30 +6,31 @@
     reason = "a test says what it expects by failing, and waits in virtual time"
 )]
 mod class;
+mod histories;
 mod lab;
 
 use std::time::Duration;
 
-use crate::lab::{HOME, Kill, Lab};
+use crate::lab::{HOME, Harm, Lab};
 
 const COPIES: &str = r#"{"source": {"region": "us-west-2", "instanceName": "quake"},
     "regions": [{"name": "us-east-2"}, {"name": "us-west-1"}]}"#;
 
-async fn saved(kill: Option<Kill>) -> Lab {
-    saved_with(kill, async |_| {}).await
+async fn saved(harm: Option<(usize, Harm)>) -> Lab {
+    saved_with(harm, async |_| {}).await
 }
 
 /// The same; where the process dies, something is done before the next one begins.
-async fn saved_with(kill: Option<Kill>, between: impl AsyncFn(&Lab)) -> Lab {
+async fn saved_with(harm: Option<(usize, Harm)>, between: impl AsyncFn(&Lab)) -> Lab {
     let lab = Lab::new();
     lab.permit("default").await;
     lab.apply(COPIES).await;
-    assert_eq!(lab.saved(kill, between).await, if kill.is_some() { 2 } else { 1 }, "{kill:?}");
+    assert_eq!(lab.saved(harm, between).await, if harm.is_some() { 2 } else { 1 }, "{harm:?}");
     let told = lab.effects.lock().unwrap().told.join("\n");
     for region in [HOME, "us-east-2", "us-west-1"] {
-        assert_eq!(lab.images(region), 1, "{region} {kill:?}\n{told}");
+        assert_eq!(lab.images(region), 1, "{region} {harm:?}\n{told}");
     }
-    assert_eq!(lab.downtimes(), 1, "{kill:?}\n{told}");
+    assert_eq!(lab.downtimes(), 1, "{harm:?}\n{told}");
     lab
 }
 
@@ -45,8 +46,8 @@ async fn a_death_before_or_after_any_effect_changes_nothing_about_the_end() {
     let effects = saved(None).await.effects.lock().unwrap().told.len();
     assert!(effects > 10, "{effects}");
     for effect in 0..effects {
-        for after in [false, true] {
-            saved(Some(Kill { effect, after })).await;
+        for harm in [Harm::DieBefore, Harm::DieAfter] {
+            saved(Some((effect, harm))).await;
         }
     }
 }
@@ -55,7 +56,7 @@ async fn a_death_before_or_after_any_effect_changes_nothing_about_the_end() {
 async fn a_save_that_the_version_before_began_is_finished_by_this_one() {
     let effects = saved(None).await.effects.lock().unwrap().told.len();
     for effect in 0..effects {
-        saved_with(Some(Kill { effect, after: true }), Lab::write_as_before).await;
+        saved_with(Some((effect, Harm::DieAfter)), Lab::write_as_before).await;
     }
 }
 
