@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{FutureExt, StreamExt, TryStreamExt, future};
 use jiff::Timestamp;
 use kube::{
     Api, Client,
@@ -182,6 +182,16 @@ async fn reconciles<K: Object, C: Cloud>(
     let config =
         controller::Config::default().concurrency(args.concurrency).debounce(Duration::from_millis(100));
     let (reader, writer) = reflector::store();
+    // kube ends no controller whose first list has not come: nothing of it runs.
+    let unlisted = {
+        let (reader, end) = (reader.clone(), end.clone());
+        async move {
+            end.cancelled().await;
+            if reader.wait_until_ready().now_or_never().is_some() {
+                future::pending::<()>().await;
+            }
+        }
+    };
     let changes = watcher(objects, watcher::Config::default().page_size(50)).reflect(writer);
     let mut marks = Marks::default();
     let changes = changes.try_filter(move |event| future::ready(marks.wakes::<K>(event))).applied_objects();
@@ -190,6 +200,7 @@ async fn reconciles<K: Object, C: Cloud>(
         .reconcile_on(wakes::<K>(ctx.regions.wake.subscribe(), namespace))
         .graceful_shutdown_on(end.clone().cancelled_owned())
         .run(reconcile::<K, C>, error_policy::<K, C>, Arc::clone(ctx))
+        .take_until(Box::pin(unlisted))
         .for_each(async |outcome| {
             match outcome {
                 // It went while nothing was to be done for it: kube tells only whoever wanted to look at it again.

@@ -67,3 +67,15 @@ async fn a_class_that_no_template_names_any_more_is_held_no_more() {
     lab.delete("savedtemplateclasses", "default").await;
     assert_eq!(lab.class("default"), None, "at once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_ends_in_order_also_where_the_api_server_has_no_classes() {
+    for classes in [true, false] {
+        let lab = Lab::of_a_chart(classes);
+        lab.apply(COPIES).await;
+        let controller = lab.controller();
+        pass(60).await;
+        // As when the Lease is lost: what still ran would keep this replica from ever leading again.
+        assert!(controller.ends(Duration::from_mins(5)).await, "{classes}");
+    }
+}

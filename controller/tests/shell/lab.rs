@@ -122,11 +122,17 @@ impl Life {
 
 /// A controller that runs; it dies when it is dropped.
 pub(crate) struct Controller {
-    _process: Process,
+    process: Option<Process>,
     life: Life,
 }
 
 impl Controller {
+    /// What SIGTERM does: whether it ends within that time.
+    pub(crate) async fn ends(mut self, within: Duration) -> bool {
+        self.life.stop.cancel();
+        tokio::time::timeout(within, self.process.take().unwrap().finish()).await.is_ok()
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.life.is_over()
     }
@@ -194,6 +200,11 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
+        Self::of_a_chart(true)
+    }
+
+    /// A cluster whose chart is of before there were classes, or of after.
+    pub(crate) fn of_a_chart(classes: bool) -> Self {
         let config = Config {
             stop: 30_000,
             start: 20_000,
@@ -222,8 +233,9 @@ impl Lab {
         let class =
             Kind::custom("savedtemplate.dev", "v1alpha1", "savedtemplateclasses", "SavedTemplateClass");
         let class = class.in_cluster().with_status();
-        let api =
-            ApiServer::new([template, class, Kind::leases(), Kind::events(), Kind::namespaces()], clock);
+        let mut kinds = vec![template, Kind::leases(), Kind::events(), Kind::namespaces()];
+        kinds.extend(classes.then_some(class));
+        let api = ApiServer::new(kinds, clock);
         api.add_namespaces(&["default", "kube-system"]).unwrap();
         Self { endpoint, api, id, effects: Arc::default(), outage: Arc::default() }
     }
@@ -282,7 +294,7 @@ impl Lab {
         ]);
         let client = kube::Client::new(Mortal { api: self.api.clone(), life: life.clone() }, "default");
         let process = Process::start(&args, client, account, Metrics::new(), life.stop.clone());
-        Controller { _process: process, life }
+        Controller { process: Some(process), life }
     }
 
     /// The class that the chart installs.
