@@ -160,6 +160,14 @@ fn read<C: Cloud>(
             (place, view)
         })
         .collect();
+    let lacking = views.iter().filter_map(|(_, view)| view.as_ref().err()).min().copied();
+    for (place, _) in views.iter().filter(|(_, view)| matches!(view, Ok(Ok(_)))) {
+        let Some(handle) = regions.known(place) else { continue };
+        if lacking.is_some() { handle.poller.hold(key) } else { handle.poller.served(key) }
+    }
+    if let Some(left) = lacking {
+        return Err(left);
+    }
     let mut world = World::unread();
     for (place, view) in views {
         if place == *home.cloud.place() {

@@ -159,12 +159,22 @@ impl<C: Cloud> Poller<C> {
             self.trigger.notify_one();
         }
         match found {
-            Some(view) => {
-                state.waits.served(key);
-                Ok(view)
-            }
+            Some(view) => Ok(view),
             None => state.waits.left(key, patience, monotonic()).map_or_else(|| Ok(Err(self.silent())), Err),
         }
+    }
+
+    /// The object has its view here, and waits for that of another place.
+    pub(crate) fn hold(&self, key: &Key) {
+        let began = self.sweeps.borrow().as_ref().map(|sweep| sweep.began.into_std());
+        if let Some(began) = began {
+            self.state().waits.hold(key, began);
+        }
+    }
+
+    /// The object has every view that it wants.
+    pub(crate) fn served(&self, key: &Key) {
+        self.state().waits.served(key);
     }
 
     /// The same, waited for.
@@ -377,6 +387,7 @@ mod tests {
             }
             assert_eq!(woken.recv().await.unwrap(), key);
             assert!(poller.read(&key, &named, patience).is_ok_and(|view| view.is_ok()));
+            poller.served(&key);
         }
         // A region that does not answer is waited for once.
         stop.cancel();

@@ -121,6 +121,11 @@ impl<C: Cloud> Regions<C> {
         Arc::clone(handle)
     }
 
+    /// The handle of a place that is worked in.
+    pub(crate) fn known(&self, place: &Place) -> Option<Arc<RegionHandle<C>>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<RegionHandle<C>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

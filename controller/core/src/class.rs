@@ -28,7 +28,9 @@ impl Kind for SavedTemplateClass {
         // Every template that waits for this generation hears of it.
         let is_news = subject.status.observed_generation != Some(subject.generation);
         let Some(users) = &world.users else {
-            return Next::Ask(Question::Users { class: subject.name.to_owned(), all: is_news });
+            // So does each that waits for it to be held.
+            let all = is_news || !subject.finalizer;
+            return Next::Ask(Question::Users { class: subject.name.to_owned(), all });
         };
         let finalizer = match users {
             // What is to go takes no finalizer any more.
@@ -48,17 +50,13 @@ impl Kind for SavedTemplateClass {
             Users::Known(_) | Users::Untold => Vec::new(),
         };
         let (steps, events) = (Vec::new(), Vec::new());
-        let status = status(subject, users, now);
+        let status = status(subject, now);
         Next::Do(Box::new(Decision { status, finalizer, steps, events, wakes, look_again }))
     }
 }
 
-fn status(
-    subject: SubjectOf<'_, SavedTemplateClass>,
-    users: &Users,
-    now: Timestamp,
-) -> SavedTemplateClassStatus {
-    let (reason, message) = ready(subject, users);
+fn status(subject: SubjectOf<'_, SavedTemplateClass>, now: Timestamp) -> SavedTemplateClassStatus {
+    let (reason, message) = ready(subject);
     let mut conditions = subject.status.conditions.clone();
     // One writer: what is not ours was put there by hand.
     let written = reason.conditions(&message, subject.generation, &Time(now));
@@ -69,19 +67,15 @@ fn status(
     SavedTemplateClassStatus { observed_generation: Some(subject.generation), conditions }
 }
 
-fn ready(subject: SubjectOf<'_, SavedTemplateClass>, users: &Users) -> (ClassReason, String) {
+fn ready(subject: SubjectOf<'_, SavedTemplateClass>) -> (ClassReason, String) {
     let (name, not_enforced) = (subject.name, subject.spec.not_enforced());
-    if subject.deleting && subject.finalizer {
-        let text = match users {
-            Users::Known(_) => format!(
-                "a SavedTemplate names it, and it goes once none does: kubectl get savedtemplates --all-namespaces \
-                 --field-selector spec.className={name}"
-            ),
-            Users::Untold => format!(
-                "whether a SavedTemplate names it is not told to the controller: permit it to list savedtemplates in all \
-                 namespaces, or, where none names it, take {CLASS_FINALIZER} out of metadata.finalizers"
-            ),
-        };
+    if subject.deleting {
+        // In the same words whoever writes: two controllers that see different namespaces would write over each other for ever.
+        let text = format!(
+            "it is being deleted, and goes once no SavedTemplate names it: kubectl get savedtemplates --all-namespaces \
+             --field-selector spec.className={name}. Where none does and no controller may list them in all namespaces, take \
+             {CLASS_FINALIZER} out of metadata.finalizers"
+        );
         (ClassReason::InUse, text)
     } else if not_enforced.is_empty() {
         (ClassReason::Accepted, "all that it says is enforced: templates may name it".to_owned())

@@ -63,6 +63,8 @@ pub(crate) struct Outage {
     pub(crate) api: bool,
     /// A region of EC2 that answers nobody.
     pub(crate) region: Option<&'static str>,
+    /// How much longer each read of EC2 takes.
+    pub(crate) slow: Duration,
 }
 
 /// One process's life. Nothing that a dead one sends arrives, and it is told nothing.
@@ -258,7 +260,10 @@ impl Lab {
             let action = &passage.request.action;
             let is_dry = passage.request.params.get("DryRun").is_some_and(|dry| dry == "true");
             if action.starts_with("Describe") || is_dry {
-                return if passage.reply.is_none() { mortal.sends(passage, None) } else { None };
+                let slow = mortal.outage.lock().unwrap().slow;
+                let sent = passage.reply.is_none().then(|| mortal.sends(passage, None)).flatten();
+                let is_slow = passage.reply.is_none() && !slow.is_zero();
+                return sent.or(is_slow.then_some(Mishap::Delay(slow)));
             }
             let key = format!("{action} {:?}", passage.request.params);
             let mut last = last.lock().unwrap();

@@ -70,3 +70,17 @@ async fn an_object_that_the_version_before_saved_is_taken_over_without_a_change(
     assert_eq!(lab.changes(), changes);
     assert!(lab.is_ready());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_saved_in_time_although_each_read_of_several_regions_is_slow() {
+    for slow in [700, 1500, 3000] {
+        let lab = saved(None).await;
+        let _controller = lab.controller();
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        lab.outage.lock().unwrap().slow = Duration::from_millis(slow);
+        lab.edit(serde_json::json!({"revision": 2})).await;
+        tokio::time::sleep(Duration::from_mins(20)).await;
+        assert_eq!(lab.downtimes(), 2, "{slow} ms: {:#?}", lab.object().status.unwrap().capture);
+        assert!(lab.is_ready() && !lab.owes(), "{slow} ms: {:#?}", lab.object().status);
+    }
+}

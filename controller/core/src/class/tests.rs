@@ -48,9 +48,15 @@ fn none() -> Users {
 
 #[test]
 fn a_class_asks_who_names_it_and_for_all_of_them_where_it_has_news_for_them() {
-    for (seen, all) in [(None, true), (Some(-1), true), (Some(6), true), (Some(7), false)] {
-        let next = decided((false, true, seen), &spec(&json!({})), None);
-        assert_eq!(next, Next::Ask(Question::Users { class: "lab".into(), all }), "{seen:?}");
+    for (seen, held, all) in [
+        (None, true, true),
+        (Some(-1), true, true),
+        (Some(6), true, true),
+        (Some(7), false, true),
+        (Some(7), true, false),
+    ] {
+        let next = decided((false, held, seen), &spec(&json!({})), None);
+        assert_eq!(next, Next::Ask(Question::Users { class: "lab".into(), all }), "{seen:?} {held}");
     }
 }
 
@@ -137,4 +143,18 @@ fn a_template_sees_of_a_class_whether_it_stays() {
         assert_eq!(seen(Some(&class(metadata.clone()))), expected, "{metadata}");
     }
     assert_eq!(seen(None), ClassSeen::Missing);
+}
+
+#[test]
+fn of_a_class_that_is_to_go_all_controllers_say_the_same_and_none_that_it_may_be_named() {
+    let said = |held, users| {
+        let decision = decided((true, held, None), &spec(&json!({})), Some(users)).into_decision().unwrap();
+        let ready = find(&decision.status.conditions, ConditionType::Ready).cloned().unwrap();
+        (ready.status, ready.reason, ready.message)
+    };
+    let first = said(true, named());
+    assert_eq!((first.0.as_str(), first.1.as_str()), ("False", "InUse"));
+    for (held, users) in [(true, Users::Untold), (false, named()), (false, none()), (false, Users::Untold)] {
+        assert_eq!(said(held, users.clone()), first, "{held} {users:?}");
+    }
 }

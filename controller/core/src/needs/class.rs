@@ -6,7 +6,7 @@ use crate::{
     class::unsupported,
     decision::Question,
     facts::Facts,
-    time::{LATER, SOON},
+    time::LATER,
     unmet::{Lack, Unmet},
     world::ClassSeen,
 };
@@ -30,7 +30,11 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
         ClassSeen::Missing => missing(&format!("there is no SavedTemplateClass {name}")),
         ClassSeen::Going => missing(&format!("the SavedTemplateClass {name} is being deleted")),
         ClassSeen::Unheld => {
-            unknown(format!("the SavedTemplateClass {name} is told that it is in use"), SOON)
+            // It wakes this template; where nobody may put its finalizer on, that is not asked for every second.
+            let message = format!(
+                "the SavedTemplateClass {name} does not carry its finalizer yet, which keeps it while it is in use"
+            );
+            unknown(message, LATER)
         }
         ClassSeen::Unread(why) => {
             unknown(format!("the SavedTemplateClass {name} cannot be read: {why}"), LATER)

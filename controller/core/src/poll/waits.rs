@@ -7,38 +7,65 @@ use std::{
 
 use crate::key::Key;
 
-/// The objects that wait, and since when.
+/// Whoever has not asked for so long has not waited: nothing made it look.
+const AWAY: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    since: Instant,
+    asked: Instant,
+}
+
+/// The objects that wait in one place, and since when.
 #[derive(Debug, Default)]
-pub struct Waits(BTreeMap<Key, Instant>);
+pub struct Waits {
+    waiting: BTreeMap<Key, Wait>,
+    /// Objects that have their view here and wait for that of another place: when their view began.
+    held: BTreeMap<Key, Instant>,
+}
 
 impl Waits {
     /// An object finds no view: how much longer it waits for one. None once it has waited for all of `patience`: from then on
     /// it goes on without, until it is [served](Self::served).
     pub fn left(&mut self, key: &Key, patience: Duration, now: Instant) -> Option<Duration> {
-        let since = *self.0.entry(key.clone()).or_insert(now);
-        patience.checked_sub(now.saturating_duration_since(since)).filter(|left| !left.is_zero())
+        let new = Wait { since: now, asked: now };
+        let wait = self.waiting.entry(key.clone()).or_insert(new);
+        if now.saturating_duration_since(wait.asked) > AWAY {
+            *wait = new;
+        }
+        wait.asked = now;
+        patience.checked_sub(now.saturating_duration_since(wait.since)).filter(|left| !left.is_zero())
     }
 
     /// Whether a view that began then is young enough for an object, to which it may be so old: whatever began while it
-    /// waits is, also where reading takes longer than that.
+    /// waits is, also where reading takes longer than that; so is what it has while it waits for another place.
     pub fn accepts(&self, key: &Key, oldest: Duration, began: Instant, now: Instant) -> bool {
         let is_young = now.saturating_duration_since(began) <= oldest;
-        is_young || self.0.get(key).is_some_and(|since| began >= *since)
+        let since = self.waiting.get(key).map(|wait| wait.since);
+        is_young || since.into_iter().chain(self.held.get(key).copied()).any(|since| began >= since)
     }
 
-    /// An object has its view.
+    /// An object has a view that began then, and waits for that of another place.
+    pub fn hold(&mut self, key: &Key, began: Instant) {
+        self.waiting.remove(key);
+        self.held.insert(key.clone(), began);
+    }
+
+    /// An object has every view that it wants.
     pub fn served(&mut self, key: &Key) {
-        self.0.remove(key);
+        self.waiting.remove(key);
+        self.held.remove(key);
     }
 
     /// Nobody waits any more.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.waiting.clear();
+        self.held.clear();
     }
 
-    /// Those that have no view yet.
+    /// Those that have no view here yet.
     pub fn waiting(&self) -> impl Iterator<Item = &Key> {
-        self.0.keys()
+        self.waiting.keys()
     }
 }
 
@@ -55,9 +82,11 @@ mod tests {
             (0, false, Some(20)),
             (5, false, Some(15)),
             (20, false, None),
-            (300, false, None),
-            (301, true, Some(20)),
-            (302, false, Some(19)),
+            (80, false, None),
+            (81, true, Some(20)),
+            (82, false, Some(19)),
+            // It was not looked at meanwhile.
+            (143, false, Some(20)),
         ] {
             let now = start + Duration::from_secs(seconds);
             if served {
@@ -65,7 +94,7 @@ mod tests {
             }
             assert_eq!(waits.left(&key, patience, now), left.map(Duration::from_secs), "{seconds}");
         }
-        assert_eq!(waits.left(&other, patience, start + Duration::from_secs(303)), Some(patience));
+        assert_eq!(waits.left(&other, patience, start + Duration::from_secs(143)), Some(patience));
         assert_eq!(waits.waiting().count(), 2);
     }
 
@@ -81,5 +110,18 @@ mod tests {
             let accepts = |key| waits.accepts(key, Duration::from_secs(4), at(began), at(now));
             assert_eq!((accepts(&key), accepts(&other)), (waits_for_it, does_not), "{began} at {now}");
         }
+    }
+
+    #[test]
+    fn a_view_stays_young_enough_for_whoever_waits_for_that_of_another_place() {
+        let (mut waits, start) = (Waits::default(), Instant::now());
+        let (key, at) = (Key::template("geo", "quake"), |seconds| start + Duration::from_secs(seconds));
+        waits.left(&key, Duration::from_secs(20), at(0));
+        waits.hold(&key, at(1));
+        assert_eq!(waits.waiting().count(), 0, "no view of this place wakes it");
+        let accepts = |waits: &Waits, began| waits.accepts(&key, Duration::from_secs(4), at(began), at(30));
+        assert!(accepts(&waits, 1) && accepts(&waits, 9) && !accepts(&waits, 0));
+        waits.served(&key);
+        assert!(!accepts(&waits, 1) && !accepts(&waits, 9));
     }
 }
