@@ -204,21 +204,6 @@ pub(crate) fn suspended(facts: &Facts<'_>) -> Unmet {
     Unmet::suspended(message)
 }
 
-/// Whether a plan was made from a spec whose capture would be another one.
-pub(crate) fn is_of_another_spec(facts: &Facts<'_>, plan: &CaptureStatus) -> bool {
-    let spec = facts.subject.spec;
-    let source = names::source_digest(&spec.source);
-    plan.revision != spec.revision
-        || plan.mode != spec.capture.mode_or_default()
-        || plan.exclude_device_names != spec.capture.exclude_device_names
-        || plan.source_digest.as_ref().is_some_and(|planned| *planned != source)
-}
-
-/// The plan came too late to stop under it: a new record with new times overwrites the old one (R1).
-pub(crate) fn again(facts: &Facts<'_>, last: &CaptureStatus, instance: &Instance) -> Unmet {
-    write(facts, instance, last.attempts, last.disruptions, Some(last.id.clone()))
-}
-
 fn write(
     facts: &Facts<'_>,
     instance: &Instance,

@@ -81,13 +81,9 @@ fn planned(facts: &Facts<'_>, capture: &CaptureStatus, record: &Record) -> Unmet
         if let Some(message) = saved_elsewhere(facts, instance) {
             return end(facts, CaptureReason::InstanceBusy, &message).unwrap_or_else(|| waiting(&message));
         }
-        if plan::is_of_another_spec(facts, capture) {
-            let message =
-                "the spec was changed before anything was asked for under the plan: it is planned anew";
-            return upkeep::give_up(facts, CaptureReason::Replanned, message)
-                .unwrap_or_else(|| waiting(message));
-        }
-        return plan::again(facts, capture, instance);
+        // What a plan rests on is asked when a capture begins: the class, and whether the machine may be saved.
+        let message = "nothing was asked for under the plan in time: it is planned anew";
+        return end(facts, CaptureReason::Replanned, message).unwrap_or_else(|| waiting(message));
     }
     match facts.tagged_value() {
         Some(value) if value == text => {}

@@ -44,7 +44,7 @@ pub enum CaptureReason {
     NotYetSupported,
     /// EC2 took no Stop, or no request for the image, in time.
     NotTaken,
-    /// The spec was changed before anything was asked for under the plan.
+    /// Nothing was asked for under the plan in time.
     Replanned,
     /// EC2 refused it for a reason that its message tells.
     RequestRefused,

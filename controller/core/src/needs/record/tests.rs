@@ -10,14 +10,14 @@ use saved_template_api::{
 use super::*;
 use crate::{
     decide::decide,
-    decision::Decision,
+    decision::{Decision, Next},
     sample::{
         CAPTURE, EARLIER_CAPTURE, OWNER, at, image, imaging, outcome, owned, plain, planned, record, running,
         stopped_at, stopping, subject, tagged, world,
     },
     step::{CREATE_IMAGE, RETAG, STOP, UNTAG},
     subject::Subject,
-    world::{Absence, Image, ImageState, Instance, InstanceState, Permits, Sighting, World},
+    world::{Absence, ClassSeen, Image, ImageState, Instance, InstanceState, Permits, Sighting, World},
 };
 
 fn decided(spec: &SavedTemplateSpec, status: &SavedTemplateStatus, world: &World, seconds: i64) -> Decision {
@@ -60,13 +60,12 @@ fn carrying(value: &Record, machine: Instance) -> Instance {
 }
 
 #[test]
-fn a_stop_leaves_until_s_and_later_only_under_a_new_record() {
-    for (seconds, step) in [(59, STOP), (60, STOP), (61, TAG)] {
+fn a_stop_leaves_until_s_and_later_only_under_another_plan() {
+    for (seconds, expected) in
+        [(59, (Some(STOP), None)), (60, (Some(STOP), None)), (61, (Some(UNTAG), Some("Replanned")))]
+    {
         let decision = decided(&plain(), &plan(), &read(tagged(running()), seconds), seconds);
-        assert_eq!(told(&decision), (Some(step), None), "{seconds}");
-        let Some(Step::Tag { record: new, replaces, .. }) = decision.step() else { continue };
-        assert_eq!((new.planned, replaces.as_deref()), (at(seconds), Some(CAPTURE)));
-        assert_ne!(new.capture, CAPTURE);
+        assert_eq!(told(&decision), expected, "{seconds}");
     }
 }
 
@@ -324,31 +323,50 @@ fn a_machine_that_waits_for_an_image_that_is_gone_is_given_back() {
 }
 
 #[test]
-fn a_late_plan_of_another_spec_is_withdrawn_and_not_made_anew_without_a_check() {
-    let capture = |capture: &str| {
+fn a_late_plan_is_withdrawn_whatever_the_spec_says_by_now() {
+    let edited = |more: &str| {
         crate::sample::spec(&format!(
-            r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, "capture": {capture}}}"#
+            r#"{{"source": {{"region": "us-west-2", "instanceName": "earthquake-analysis"}}, {more}}}"#
         ))
     };
-    let mut elsewhere = SavedTemplateSpec { revision: 2, ..plain() };
-    elsewhere.source.instance_name = Some("another".into());
     let mut renamed = plain();
     renamed.source.instance_name = Some("another".into());
-    let withdrawn = (Some(UNTAG), Some("Replanned"));
-    for (what, spec, expected) in [
-        ("as planned", plain(), (Some(TAG), None)),
-        ("what a plan does not rest on", capture(r#"{"maxDowntimeSeconds": 3600}"#), (Some(TAG), None)),
-        ("another mode", capture(r#"{"mode": "NoReboot"}"#), withdrawn),
-        ("another device left out", capture(r#"{"excludeDeviceNames": ["/dev/sdf"]}"#), withdrawn),
-        ("another revision", SavedTemplateSpec { revision: 2, ..plain() }, withdrawn),
-        ("another machine", renamed, withdrawn),
-        ("both", elsewhere, withdrawn),
+    for (what, spec) in [
+        ("as planned", plain()),
+        ("another limit", edited(r#""capture": {"maxDowntimeSeconds": 3600}"#)),
+        ("another mode", edited(r#""capture": {"mode": "NoReboot"}"#)),
+        ("another revision", SavedTemplateSpec { revision: 2, ..plain() }),
+        ("another machine", renamed),
     ] {
-        let mut status = plan();
-        status.capture.as_mut().unwrap().source_digest = Some(names::source_digest(&plain().source));
-        let decision = decided(&spec, &status, &read(tagged(running()), 61), 61);
-        assert_eq!(told(&decision), expected, "{what}");
+        for class in [None, Some(ClassSeen::Missing), Some(ClassSeen::Held { not_enforced: Vec::new() })] {
+            let seen = World { class, ..read(tagged(running()), 61) };
+            let decision = decided(&spec, &plan(), &seen, 61);
+            assert_eq!(told(&decision), (Some(UNTAG), Some("Replanned")), "{what}");
+        }
     }
+}
+
+#[test]
+fn no_machine_is_planned_for_again_without_its_class() {
+    let mut status = plan();
+    let capture = status.capture.as_mut().unwrap();
+    (capture.reason, capture.completion_time) = (Some(CaptureReason::Replanned), Some(Time(at(90))));
+    capture.restart_record = None;
+    for (class, planned) in [
+        (Some(ClassSeen::Held { not_enforced: Vec::new() }), true),
+        (Some(ClassSeen::Held { not_enforced: vec!["spec.limits.maxRegions".into()] }), false),
+        (Some(ClassSeen::Missing), false),
+        (Some(ClassSeen::Going), false),
+    ] {
+        let seen = World { class: class.clone(), ..read(running(), 160) };
+        let decision = decided(&plain(), &status, &seen, 160);
+        assert_eq!(decision.step().map(Step::name), planned.then_some(TAG), "{class:?}");
+        let capture = decision.status.capture.unwrap();
+        assert_eq!((capture.attempts, capture.disruptions, capture.id == CAPTURE), (1, 0, !planned));
+    }
+    let unasked = World { class: None, ..read(running(), 160) };
+    let next = decide(subject(&plain(), &status), &unasked, at(160));
+    assert_eq!(next, Next::Ask(Question::Class("default".into())));
 }
 
 #[test]
