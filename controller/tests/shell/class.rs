@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use saved_template_api::{SavedTemplateClass, condition::find, names::CLASS_FINALIZER};
 
+use serde_json::json;
+
 use crate::{COPIES, lab::Lab, saved};
 
 async fn pass(seconds: u64) {
@@ -77,5 +79,29 @@ async fn a_process_ends_in_order_also_where_the_api_server_has_no_classes() {
         pass(60).await;
         // As when the Lease is lost: what still ran would keep this replica from ever leading again.
         assert!(controller.ends(Duration::from_mins(5)).await, "{classes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_newer_version_wrote_into_a_class_lets_no_template_begin() {
+    for (fields, reason, word) in [
+        (json!({"later": {"forbids": "all"}}), "NotYetSupported", "spec.later"),
+        (json!({"instances": {"match": "Any", "later": []}}), "NotYetSupported", "spec.instances.later"),
+        (json!({"namespaceSelector": {"later": {}}}), "NotYetSupported", "spec.namespaceSelector.later"),
+        // What this version cannot read at all.
+        (json!({"instances": {"match": "Later"}}), "NotChecked", "cannot be read"),
+    ] {
+        let lab = Lab::new();
+        lab.permit_with("default", fields.clone()).await;
+        lab.apply(COPIES).await;
+        let _controller = lab.controller();
+        pass(1200).await;
+        let (said, message) = lab.said("Validated");
+        assert_eq!((said.as_str(), message.contains(word)), (reason, true), "{fields}: {message}");
+        assert_eq!(lab.changes(), 0, "{fields}");
+        let class = lab.api.object("savedtemplateclasses", None, "default").unwrap();
+        let ready = class["status"]["conditions"].as_array().into_iter().flatten();
+        let mut ready = ready.filter(|condition| condition["type"] == "Ready");
+        assert!(!ready.any(|condition| condition["status"] == "True"), "{fields}: {class:#}");
     }
 }

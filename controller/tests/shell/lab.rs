@@ -53,6 +53,8 @@ pub(crate) enum Harm {
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) told: Vec<String>,
+    /// How often each object was read by name.
+    pub(crate) looks: BTreeMap<String, usize>,
     pub(crate) harms: BTreeMap<usize, Harm>,
 }
 
@@ -168,6 +170,10 @@ impl Service<Request<Body>> for Mortal {
             let what = format!("{} {}", request.method(), request.uri().path());
             // An event or a lease is no effect: nothing is decided by them.
             let counts = request.method() != http::Method::GET && what.contains("/savedtemplate.dev/");
+            if request.method() == http::Method::GET {
+                let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+                *life.effects.lock().unwrap().looks.entry(name).or_default() += 1;
+            }
             let lost = || io::Error::new(io::ErrorKind::ConnectionReset, "lost");
             let harm = if counts { life.begins(&what) } else { None };
             if let Some(left) = life.sleeps() {
@@ -304,20 +310,32 @@ impl Lab {
 
     /// The class that the chart installs.
     pub(crate) async fn permit(&self, name: &str) {
+        self.permit_with(name, json!({})).await;
+    }
+
+    /// The same, with these fields too, whether or not this version knows them.
+    pub(crate) async fn permit_with(&self, name: &str, fields: serde_json::Value) {
+        let mut spec =
+            json!({"namespaceSelector": {}, "allowedRegions": ["*"], "instances": {"match": "Any"}});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let object = json!({
             "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplateClass", "metadata": {"name": name},
-            "spec": {"namespaceSelector": {}, "allowedRegions": ["*"], "instances": {"match": "Any"}},
+            "spec": spec,
         });
-        let object: SavedTemplateClass = serde_json::from_value(object).unwrap();
-        let api: Api<SavedTemplateClass> = Api::all(self.api.client("default"));
-        api.create(&PostParams::default(), &object).await.unwrap();
+        let request = Request::post("/apis/savedtemplate.dev/v1alpha1/savedtemplateclasses");
+        let request = request.header("content-type", "application/json");
+        let request = request.body(object.to_string().into_bytes()).unwrap();
+        self.api.client("default").request::<serde_json::Value>(request).await.unwrap();
     }
 
     pub(crate) async fn apply(&self, spec: &str) {
-        let spec: serde_json::Value = serde_json::from_str(spec).unwrap();
+        self.apply_as(json!({"name": "quake"}), serde_json::from_str(spec).unwrap()).await;
+    }
+
+    pub(crate) async fn apply_as(&self, mut metadata: serde_json::Value, spec: serde_json::Value) {
+        metadata["namespace"] = json!("default");
         let object = json!({
-            "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplate",
-            "metadata": {"name": "quake", "namespace": "default"}, "spec": spec,
+            "apiVersion": "savedtemplate.dev/v1alpha1", "kind": "SavedTemplate", "metadata": metadata, "spec": spec,
         });
         let object: SavedTemplate = serde_json::from_value(object).unwrap();
         let api: Api<SavedTemplate> = Api::default_namespaced(self.api.client("default"));
@@ -426,6 +444,11 @@ impl Lab {
             .iter()
             .filter(|entry| is_change(&entry.action) && !entry.dry_run && entry.is_effective())
             .count()
+    }
+
+    /// How often an object of that name was read since the last time.
+    pub(crate) fn looks(&self, name: &str) -> usize {
+        self.effects.lock().unwrap().looks.insert(name.to_owned(), 0).unwrap_or_default()
     }
 
     pub(crate) fn calls(&self) -> usize {

@@ -1,7 +1,6 @@
 //! What an administrator allows.
 
 use crate::class::status::SavedTemplateClassStatus;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +14,17 @@ mod permission;
 mod selector;
 mod sharing;
 mod tags;
+mod unknown;
 
 pub use auth::Auth;
 pub use images::{Adoption, ImageMatch, Images, InheritedWatermarks, KmsKey, Watermarks};
 pub use instances::{InstanceMatch, Instances, SelectorTag};
 pub use limits::{Defaults, InstanceSize, Launch, Limits};
 pub use permission::{Permission, WILDCARD};
+pub use selector::NamespaceSelector;
 pub use sharing::{Hygiene, Publish, Sharing};
 pub use tags::{ProjectTag, ProjectTagFrom, Tags};
+pub use unknown::Unknown;
 
 /// Guard rails for the templates that name the class: absent allows nothing, `*` allows all.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -78,7 +80,7 @@ pub use tags::{ProjectTag, ProjectTagFrom, Tags};
 pub struct SavedTemplateClassSpec {
     /// Namespaces whose templates may name the class; `{}` means every namespace.
     #[schemars(schema_with = "selector::schema")]
-    pub namespace_selector: LabelSelector,
+    pub namespace_selector: NamespaceSelector,
 
     /// AWS role that is assumed for the templates of the class. Absent means the controller's own identity. It may
     /// change within its account, and be neither added nor removed.
@@ -134,4 +136,9 @@ pub struct SavedTemplateClassSpec {
     /// Bounds of what templates may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }

@@ -6,8 +6,8 @@ use crate::{
         ClassReason, SavedTemplateClass, SavedTemplateClassSpec, SavedTemplateClassStatus,
         spec::{
             Adoption, Auth, Defaults, Hygiene, ImageMatch, Images, InheritedWatermarks, InstanceMatch,
-            InstanceSize, Instances, KmsKey, Launch, Limits, Permission, ProjectTag, ProjectTagFrom, Publish,
-            SelectorTag, Sharing, Tags, Watermarks,
+            InstanceSize, Instances, KmsKey, Launch, Limits, NamespaceSelector, Permission, ProjectTag,
+            ProjectTagFrom, Publish, SelectorTag, Sharing, Tags, Unknown, Watermarks,
         },
     },
     condition::MAX_MESSAGE_BYTES,
@@ -30,17 +30,21 @@ pub fn largest_class(letter: char) -> Result<SavedTemplateClass, Malformed> {
 
 fn spec(letter: char) -> Result<SavedTemplateClassSpec, Malformed> {
     Ok(SavedTemplateClassSpec {
-        namespace_selector: selector(),
+        namespace_selector: NamespaceSelector { labels: selector(), unknown: Unknown::new() },
+        unknown: Unknown::new(),
         auth: Some(Auth {
+            unknown: Unknown::new(),
             role_arn: format!("arn:aws-us-gov:iam::111122223333:role/{}", "r".repeat(602)),
             external_id: Some("e".repeat(1224)),
         }),
         instances: Instances {
+            unknown: Unknown::new(),
             matches: InstanceMatch::Tagged,
             tags: asked_for(letter),
             by_name: Some(Permission::Forbid),
         },
         images: Some(Images {
+            unknown: Unknown::new(),
             matches: Some(ImageMatch::Tagged),
             tags: asked_for(letter),
             owners: (0..20).map(|n| format!("{n:012}").parse()).collect::<Result<_, _>>()?,
@@ -48,6 +52,7 @@ fn spec(letter: char) -> Result<SavedTemplateClassSpec, Malformed> {
             adoption: Some(Adoption::Forbid),
         }),
         watermarks: Some(Watermarks {
+            unknown: Unknown::new(),
             attach: (0..5).map(|n| numbered(n, 128)).collect(),
             inherited: Some(InheritedWatermarks::Detach),
         }),
@@ -57,10 +62,12 @@ fn spec(letter: char) -> Result<SavedTemplateClassSpec, Malformed> {
         kms_keys: (0..100).map(key).collect::<Result<_, _>>()?,
         sharing: Some(sharing()),
         publish: Some(Publish {
+            unknown: Unknown::new(),
             ssm_parameter_prefixes: (0..20).map(|n| format!("{}/", numbered(n, 511))).collect(),
             config_map: Some(Permission::Forbid),
         }),
         tags: Some(Tags {
+            unknown: Unknown::new(),
             forced: asked_for(letter)
                 .into_iter()
                 .take(8)
@@ -70,10 +77,12 @@ fn spec(letter: char) -> Result<SavedTemplateClassSpec, Malformed> {
             project_tag: Some(ProjectTag { key: text(letter, 128), from: ProjectTagFrom::Namespace }),
         }),
         defaults: Some(Defaults {
+            unknown: Unknown::new(),
             capture_mode: Some(CaptureMode::NoReboot),
             max_downtime_seconds: Some(86400),
         }),
         launch: Some(Launch {
+            unknown: Unknown::new(),
             sizes: (0..20)
                 .map(|n| InstanceSize { name: numbered(n, 32), instance_type: "t".repeat(64) })
                 .collect(),
@@ -108,6 +117,7 @@ fn key(n: u32) -> Result<KmsKey, Malformed> {
 
 fn sharing() -> Sharing {
     Sharing {
+        unknown: Unknown::new(),
         public: Some(Permission::Forbid),
         allowed_accounts: (0..1000).map(|n| format!("{n:012}")).collect(),
         allowed_organization_arns: (0..20)
@@ -122,6 +132,7 @@ fn sharing() -> Sharing {
 
 fn limits() -> Limits {
     Limits {
+        unknown: Unknown::new(),
         capture_modes: vec![CaptureMode::Stop, CaptureMode::Reboot, CaptureMode::NoReboot],
         on_stop_timeout: vec![OnStopTimeout::Abort, OnStopTimeout::Force],
         instance_store: vec![InstanceStore::Refuse, InstanceStore::Discard],

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::instances::SelectorTag;
+use super::{instances::SelectorTag, unknown::Unknown};
 
 /// Images that may be adopted, and names of those that are made.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub struct Images {
     /// Images of ours that a new template may take over. Absent means `Known`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// Images that a template may name.
@@ -81,6 +86,11 @@ pub struct Watermarks {
     /// What happens to the watermarks of the image that the machine was launched from. Absent means `Detach`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inherited: Option<InheritedWatermarks>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// What happens to watermarks that an image inherits.

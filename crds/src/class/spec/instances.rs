@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::permission::Permission;
+use super::{permission::Permission, unknown::Unknown};
 
 /// Machines that may be saved.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub struct Instances {
     /// Permission to name a machine by its tag `Name`. Absent means `Allow` with `match: Any`, else `Forbid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_name: Option<Permission>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// Machines that a class covers.

@@ -1,6 +1,22 @@
-//! The schema of a label selector, with limits that Kubernetes' own does not have.
+//! A label selector, and its schema with limits that Kubernetes' own does not have.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::unknown::Unknown;
+
+/// Namespaces, by their labels.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+pub struct NamespaceSelector {
+    /// What is asked of the labels.
+    #[serde(flatten)]
+    pub labels: LabelSelector,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
 
 /// A `LabelSelector` of at most 16 labels and 16 expressions, each of the form that Kubernetes takes.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use super::permission::Permission;
+use super::{permission::Permission, unknown::Unknown};
 
 /// Those whom templates may share images with.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,11 @@ pub struct Sharing {
     /// Word of somebody, for each revision, that it holds no secrets. Absent means `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hygiene: Option<Hygiene>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// What somebody must have said of a revision before it is shared.
@@ -81,4 +86,9 @@ pub struct Publish {
     /// Permission to publish in a `ConfigMap`. Absent means `Forbid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<Permission>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
+use super::unknown::Unknown;
+
 /// Tags that images get, and those that templates may add.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,11 @@ pub struct Tags {
     /// Tag with the name of the project that pays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_tag: Option<ProjectTag>,
+
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// Tag with the name of the project that pays.
