@@ -42,7 +42,8 @@ impl Kind for SavedTemplateClass {
         };
         let look_again = match finalizer {
             Finalizer::Remove => RELEASED,
-            Finalizer::Add | Finalizer::Keep if subject.deleting => GOING,
+            // Without our finalizer it is held by somebody else, and its end is an event.
+            Finalizer::Add | Finalizer::Keep if subject.deleting && subject.finalizer => GOING,
             Finalizer::Add | Finalizer::Keep => RARELY,
         };
         let wakes = match users {

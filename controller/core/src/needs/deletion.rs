@@ -34,11 +34,9 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
         return Some(pay_first(facts));
     }
     if !facts.subject.finalizer {
-        return Some(Unmet::waiting(
-            Reason::Deleting,
-            "this controller is done with it: something else holds the object by its finalizer",
-            SOON,
-        ));
+        let message = "this controller is done with it: something else holds the object by its finalizer";
+        // Its end is an event.
+        return Some(Unmet::waiting(Reason::Deleting, message, Duration::MAX));
     }
     match facts.subject.spec.deletion_policy {
         DeletionPolicy::Retain => Some(gone(&kept(facts))),

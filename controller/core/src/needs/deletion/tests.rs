@@ -384,3 +384,13 @@ fn a_deletion_says_what_it_leaves_and_why_while_it_lasts_and_in_its_last_event()
         assert!(told.message.contains(id.as_str()) && told.message.contains("Retain"), "{told:?}");
     }
 }
+
+#[test]
+fn what_somebody_else_alone_holds_is_not_looked_at_every_few_seconds() {
+    let (spec, status) = (plain(), SavedTemplateStatus::default());
+    let held = Subject { deleting: true, finalizer: false, ..subject(&spec, &status) };
+    let decision =
+        decide(held, &World::unread(), at(900)).into_decision().expect("every question is answered");
+    assert_eq!((decision.finalizer, decision.steps.len()), (Finalizer::Keep, 0));
+    assert!(decision.look_again >= Duration::from_hours(1), "{:?}", decision.look_again);
+}
