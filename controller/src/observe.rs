@@ -6,6 +6,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     object::Object,
+    poller::Reading,
     regions::{RegionHandle, Regions},
     wait::monotonic,
 };
@@ -19,7 +20,6 @@ use saved_template_core::{
     decision::Question,
     key::Key,
     kind::SubjectOf,
-    place::Place,
     step::ImageRequest,
     subscription::Subscription,
     turns::{self, For, Turn},
@@ -48,9 +48,8 @@ impl<'o, K: Object, C: Cloud> Observation<'o, K, C> {
         let mut world = World::unread();
         if let Some(home) = &home {
             let subscriptions = K::subscriptions(subject, home.poller.cloud.now());
-            if !subscriptions.is_empty() {
-                world = read(subscriptions, key, &ctx.regions, home).map_err(Error::Later)?;
-            }
+            // Also where it wants nothing: then nothing is read for it any more.
+            world = read(subscriptions, key, &ctx.regions, home).map_err(Error::Later)?;
             K::recall(subject, &mut home.poller.memory(), &mut world);
             world.covered = ctx.regions.covers(home.cloud.place());
         }
@@ -141,39 +140,44 @@ fn read<C: Cloud>(
     regions: &Regions<C>,
     home: &RegionHandle<C>,
 ) -> Result<World, Duration> {
-    let wanted: BTreeMap<Place, Subscription> = subscriptions
+    let places = subscriptions
         .into_iter()
-        .map(|(region, subscription)| (home.cloud.place().beside(&region), subscription))
-        .collect();
-    for handle in regions.all().iter().filter(|handle| !wanted.contains_key(handle.cloud.place())) {
-        handle.poller.unsubscribe(key);
+        .map(|(region, subscription)| (home.cloud.place().beside(&region), subscription));
+    let (mut wanted, mut readings) = (BTreeMap::new(), Vec::new());
+    for (place, subscription) in places {
+        match regions.refused(&place) {
+            Some(refusal) => readings.push((place, Reading::Found(Err(refusal)))),
+            None => _ = wanted.insert(place, subscription),
+        }
     }
+    regions.unsubscribe(key, &wanted);
     // All of them say what they want before any waits: one sweep of each region serves them all.
-    let views: Vec<_> = wanted
-        .into_iter()
-        .map(|(place, subscription)| {
-            let patience = if place == *home.cloud.place() { HOME } else { ABROAD };
-            let view = match regions.refused(&place) {
-                Some(refusal) => Ok(Err(refusal)),
-                None => regions.handle(&place).poller.read(key, &subscription, patience),
-            };
-            (place, view)
-        })
-        .collect();
-    let lacking = views.iter().filter_map(|(_, view)| view.as_ref().err()).min().copied();
-    for (place, _) in views.iter().filter(|(_, view)| matches!(view, Ok(Ok(_)))) {
-        let Some(handle) = regions.known(place) else { continue };
+    for (place, subscription) in &wanted {
+        let patience = if place == home.cloud.place() { HOME } else { ABROAD };
+        readings.push((place.clone(), regions.handle(place).poller.read(key, subscription, patience)));
+    }
+    let later = readings.iter().filter_map(|(_, reading)| match reading {
+        Reading::Later(left) => Some(*left),
+        Reading::Found(_) | Reading::Silent(_) => None,
+    });
+    let lacking = later.min();
+    let found = readings.iter().filter(|(_, reading)| matches!(reading, Reading::Found(_)));
+    for handle in
+        found.filter(|(place, _)| wanted.contains_key(place)).map(|(place, _)| regions.handle(place))
+    {
         if lacking.is_some() { handle.poller.hold(key) } else { handle.poller.served(key) }
     }
-    if let Some(left) = lacking {
-        return Err(left);
-    }
     let mut world = World::unread();
-    for (place, view) in views {
+    for (place, reading) in readings {
+        let view = match reading {
+            Reading::Found(view) => view,
+            Reading::Silent(silent) => Err(silent),
+            Reading::Later(left) => return Err(lacking.unwrap_or(left)),
+        };
         if place == *home.cloud.place() {
-            world.home = view?;
+            world.home = view;
         } else {
-            world.abroad.insert(place.region, view?);
+            world.abroad.insert(place.region, view);
         }
     }
     Ok(world)

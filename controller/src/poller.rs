@@ -49,6 +49,16 @@ impl Sweep {
     }
 }
 
+/// What the poller has for an object.
+pub(crate) enum Reading {
+    /// A view; or why EC2 would not look for what it names, which no other view will show.
+    Found(Result<Arc<View>, Ec2Error>),
+    /// None yet: how much longer the object waits. It is woken by the first sweep that has one.
+    Later(Duration),
+    /// None for all of its patience: the region is taken for one that does not answer.
+    Silent(Ec2Error),
+}
+
 #[derive(Default)]
 struct State {
     subscriptions: BTreeMap<Key, Subscription>,
@@ -143,25 +153,20 @@ impl<C: Cloud> Poller<C> {
         state.waits.clear();
     }
 
-    /// A view that holds what `subscription` names, or how much longer the object waits for one: it is woken by the first sweep
-    /// that has it. Once it has waited for all of `patience`, the region is taken for one that does not answer.
-    pub(crate) fn read(
-        &self,
-        key: &Key,
-        subscription: &Subscription,
-        patience: Duration,
-    ) -> Result<Result<Arc<View>, Ec2Error>, Duration> {
-        let mut state = self.state();
+    /// A view that holds what `subscription` names, and is young enough for the object.
+    pub(crate) fn read(&self, key: &Key, subscription: &Subscription, patience: Duration) -> Reading {
+        let (mut state, now) = (self.state(), monotonic());
         let known = state.subscriptions.insert(key.clone(), subscription.clone());
-        let accepts = |began, oldest| state.waits.accepts(key, oldest, began, monotonic());
+        let accepts = |sweep: &Sweep, oldest| state.waits.accepts(key, oldest, sweep.began.into_std(), now);
         let found = self.found(subscription, accepts);
         if found.is_none() || (known.as_ref() != Some(subscription) && subscription.cadence.is_some()) {
             self.trigger.notify_one();
         }
-        match found {
-            Some(view) => Ok(view),
-            None => state.waits.left(key, patience, monotonic()).map_or_else(|| Ok(Err(self.silent())), Err),
+        if let Some(view) = found {
+            return Reading::Found(view);
         }
+        let left = state.waits.left(key, patience, now);
+        left.map_or_else(|| Reading::Silent(self.silent()), Reading::Later)
     }
 
     /// The object has its view here, and waits for that of another place.
@@ -184,8 +189,10 @@ impl<C: Cloud> Poller<C> {
         patience: Duration,
     ) -> Result<Arc<View>, Ec2Error> {
         let (mut sweeps, since) = (self.sweeps.subscribe(), monotonic());
-        let accepts =
-            |began: std::time::Instant, oldest| began >= since || since.duration_since(began) <= oldest;
+        let accepts = |sweep: &Sweep, oldest| {
+            let began = sweep.began.into_std();
+            began >= since || since.duration_since(began) <= oldest
+        };
         let next = async {
             loop {
                 sweeps.mark_unchanged();
@@ -203,12 +210,11 @@ impl<C: Cloud> Poller<C> {
     fn found(
         &self,
         subscription: &Subscription,
-        accepts: impl Fn(std::time::Instant, Duration) -> bool,
+        accepts: impl Fn(&Sweep, Duration) -> bool,
     ) -> Option<Result<Arc<View>, Ec2Error>> {
         let oldest = subscription.cadence.map_or(Duration::from_mins(1), |cadence| cadence.saturating_mul(2));
         let sweep = self.sweeps.borrow().clone()?;
-        let is_young = accepts(sweep.began.into_std(), oldest);
-        (is_young && sweep.asked.covers(subscription)).then(|| {
+        (accepts(&sweep, oldest) && sweep.asked.covers(subscription)).then(|| {
             let refused = subscription.names.iter().find_map(|name| sweep.refused.get(name));
             refused.map_or_else(|| Ok(Arc::clone(&sweep.view)), |why| Err(why.clone()))
         })

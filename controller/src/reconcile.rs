@@ -1,5 +1,5 @@
 //! The flow: observe → decide ⇄ ask → persist → act, for every kind. A reconcile makes at most one change to AWS in each region.
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -109,6 +109,7 @@ async fn decided<K: Object, C: Cloud>(
         // No client is made for a region that there is not.
         let (world, now) = (World { home: Err(refusal), ..World::unread() }, (ctx.clock)());
         if let Next::Do(decision) = K::decide(subject, &world, now) {
+            ctx.regions.unsubscribe(key, &BTreeMap::new());
             return Ok((*decision, now));
         }
     }

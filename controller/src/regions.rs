@@ -11,6 +11,7 @@ use saved_template_core::{
     ec2_error::{Ec2Error, NOT_ENABLED},
     key::Key,
     place::Place,
+    subscription::Subscription,
     turns::Turns,
     world::OptIn,
 };
@@ -121,11 +122,6 @@ impl<C: Cloud> Regions<C> {
         Arc::clone(handle)
     }
 
-    /// The handle of a place that is worked in.
-    pub(crate) fn known(&self, place: &Place) -> Option<Arc<RegionHandle<C>>> {
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
-    }
-
     pub(crate) fn all(&self) -> Vec<Arc<RegionHandle<C>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -135,12 +131,17 @@ impl<C: Cloud> Regions<C> {
         self.named.is_empty() || self.named.contains(&place.region)
     }
 
+    /// Nothing is read for an object where it wants nothing.
+    pub(crate) fn unsubscribe(&self, key: &Key, wanted: &BTreeMap<Place, Subscription>) {
+        for handle in self.all().iter().filter(|handle| !wanted.contains_key(handle.cloud.place())) {
+            handle.poller.unsubscribe(key);
+        }
+    }
+
     /// Nothing is read for an object that is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        for handle in self.all() {
-            handle.poller.unsubscribe(key);
-            handle.turns().forget(key);
-        }
+        self.unsubscribe(key, &BTreeMap::new());
+        self.all().iter().for_each(|handle| handle.turns().forget(key));
     }
 
     /// Why a place is not read: a manifest may name any, and each that is read costs two loops.

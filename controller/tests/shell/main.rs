@@ -8,6 +8,7 @@
 mod class;
 mod histories;
 mod lab;
+mod waiting;
 
 use std::time::Duration;
 
