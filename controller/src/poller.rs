@@ -15,7 +15,7 @@ use saved_template_core::{
     ec2_error::Ec2Error,
     key::Key,
     memory::Memory,
-    poll::{Asked, Cadence, Seen, Tally, Waits, fingerprints},
+    poll::{Asked, Cadence, ReadAt, Seen, Tally, Waits, Wanted, fingerprints},
     restart::{Awaits, Record},
     subscription::Subscription,
     world::{Instance, InstanceState, View},
@@ -38,6 +38,7 @@ pub(crate) struct Sweep {
     /// Every machine that could be read. A query of one object that fails keeps no debt of another from being paid.
     pub(crate) machines: Vec<Instance>,
     began: Instant,
+    ended: Instant,
     asked: Asked,
     refused: Refused,
 }
@@ -46,6 +47,10 @@ impl Sweep {
     /// The monotonic instant at which the first read began.
     pub(crate) const fn began(&self) -> Instant {
         self.began
+    }
+
+    fn read_at(&self) -> ReadAt {
+        ReadAt { began: self.began.into_std(), ended: self.ended.into_std() }
     }
 }
 
@@ -157,7 +162,7 @@ impl<C: Cloud> Poller<C> {
     pub(crate) fn read(&self, key: &Key, subscription: &Subscription, patience: Duration) -> Reading {
         let (mut state, now) = (self.state(), monotonic());
         let known = state.subscriptions.insert(key.clone(), subscription.clone());
-        let accepts = |sweep: &Sweep, oldest| state.waits.accepts(key, oldest, sweep.began.into_std(), now);
+        let accepts = |sweep: &Sweep, oldest| state.waits.accepts(key, oldest, sweep.read_at(), now);
         let found = self.found(subscription, accepts);
         if found.is_none() || (known.as_ref() != Some(subscription) && subscription.cadence.is_some()) {
             self.trigger.notify_one();
@@ -165,7 +170,9 @@ impl<C: Cloud> Poller<C> {
         if let Some(view) = found {
             return Reading::Found(view);
         }
-        let left = state.waits.left(key, patience, now);
+        let had = |known| Asked::by(std::iter::once((key, known))).covers(subscription);
+        let wanted = if known.as_ref().is_none_or(had) { Wanted::Same } else { Wanted::More };
+        let left = state.waits.left(key, patience, wanted, now);
         left.map_or_else(|| Reading::Silent(self.silent()), Reading::Later)
     }
 
@@ -291,7 +298,7 @@ impl<C: Cloud> Poller<C> {
             tally.clone()
         };
         let view = View { began: began_at, instances, images, snapshots, sightings, absences };
-        Sweep { view: Arc::new(view), machines, began, asked, refused }
+        Sweep { view: Arc::new(view), machines, began, ended: Instant::now(), asked, refused }
     }
 
     /// EC2's time when `began` was, once a first reply has told it.

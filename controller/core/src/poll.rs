@@ -10,4 +10,4 @@ pub use asked::Asked;
 pub use cadence::Cadence;
 pub use fingerprint::fingerprints;
 pub use tally::{Seen, Tally};
-pub use waits::Waits;
+pub use waits::{ReadAt, Waits, Wanted};
