@@ -49,9 +49,9 @@ impl<C: Cloud> Context<C> {
         written.look_again(key, look_again, monotonic())
     }
 
-    /// Has another object looked at. Nobody listens while another replica leads.
+    /// Has another object looked at.
     pub(crate) fn wake(&self, key: Key) {
-        let _listeners = self.regions.wake.send(key);
+        self.regions.wakes.wake(&[(key, Duration::MAX)]);
     }
 
     /// The object is gone.

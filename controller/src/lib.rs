@@ -33,3 +33,4 @@ pub mod run;
 mod server;
 mod supervisor;
 mod wait;
+mod wakes;

@@ -21,7 +21,7 @@ use saved_template_core::{
     world::{Instance, InstanceState, View},
 };
 use tokio::{
-    sync::{Notify, broadcast, watch},
+    sync::{Notify, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::{
     progress::{Loop, Progress},
     reads::{self, Known, Refused},
     wait::monotonic,
+    wakes::Wakes,
 };
 
 /// One sweep. What was not asked for is an error in the view, never empty.
@@ -87,7 +88,7 @@ pub(crate) struct Poller<C> {
     state: Mutex<State>,
     sweeps: watch::Sender<Option<Arc<Sweep>>>,
     trigger: Notify,
-    wake: broadcast::Sender<Key>,
+    wakes: Arc<Wakes>,
     leading: watch::Receiver<bool>,
 }
 
@@ -100,7 +101,7 @@ impl<C: Cloud> Poller<C> {
         cluster: &str,
         takeover: &[String],
         drift: Duration,
-        wake: broadcast::Sender<Key>,
+        wakes: Arc<Wakes>,
         leading: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -112,7 +113,7 @@ impl<C: Cloud> Poller<C> {
             state: Mutex::default(),
             sweeps: watch::Sender::new(None),
             trigger: Notify::new(),
-            wake,
+            wakes,
             leading,
         }
     }
@@ -342,20 +343,16 @@ impl<C: Cloud> Poller<C> {
             let served = |key: &&Key| state.subscriptions.get(key).is_some_and(|it| sweep.asked.covers(it));
             let changed: BTreeSet<&Key> =
                 moved.map(|(key, _)| key).chain(state.waits.waiting().filter(served)).collect();
-            let mut changed: Vec<Key> = changed.into_iter().cloned().collect();
-            // Where a machine is down, the view is looked at first.
-            changed.sort_by_key(|key| {
-                let wanted = state.subscriptions.get(key).and_then(|subscription| subscription.cadence);
-                wanted.unwrap_or(Duration::MAX)
-            });
+            // Where a machine is down, the view is looked at first, while kube has a place for it (--concurrency). Among those
+            // that wait for one it keeps no order.
+            let urgency =
+                |key| state.subscriptions.get(key).and_then(|it| it.cadence).unwrap_or(Duration::MAX);
+            let changed: Vec<_> = changed.into_iter().map(|key| (key.clone(), urgency(key))).collect();
             state.fingerprints = now;
             changed
         };
         self.sweeps.send_replace(Some(Arc::new(sweep)));
-        for key in changed {
-            // Nobody listens while another replica leads.
-            let _listeners = self.wake.send(key);
-        }
+        self.wakes.wake(&changed);
     }
 
     /// How long until the next sweep.

@@ -15,12 +15,12 @@ use saved_template_core::{
     turns::Turns,
     world::OptIn,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::Connect, args::Args, metrics::Metrics, poller::Poller, progress::Progress, restart::Restart,
-    supervisor::Supervisor, wait,
+    supervisor::Supervisor, wait, wakes::Wakes,
 };
 
 /// One place: its reader, and the client that reconciles write with.
@@ -54,7 +54,7 @@ pub(crate) struct Regions<C> {
     drift: Duration,
     metrics: Metrics,
     progress: Progress,
-    pub(crate) wake: broadcast::Sender<Key>,
+    pub(crate) wakes: Arc<Wakes>,
     leading: watch::Receiver<bool>,
     handles: Mutex<BTreeMap<Place, Arc<RegionHandle<C>>>>,
     /// What an account has enabled, once EC2 has told: under none the controller's own.
@@ -70,8 +70,6 @@ const AGAIN: Duration = Duration::from_hours(1);
 const PARTITIONS: [&str; 4] = ["us-east-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"];
 /// Regions that are read while nobody tells which ones there are: about as many as AWS has.
 const UNTOLD: usize = 40;
-/// Wakes in flight; one that is lost is made up for by the object's own next look.
-const WAKES: usize = 4096;
 
 impl<C: Cloud> Regions<C> {
     pub(crate) fn new(
@@ -90,7 +88,7 @@ impl<C: Cloud> Regions<C> {
             drift: args.drift(),
             metrics,
             progress,
-            wake: broadcast::Sender::new(WAKES),
+            wakes: Arc::default(),
             leading,
             handles: Mutex::default(),
             enabled: Mutex::default(),
@@ -104,9 +102,9 @@ impl<C: Cloud> Regions<C> {
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = handles.entry(place.clone()).or_insert_with(|| {
             let (sweeping, writing) = (self.connect)(place);
-            let (wake, leading) = (self.wake.clone(), self.leading.clone());
+            let (wakes, leading) = (Arc::clone(&self.wakes), self.leading.clone());
             let from = &self.adopt_from;
-            let poller = Arc::new(Poller::new(sweeping, &self.cluster, from, self.drift, wake, leading));
+            let poller = Arc::new(Poller::new(sweeping, &self.cluster, from, self.drift, wakes, leading));
             let reading = Arc::clone(&poller);
             let (stop, progress) = (self.stop.clone(), self.progress.clone());
             self.supervisor.spawn(format!("the sweep loop of {place}"), async move {

@@ -21,7 +21,7 @@ use saved_template_core::{cloud::Cloud, ec2_error::Ec2Error, key::Key, subject::
 use tokio::{
     net::TcpListener,
     signal::unix,
-    sync::{OnceCell, broadcast, watch},
+    sync::{OnceCell, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -197,7 +197,7 @@ async fn reconciles<K: Object, C: Cloud>(
     let changes = changes.try_filter(move |event| future::ready(marks.wakes::<K>(event))).applied_objects();
     Controller::for_stream(changes, reader)
         .with_config(config)
-        .reconcile_on(wakes::<K>(ctx.regions.wake.subscribe(), namespace))
+        .reconcile_on(ctx.regions.wakes.listen(K::KIND, namespace).map(|key| reference::<K>(&key)))
         .graceful_shutdown_on(end.clone().cancelled_owned())
         .run(reconcile::<K, C>, error_policy::<K, C>, Arc::clone(ctx))
         .take_until(Box::pin(unlisted))
@@ -233,28 +233,10 @@ fn is_outage(error: &controller::Error<Error, watcher::Error>) -> bool {
     !matches!(error, kube::Error::Api(_))
 }
 
-/// The objects of the shard that a sweep wakes.
-fn wakes<K: Object>(
-    wake: broadcast::Receiver<Key>,
-    namespace: Option<String>,
-) -> impl futures::Stream<Item = ObjectRef<Metadata<K>>> + Send {
-    futures::stream::unfold((wake, namespace), async |(mut wake, shard)| {
-        loop {
-            match wake.recv().await {
-                Ok(key)
-                    if key.kind == K::KIND && shard.as_ref().is_none_or(|shard| *shard == key.namespace) =>
-                {
-                    let object = ObjectRef::new(&key.name);
-                    let object =
-                        if key.namespace.is_empty() { object } else { object.within(&key.namespace) };
-                    return Some((object, (wake, shard)));
-                }
-                // What was missed is made up for by each object's own next look.
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    })
+/// What kube calls an object.
+fn reference<K: Object>(key: &Key) -> ObjectRef<Metadata<K>> {
+    let object = ObjectRef::new(&key.name);
+    if key.namespace.is_empty() { object } else { object.within(&key.namespace) }
 }
 
 /// Ready once the API server knows the CRD and lets us list it; a standby is ready too.

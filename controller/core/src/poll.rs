@@ -3,11 +3,13 @@
 mod asked;
 mod cadence;
 mod fingerprint;
+mod pending;
 mod tally;
 mod waits;
 
 pub use asked::Asked;
 pub use cadence::Cadence;
 pub use fingerprint::fingerprints;
+pub use pending::Pending;
 pub use tally::{Seen, Tally};
 pub use waits::{ReadAt, Waits, Wanted};

@@ -1,4 +1,6 @@
 use ec2sim::{Config, Sim};
+use futures::StreamExt;
+use saved_template_api::names::SAVED_TEMPLATE;
 use saved_template_core::restart::Signing;
 use simcloud::{Caller, Clients, Endpoint};
 
@@ -9,10 +11,11 @@ use super::*;
 async fn whoever_waits_for_a_view_is_woken_by_the_first_sweep_that_has_it() {
     let endpoint = Endpoint::new(Sim::new(Config::default()), 0);
     let clients = Clients::new(&endpoint, Caller::default(), Signing::off("lab"));
-    let (wake, mut woken) = broadcast::channel(8);
+    let wakes = Arc::new(Wakes::default());
+    let mut woken = Box::pin(wakes.listen(SAVED_TEMPLATE, None));
     let (_, leading) = watch::channel(true);
     let cloud = clients.cloud(&"us-west-2".parse().unwrap());
-    let poller = Arc::new(Poller::new(cloud, "lab", &[], Duration::from_mins(5), wake, leading));
+    let poller = Arc::new(Poller::new(cloud, "lab", &[], Duration::from_mins(5), wakes, leading));
     let (reading, stop) = (Arc::clone(&poller), CancellationToken::new());
     let end = stop.clone();
     let running = tokio::spawn(async move { reading.run(&Progress::default(), &end).await });
@@ -24,7 +27,7 @@ async fn whoever_waits_for_a_view_is_woken_by_the_first_sweep_that_has_it() {
         while !matches!(poller.read(&key, &named, patience), Reading::Later(_)) {
             tokio::time::sleep(Duration::from_secs(40)).await;
         }
-        assert_eq!(woken.recv().await.unwrap(), key);
+        assert_eq!(woken.next().await.unwrap(), key);
         assert!(matches!(poller.read(&key, &named, patience), Reading::Found(Ok(_))));
         poller.served(&key);
     }
