@@ -1,5 +1,5 @@
 //! What Kubernetes tells of a class, and of the templates that name it.
-use kube::api::ListParams;
+use kube::{api::ListParams, core::Status};
 use saved_template_api::{SavedTemplate, SavedTemplateClass};
 use saved_template_core::{
     class,
@@ -16,7 +16,14 @@ const PAGE: u32 = 500;
 
 /// The class of that name. One that nothing holds is woken: it holds itself once it finds that a template names it.
 pub(crate) async fn class<C: Cloud>(name: &str, ctx: &Context<C>) -> ClassSeen {
-    match SavedTemplateClass::api(&ctx.client, None).get_opt(name).await {
+    let class = match SavedTemplateClass::api(&ctx.client, None).get(name).await {
+        Ok(class) => Ok(Some(class)),
+        Err(kube::Error::Api(status)) if status.is_not_found() && is_of_an_object(&status) => Ok(None),
+        // By its code: what answers is no Status.
+        Err(kube::Error::Api(status)) if status.code == 404 => return ClassSeen::NoSuchKind,
+        Err(error) => Err(error),
+    };
+    match class {
         Err(error) => ClassSeen::Unread(error.to_string()),
         Ok(class) => {
             let seen = class::seen(class.as_ref());
@@ -27,6 +34,11 @@ pub(crate) async fn class<C: Cloud>(name: &str, ctx: &Context<C>) -> ClassSeen {
             seen
         }
     }
+}
+
+/// Whether it is an object that was not found: of a resource that there is not, the API server names none.
+fn is_of_an_object(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
 }
 
 /// The templates that name a class, in every namespace: another controller may serve some of them. Whoever may not list them

@@ -314,6 +314,8 @@ pub struct Started {
 pub enum ClassSeen {
     /// There is none of that name.
     Missing,
+    /// The API server knows no classes: their CRD is not installed.
+    NoSuchKind,
     /// It is being deleted.
     Going,
     /// Nothing keeps it from being deleted yet.

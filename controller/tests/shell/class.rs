@@ -105,3 +105,16 @@ async fn what_a_newer_version_wrote_into_a_class_lets_no_template_begin() {
         assert!(!ready.any(|condition| condition["status"] == "True"), "{fields}: {class:#}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_without_the_crd_of_classes_is_told_from_one_without_the_class() {
+    for (classes, word) in [(true, "there is no SavedTemplateClass default"), (false, "install the CRD")] {
+        let lab = Lab::of_a_chart(classes);
+        lab.apply(COPIES).await;
+        let _controller = lab.controller();
+        pass(60).await;
+        let (reason, message) = lab.said("Validated");
+        assert_eq!((reason.as_str(), message.contains(word)), ("ClassNotFound", true), "{message}");
+        assert_eq!(lab.changes(), 0);
+    }
+}

@@ -28,6 +28,13 @@ pub(crate) fn need(facts: &Facts<'_>) -> Option<Unmet> {
     };
     Some(match seen {
         ClassSeen::Missing => missing(&format!("there is no SavedTemplateClass {name}")),
+        ClassSeen::NoSuchKind => {
+            let message = format!(
+                "this cluster knows no SavedTemplateClass, and the template names {name}: install the CRD \
+                 savedtemplateclasses.savedtemplate.dev (helm upgrade with the chart of this version, crds.install=true)"
+            );
+            Unmet { look_again: LATER, ..Unmet::invalid(Reason::ClassNotFound, message) }
+        }
         ClassSeen::Going => missing(&format!("the SavedTemplateClass {name} is being deleted")),
         ClassSeen::Unheld => {
             // It wakes this template; where nobody may put its finalizer on, that is not asked for every second.

@@ -30,6 +30,7 @@ fn nothing_of_a_machine_is_said_while_the_class_does_not_permit_it() {
     };
     for (class, status, reason, word) in [
         (ClassSeen::Missing, "False", Reason::ClassNotFound, "there is no SavedTemplateClass default"),
+        (ClassSeen::NoSuchKind, "False", Reason::ClassNotFound, "savedtemplateclasses.savedtemplate.dev"),
         (ClassSeen::Going, "False", Reason::ClassNotFound, "is being deleted"),
         (ClassSeen::Unheld, "Unknown", Reason::NotChecked, "in use"),
         (ClassSeen::Unread("no route".into()), "Unknown", Reason::NotChecked, "no route"),
