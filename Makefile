@@ -44,13 +44,10 @@ test: test-tools ## Runs all tests, also those against a real API server; the su
 mutants: ## Breaks the controller on purpose, one bug at a time, and sees that a test fails; MUTANTS="a b" only these, SLOW=1 the shell too
 	@$(if $(SLOW),$(MAKE) --no-print-directory test-tools && )tests/mutants/run $(MUTANTS)
 
-# The world in virtual time at length; with optimisation, for it is all computing.
-CORE := cargo test --release --quiet -p saved-template-core
-WORLD := $(CORE) --test world -- --ignored --nocapture --exact
-SMALL := $(CORE) --test small -- --ignored --nocapture --exact
-# The controller that ships, in virtual time.
-SHELL_WORLD := cargo test --release --quiet -p saved-template-controller --test shell -- --ignored --nocapture --exact
-
+# Virtual time at length; with optimisation, for it is all computing.
+IGNORED := -- --ignored --nocapture --exact
+WORLD := cargo test --release --quiet -p saved-template-controller --test world $(IGNORED)
+SMALL := cargo test --release --quiet -p saved-template-core --test small $(IGNORED)
 # A larger cache of the C library's malloc: a quarter less time.
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
 model: ## Random double faults and exhaustive small worlds at length: about half an hour on two cores; a table is printed last
@@ -60,7 +57,7 @@ model: ## Random double faults and exhaustive small worlds at length: about half
 	@$(WORLD) enemy::rewind::every_jump_after_every_effect
 	@$(WORLD) enemy::hunt::hunts
 	@$(WORLD) model::histories
-	@$(SHELL_WORLD) histories::many_more_histories
+	@$(WORLD) replicas::many_more_histories
 
 replay: ## Runs one history of `make model` again, and the smallest that still fails: make replay SEED=1234; HUNT=1: one with enemies
 	@SEED=$(SEED) $(WORLD) random::replay

@@ -1,22 +1,22 @@
-//! Hostile input, without end: the bodies of the property tests in `controller/core/tests/world/hostile`, and of
+//! Hostile input, without end: the bodies of the property tests in `controller/core/tests/hostile`, and of
 //! those of EC2's replies in `controller/ec2/src/wire`.
 //!
 //! `make fuzz` runs them on a stable compiler with a seed; `cargo +nightly fuzz run objects -- -max_total_time=600` lets
 //! libFuzzer look for what they have not met.
-#[path = "../../controller/core/tests/world/hostile/body.rs"]
+#[path = "../../controller/core/tests/hostile/body.rs"]
 mod body;
 #[path = "../../controller/ec2/src/wire/replies.rs"]
 mod damage;
-#[path = "../../controller/core/tests/world/hostile/dice.rs"]
+#[path = "../../controller/core/tests/hostile/dice.rs"]
 mod dice;
-#[path = "../../controller/core/tests/world/hostile/laws.rs"]
+#[path = "../../controller/core/tests/hostile/laws.rs"]
 mod laws;
-#[path = "../../controller/core/tests/world/hostile/objects.rs"]
+#[path = "../../controller/core/tests/hostile/objects.rs"]
 mod objects;
-#[path = "../../controller/core/tests/world/hostile/schema.rs"]
+#[path = "../../controller/core/tests/hostile/schema.rs"]
 mod schema;
 mod wire;
-#[path = "../../controller/core/tests/world/hostile/worlds.rs"]
+#[path = "../../controller/core/tests/hostile/worlds.rs"]
 mod worlds;
 
 use saved_template_ec2::Ec2;

@@ -12,9 +12,9 @@ use saved_template_tests::{Lab, assert_holds};
 
 use crate::{HOME, images, owes, state, template};
 
-#[path = "../../controller/core/tests/world/hostile/dice.rs"]
+#[path = "../../controller/core/tests/hostile/dice.rs"]
 mod dice;
-#[path = "../../controller/core/tests/world/hostile/objects.rs"]
+#[path = "../../controller/core/tests/hostile/objects.rs"]
 mod objects;
 
 const MANY: u64 = 120;

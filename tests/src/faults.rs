@@ -175,7 +175,7 @@ fn bad(row: &Entry, results: &Outcomes) -> Vec<String> {
 fn tiers(row: &Entry) -> String {
     let tier = |test: &Test| match test.binary.as_str() {
         "flows" | "faults" => "processes",
-        "world" | "small" | "shell" => "world",
+        "world" | "small" => "world",
         "rules" => "simulator",
         "controller" | "ec2" | "cluster" => "parts",
         _ => "decisions",

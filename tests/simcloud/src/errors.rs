@@ -2,7 +2,7 @@
 use ec2sim::Reply;
 use saved_template_core::ec2_error::{Ec2Error, ErrorClass};
 
-use crate::xml::{Node, Unreadable, is_whole};
+use crate::xml::{Node, Unreadable};
 
 /// Codes on which the SDK tries again, whatever the status (aws-runtime, `retries::classifiers`).
 const RETRIED: &[&str] = &[
@@ -27,8 +27,8 @@ const RETRIED: &[&str] = &[
 /// What came of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// EC2 answered.
-    Reply(Box<Reply>),
+    /// EC2 answered; with the tree of the reply, if it is one.
+    Reply(Box<Reply>, Option<Node>),
     /// No answer came, for this reason.
     Lost(String),
     /// The fence held it back.
@@ -38,11 +38,12 @@ pub(crate) enum Answer {
 impl Answer {
     /// A good reply that was cut is none.
     pub(crate) fn of(reply: Reply) -> Self {
-        if is_good(&reply) && !is_whole(&reply.body) {
+        let tree = Node::parse(&reply.body).ok();
+        if is_good(&reply) && !tree.as_ref().is_some_and(Node::is_whole) {
             let (status, why) = (reply.status, "the reply is cut or damaged");
             return Self::Lost(format!("EC2's answer (HTTP status {status}) could not be read: {why}"));
         }
-        Self::Reply(Box::new(reply))
+        Self::Reply(Box::new(reply), tree)
     }
 
     /// Whether the SDK tries again after it.
@@ -50,8 +51,8 @@ impl Answer {
         match self {
             Self::Held => false,
             Self::Lost(_) => true,
-            Self::Reply(reply) => {
-                let code = code(reply).map(|(code, _)| code);
+            Self::Reply(reply, tree) => {
+                let code = code(tree.as_ref()).map(|(code, _)| code);
                 let is_named = code.is_some_and(|code| RETRIED.contains(&code.as_str()));
                 !is_good(reply) && (is_named || matches!(reply.status, 500 | 502 | 503 | 504))
             }
@@ -60,21 +61,21 @@ impl Answer {
 
     /// Whether EC2 said by a code that it did nothing.
     pub(crate) fn is_refusal(&self) -> bool {
-        let Self::Reply(reply) = self else { return false };
+        let Self::Reply(reply, _) = self else { return false };
         let refuses =
             |code| Ec2Error::new("", code, "").with_status(reply.status).class != ErrorClass::Unknown;
         !is_good(reply) && reply.text("Code").is_some_and(refuses)
     }
 
     /// The reply as a tree, or what it means as far as it alone can tell.
-    pub(crate) fn read(&self, operation: &'static str) -> Result<Node, Ec2Error> {
+    pub(crate) fn read(self, operation: &'static str) -> Result<Node, Ec2Error> {
         match self {
             Self::Held => Err(Ec2Error::new(operation, "", "held back")),
             Self::Lost(why) => Err(Ec2Error::new(operation, "", why)),
-            Self::Reply(reply) if is_good(reply) => {
-                Node::parse(&reply.body).map_err(|_| nameless(operation, reply.status))
+            Self::Reply(reply, tree) if is_good(&reply) => {
+                tree.ok_or_else(|| nameless(operation, reply.status))
             }
-            Self::Reply(reply) => Err(match code(reply) {
+            Self::Reply(reply, tree) => Err(match code(tree.as_ref()) {
                 Some((code, message)) => Ec2Error::new(operation, code, message).with_status(reply.status),
                 None => nameless(operation, reply.status),
             }),
@@ -86,9 +87,8 @@ fn is_good(reply: &Reply) -> bool {
     (200..300).contains(&reply.status)
 }
 
-fn code(reply: &Reply) -> Option<(String, String)> {
-    let document = Node::parse(&reply.body).ok()?;
-    let error = document.child("Errors")?.child("Error")?;
+fn code(document: Option<&Node>) -> Option<(String, String)> {
+    let error = document?.child("Errors")?.child("Error")?;
     Some((error.text("Code")?.to_owned(), error.text("Message").unwrap_or_default().to_owned()))
 }
 

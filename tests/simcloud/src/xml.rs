@@ -18,7 +18,17 @@ pub(crate) struct Unreadable;
 
 impl Node {
     pub(crate) fn parse(text: &str) -> Result<Self, Unreadable> {
-        tree(&text.replace(is_illegible, "\u{fffd}")).ok_or(Unreadable)
+        let node = if text.contains(is_illegible) {
+            tree(&text.replace(is_illegible, "\u{fffd}"))
+        } else {
+            tree(text)
+        };
+        node.ok_or(Unreadable)
+    }
+
+    /// Whether the last element is named as replies are.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.name.ends_with("Response")
     }
 
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
@@ -57,11 +67,6 @@ pub(crate) fn whole(time: Timestamp) -> Option<Timestamp> {
     Timestamp::from_second(time.as_second()).ok()
 }
 
-/// Whether every element is closed, and the last one named as replies are.
-pub(crate) fn is_whole(text: &str) -> bool {
-    Node::parse(text).is_ok_and(|node| node.name.ends_with("Response"))
-}
-
 /// Source: "Extensible Markup Language (XML) 1.0", production 2.
 const fn is_illegible(character: char) -> bool {
     !matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
@@ -70,7 +75,7 @@ const fn is_illegible(character: char) -> bool {
 fn tree(mut rest: &str) -> Option<Node> {
     let mut open = vec![Node::default()];
     while let Some((text, tail)) = rest.split_once('<') {
-        open.last_mut()?.text.push_str(&unescape(text)?);
+        unescape(text, &mut open.last_mut()?.text)?;
         let (tag, tail) = tail.split_once('>')?;
         rest = tail;
         if tag.starts_with('?') {
@@ -94,9 +99,9 @@ fn tree(mut rest: &str) -> Option<Node> {
 }
 
 /// Of the entities, those that the simulator writes.
-fn unescape(text: &str) -> Option<String> {
+fn unescape(text: &str, plain: &mut String) -> Option<()> {
     let mut parts = text.split('&');
-    let mut plain = parts.next()?.to_owned();
+    plain.push_str(parts.next()?);
     for part in parts {
         let (entity, rest) = part.split_once(';')?;
         plain.push(match entity {
@@ -109,7 +114,7 @@ fn unescape(text: &str) -> Option<String> {
         });
         plain.push_str(rest);
     }
-    Some(plain)
+    Some(())
 }
 
 #[cfg(test)]
@@ -142,14 +147,15 @@ mod tests {
 
     #[test]
     fn a_reply_is_whole_when_its_elements_are_closed() {
-        assert!(is_whole("<DescribeTagsResponse><a/></DescribeTagsResponse>\n"));
+        let whole = |text| Node::parse(text).is_ok_and(|node| node.is_whole());
+        assert!(whole("<DescribeTagsResponse><a/></DescribeTagsResponse>\n"));
         for text in [
             "",
             "<DescribeTagsResponse>",
             "<DescribeTagsResponse><a</DescribeTagsResponse>",
             "</DescribeTagsRespon",
         ] {
-            assert!(!is_whole(text), "{text}");
+            assert!(!whole(text), "{text}");
         }
     }
 }
