@@ -80,6 +80,8 @@ pub(crate) struct Lab {
     seen: RefCell<(u64, Option<Arc<Object>>)>,
     /// The last version of Kubernetes, and the last call to EC2, at which all was as it must be.
     pub(crate) checked: (u64, usize),
+    /// How many effects there were, and since when.
+    moved: (usize, Millis),
 }
 
 /// EC2 with the machine in it.
@@ -165,6 +167,7 @@ impl Lab {
             poisoned: false,
             seen: RefCell::default(),
             checked: (0, 0),
+            moved: (0, START),
         }
     }
 
@@ -345,6 +348,24 @@ impl Lab {
 
     /// A second passes.
     pub(crate) fn tick(&mut self) {
+        self.passes(1);
+    }
+
+    /// Some seconds pass: one, and more where nothing has happened for a minute, but not beyond `end`.
+    fn tick_until(&mut self, end: Millis) {
+        let now = self.now();
+        let (effects, moved) = self.moved;
+        let told = self.chronicle().effects.len();
+        if told != effects {
+            self.moved = (told, now);
+        }
+        let waits = self.replicas.iter().any(|one| one.running.is_none() && one.born < Millis::MAX);
+        let quiet = told == effects && now - moved > 60_000 && !waits && !self.chronicle().truth.held;
+        let left = (end - now + 999).div_euclid(1000).max(1);
+        self.passes(if quiet { left.min(5) } else { 1 });
+    }
+
+    fn passes(&mut self, seconds: i64) {
         let now = self.now();
         let (back, kills_all) = (self.back_after, std::mem::take(&mut self.chronicle().kills_all));
         for replica in &mut self.replicas {
@@ -360,7 +381,7 @@ impl Lab {
                 replica.running = Some(Controller::begin(cluster, &self.endpoint, &self.chronicle, who));
             }
         }
-        self.sleeps(Duration::from_secs(1));
+        self.sleeps(Duration::from_secs(seconds.unsigned_abs()));
         let (holds, owes, capture) = {
             let (chronicle, sim) = (&mut *self.chronicle(), self.sim());
             chronicle.judged(|chronicle| Court { sim: &sim, chronicle, cluster: 0 }.learn());
@@ -393,7 +414,7 @@ impl Lab {
     pub(crate) fn run(&mut self, seconds: i64) {
         let end = self.now() + seconds * 1000;
         while self.now() < end {
-            self.tick();
+            self.tick_until(end);
         }
     }
 
@@ -404,7 +425,7 @@ impl Lab {
             if wanted(self) {
                 return;
             }
-            self.tick();
+            self.tick_until(end);
         }
         let object = self.object().map(|object| format!("{:#?}", object.status));
         panic!("not {what} after {seconds} s\n{}\n{}", self.history(), object.unwrap_or_default());

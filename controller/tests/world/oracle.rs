@@ -33,7 +33,7 @@ impl Lab {
             chronicle.judged(|chronicle| Court { sim: &sim, chronicle, cluster: 0 }.watched(status));
         }
         let seen = (self.clusters[0].api.version(), self.sim().log().len());
-        if std::mem::replace(&mut self.checked, seen) == seen && self.now() % 16_000 != 0 {
+        if std::mem::replace(&mut self.checked, seen) == seen && self.now() % 20_000 != 0 {
             return;
         }
         let Some(object) = object else { return };

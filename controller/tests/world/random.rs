@@ -26,6 +26,9 @@ use crate::{
 
 /// How long everything may take once nothing goes wrong any more.
 const SETTLES: i64 = 6000;
+/// Where numbers of versions were given again, a watch shows nothing until they are higher than what it saw: then each
+/// object is looked at again after two hours.
+const MISSED: i64 = 10_000;
 /// How long until nothing is written any more.
 const QUIET: i64 = 1500;
 
@@ -46,7 +49,8 @@ pub(crate) fn ended(story: &History, kill: Option<Kill>) -> (Lab, i64) {
     }
     lab.run(400);
     lab.heal();
-    let end = lab.now() + SETTLES * 1000;
+    let settles = if lab.chronicle().past.reused { MISSED } else { SETTLES };
+    let end = lab.now() + settles * 1000;
     while lab.now() < end && !rests(story, &lab) {
         lab.tick();
     }

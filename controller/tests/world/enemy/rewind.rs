@@ -50,6 +50,8 @@ pub(crate) struct Past {
     pub(crate) jump: Option<Jump>,
     versions: Vec<(Option<serde_json::Value>, Snapshot)>,
     pub(crate) went_back: bool,
+    /// Since a jump, equal numbers may stand for different objects.
+    pub(crate) reused: bool,
 }
 
 impl fmt::Debug for Past {
@@ -85,6 +87,7 @@ impl Chronicle {
         self.past.versions.truncate(to + 1);
         self.past.went_back = true;
         self.note("the API server went back");
+        self.past.reused |= manner.reuses;
         if !manner.reuses {
             cluster.api.skip_versions(latest - cluster.api.version() + 1000);
         }
