@@ -18,15 +18,7 @@ mod handwritten;
 mod hard;
 mod history;
 mod history_log;
-#[expect(dead_code, reason = "one test poisons a status with them")]
-mod hostile {
-    #[path = "../../../core/tests/hostile/dice.rs"]
-    pub(crate) mod dice;
-    #[path = "../../../core/tests/hostile/objects.rs"]
-    pub(crate) mod objects;
-    #[path = "../../../core/tests/hostile/schema.rs"]
-    pub(crate) mod schema;
-}
+mod hostile;
 mod incident;
 mod lab;
 mod label;
