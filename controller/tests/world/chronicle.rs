@@ -11,6 +11,7 @@ use saved_template_api::SavedTemplateStatus;
 use crate::{
     enemy::{laws::Watch, rewind::Past},
     mishap::{Harm, Mishaps},
+    trace::Trace,
     truth::Truth,
 };
 
@@ -62,6 +63,7 @@ pub(crate) struct Chronicle {
     pub(crate) kills_all: bool,
     /// Laws that were broken: a panic inside of a process would be the end of that process alone.
     pub(crate) broken: Vec<String>,
+    pub(crate) trace: Trace,
     /// The machine.
     pub(crate) id: String,
     pub(crate) start: Millis,

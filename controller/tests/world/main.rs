@@ -9,6 +9,7 @@ mod adversity;
 mod after;
 mod chronicle;
 mod class;
+mod conformance;
 mod counts;
 mod ec2;
 mod ec2_faults;
@@ -32,6 +33,17 @@ mod process;
 mod random;
 mod refusals;
 mod replicas;
+#[expect(dead_code, reason = "its search is a test of the core")]
+#[path = "../../core/tests/small"]
+mod small {
+    pub(crate) mod cloud;
+    pub(crate) mod forger;
+    pub(crate) mod mind;
+    pub(crate) mod process;
+    pub(crate) mod state;
+    pub(crate) mod world;
+}
+mod trace;
 mod truth;
 mod upgrade;
 mod waiting;

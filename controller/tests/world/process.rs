@@ -30,6 +30,7 @@ use crate::{
     label::{self, Announcement},
     mishap::Harm,
     oracle,
+    trace::{Deed, Lot},
 };
 
 /// One cluster: its API server, and its number.
@@ -45,7 +46,7 @@ impl Cluster {
         self.api.object("savedtemplates", Some(NAMESPACE), NAME)
     }
 
-    fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.stored().map(|mut object| object["status"].take()).unwrap_or_default()
     }
 }
@@ -96,6 +97,14 @@ impl Life {
         self.stop.cancel();
     }
 
+    /// It dies of what it does.
+    fn dies(&self) {
+        if !self.is_over() {
+            self.chronicle().trace.tells(self.endpoint.now(), Deed::Death, Lot::Heard);
+        }
+        self.end();
+    }
+
     /// Whether it has seen the record of this capture, and so may remember it.
     pub(crate) fn knows(&self, capture: &str) -> bool {
         let mind = self.mind();
@@ -124,12 +133,13 @@ impl Life {
     fn is_made(&self, fate: Fate) {
         if self.cluster.number == 0 {
             self.chronicle().keeps(&self.cluster);
-            if self.chronicle().may_jump(fate.effect, &self.cluster) {
-                self.end();
+            let now = self.endpoint.now();
+            if self.chronicle().may_jump((now, fate.effect), &self.cluster) {
+                self.dies();
             }
         }
         if fate.harm == Some(Harm::DieAfter) {
-            self.end();
+            self.dies();
         }
     }
 
@@ -154,6 +164,9 @@ impl Life {
                 self.endpoint.sim().add_fault(Fault::new(action, refusal).nth(1));
             }
             let is_dark = self.chronicle().dark.contains(passage.region);
+            if fate.is_some_and(|fate| fate.harm == Some(Harm::Drop)) && !self.is_over() {
+                self.tells(passage, Lot::Dropped);
+            }
             return match fate.and_then(|fate| fate.harm) {
                 _ if self.is_over() => Some(Mishap::Kill),
                 Some(Harm::Drop) => Some(Mishap::Drop),
@@ -166,6 +179,7 @@ impl Life {
             self.has_effect();
         }
         if let Some(fate) = fate {
+            self.tells(passage, Lot::of(fate.harm));
             self.is_made(fate);
             self.mind().fates.insert(key, fate);
         }
@@ -173,6 +187,15 @@ impl Life {
             _ if self.is_over() => Some(Mishap::Kill),
             Some(Harm::Lose) => Some(Mishap::Drop),
             _ => None,
+        }
+    }
+
+    /// What EC2 was asked for; a client that asks again asks for the same.
+    fn tells(&self, passage: &Passage<'_>, lot: Lot) {
+        if passage.attempt == 1 {
+            let ids = passage.reply.map(|reply| reply.ids.clone()).unwrap_or_default();
+            let deed = Deed::Call(passage.request.clone(), ids);
+            self.chronicle().trace.tells(passage.at, deed, lot);
         }
     }
 
@@ -201,7 +224,7 @@ impl Life {
         }
         drop((sim, chronicle));
         if fate.harm == Some(Harm::DieBefore) {
-            self.end();
+            self.dies();
         }
         self.falls_asleep(fate);
         self.mind().fates.insert(key, fate);
@@ -381,7 +404,7 @@ impl Life {
             let began = self.chronicle().begins(self.endpoint.now(), &label, &label);
             self.falls_asleep(began);
             if began.harm == Some(Harm::DieBefore) {
-                self.end();
+                self.dies();
             }
             self.awakes().await;
             fate = Some((began, what));
@@ -391,6 +414,9 @@ impl Life {
         }
         let harm = fate.and_then(|(fate, _)| fate.harm);
         if harm == Some(Harm::Drop) || self.chronicle().api_is_away {
+            if let Some((_, what)) = fate {
+                self.is_written((what, Lot::Dropped), None);
+            }
             return Err(lost());
         }
         self.chronicle().refusal = match harm {
@@ -407,7 +433,7 @@ impl Life {
             self.reads();
         }
         if let Some((fate, what)) = fate {
-            self.is_written(what, reply.as_ref().ok());
+            self.is_written((what, Lot::of(harm)), reply.as_ref().ok());
             self.is_made(fate);
         }
         if self.is_over() {
@@ -416,9 +442,12 @@ impl Life {
         if harm == Some(Harm::Lose) { Err(lost()) } else { reply }
     }
 
-    fn is_written(&self, what: &str, reply: Option<&Response<ReplyBody>>) {
-        let Some(reply) = reply else { return };
+    fn is_written(&self, (what, lot): (&str, Lot), reply: Option<&Response<ReplyBody>>) {
         let mut chronicle = self.chronicle();
+        if self.cluster.number == 0 {
+            chronicle.trace.wrote((self.endpoint.now(), what, lot), &self.cluster, reply);
+        }
+        let Some(reply) = reply else { return };
         if reply.status() == 409 {
             chronicle.note("conflict");
         }

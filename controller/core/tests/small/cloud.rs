@@ -23,15 +23,17 @@ use saved_template_core::{
     },
 };
 
-use crate::{
+use super::{
     process::subject,
     state::{Mind, Shot, State},
 };
 
-pub(crate) const CLUSTER: &str = "small";
-pub(crate) const ID: &str = "i-00000000000000001";
+pub(crate) const CLUSTER: &str = "lab";
+pub(crate) const ID: &str = "i-0910a2dec89025cc1";
 const ACCOUNT: &str = "123456789012";
-const VOLUME: &str = "vol-00000000000000001";
+pub(crate) const VOLUME: &str = "vol-00000000000000001";
+/// The AMI that the machine was launched from.
+const ANCESTOR: &str = "ami-0f893a2eefb32555e";
 /// Seconds.
 const STOP: i64 = 20;
 const BOOT: i64 = 15;
@@ -189,7 +191,7 @@ impl State {
                 device: "/dev/sda1".into(),
                 volume: VOLUME.parse().unwrap(),
                 attached: true,
-                since: Some(time(self.machine.launched.min(crate::state::START - 1000))),
+                since: Some(time(self.machine.launched.min(super::state::START - 1000))),
             }],
             root_device: Some("/dev/sda1".into()),
             ebs_root: true,
@@ -200,7 +202,7 @@ impl State {
             architecture: Some("x86_64".into()),
             platform: Some("Linux/UNIX".into()),
             instance_type: Some("t3.micro".into()),
-            image: None,
+            image: Some(ANCESTOR.parse().unwrap()),
             hibernation: false,
             lent_address: false,
             product_codes: false,
@@ -312,18 +314,29 @@ impl State {
         }
     }
 
+    /// What is on the machine and may not be overwritten.
+    fn anothers(&self, record: &Record, replaces: Option<&str>) -> Option<&String> {
+        let there = self.machine.tags.get(&debt_key(CLUSTER))?;
+        let capture = there.parse::<Record>().ok().map(|there| there.capture);
+        let is_planned_anew = capture.is_some_and(|one| one == record.capture || Some(&*one) == replaces);
+        (!is_planned_anew && replaces != Some(there)).then_some(there)
+    }
+
+    /// Whether a step comes to nothing without a call.
+    pub(crate) fn is_silent(&self, step: &Step) -> bool {
+        match step {
+            Step::Tag { record, replaces, .. } => self.anothers(record, replaces.as_deref()).is_some(),
+            Step::RemoveReceipt { key, value, .. } => self.machine.tags.get(key) != Some(value),
+            _ => false,
+        }
+    }
+
     /// One step of a reconcile, as the controller makes it.
-    pub(crate) fn act(&mut self, step: &Step, mind: &mut Mind) -> Outcome {
+    pub(crate) fn act(&mut self, step: &Step) -> Outcome {
         match step {
             Step::Tag { record, receipt, replaces } => {
-                let there = self.machine.tags.get(&debt_key(CLUSTER)).cloned();
-                let anothers = |value: &String| {
-                    let capture = value.parse::<Record>().ok().map(|there| there.capture);
-                    capture.is_none_or(|one| one != record.capture && Some(&one) != replaces.as_ref())
-                        && replaces.as_ref() != Some(value)
-                };
-                if let Some(value) = there.filter(anothers) {
-                    return Outcome::Busy { value };
+                if let Some(value) = self.anothers(record, replaces.as_deref()) {
+                    return Outcome::Busy { value: value.clone() };
                 }
                 self.tag(&record.to_string());
                 let receipts = receipt.as_ref().map(|receipt| receipt::tag(receipt, &self.machine.tags));
@@ -331,21 +344,12 @@ impl State {
                 Outcome::Done
             }
             Step::Untag { record } => {
-                mind.records.remove(&record.capture);
                 self.untag(&record.to_string());
                 Outcome::Done
             }
             Step::Stop { record, .. } => {
-                mind.records.insert(record.capture.clone(), record.clone());
-                mind.custody.insert(record.capture.clone(), (self.now, false));
-                let unsent = mind.planned.remove(&record.capture);
-                mind.sent.insert(record.capture.clone());
                 let previous = self.machine.state;
                 if previous == InstanceState::Pending {
-                    if unsent {
-                        mind.planned.insert(record.capture.clone());
-                        mind.sent.remove(&record.capture);
-                    }
                     return Outcome::Refused(Ec2Error::new("StopInstances", "IncorrectInstanceState", ""));
                 }
                 if previous == InstanceState::Running {
@@ -472,15 +476,14 @@ fn image(at: usize, shot: &Shot) -> Image {
         created: Some(time(shot.asked)),
         architecture: Some("x86_64".into()),
         source_instance: Some(ID.parse().unwrap()),
-        // The AMI that the machine was launched from.
-        source_image: Some("ami-00000000000000001".parse().unwrap()),
+        source_image: Some(ANCESTOR.parse().unwrap()),
         source_region: Some("us-west-2".parse().unwrap()),
         snapshots: if shot.available { vec![snapshot_id(at)] } else { Vec::new() },
         tags: shot.tags.as_ref().clone(),
     }
 }
 
-fn snapshot_id(at: usize) -> saved_template_api::ids::SnapshotId {
+pub(crate) fn snapshot_id(at: usize) -> saved_template_api::ids::SnapshotId {
     format!("snap-{at:017x}").parse().unwrap()
 }
 

@@ -4,7 +4,7 @@
 use saved_template_api::names::debt_key;
 use saved_template_core::{restart::Record, world::InstanceState};
 
-use crate::{
+use super::{
     cloud::{CLUSTER, ID, Premise, reach},
     state::State,
 };

@@ -7,24 +7,23 @@
 )]
 mod cloud;
 mod forger;
+mod mind;
 mod process;
 mod state;
+mod world;
 mod worlds;
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::borrow::Cow;
 
-use saved_template_api::{SavedTemplateSpec, SavedTemplateStatus, names::debt_key, spec::DeletionPolicy};
+use saved_template_api::names::debt_key;
 use saved_template_core::world::InstanceState;
 use stateright::{Model, Property};
 
 use crate::{
-    cloud::{CLUSTER, ID, Premise, reach},
-    forger::{NOTES, Note},
-    state::{Budget, Machine, Mind, Object, START, State, Status, Truth},
+    cloud::{CLUSTER, Premise, reach},
+    process::Answer,
+    state::State,
+    world::{Action, World},
 };
 
 /// Nothing is broken, and when nothing goes wrong any more all comes to rest.
@@ -34,149 +33,7 @@ pub(crate) const MOST: usize = 6_000_000;
 /// Steps within which a world must have come to rest once nothing goes wrong any more.
 const RESTS: usize = 1000;
 
-/// A world to explore.
-struct World {
-    spec: SavedTemplateSpec,
-    objects: usize,
-    processes: usize,
-    budget: Budget,
-    /// What may be forged.
-    notes: &'static [Note],
-    /// From here nothing went wrong any more, and the world came to rest in so many steps.
-    resting: Mutex<HashMap<u64, usize>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Action {
-    Look(usize, usize),
-    Go(usize),
-    GoUnheard(usize),
-    Sweep(usize),
-    Pay(usize),
-    PayUnheard(usize),
-    Die(usize),
-    Nap(usize),
-    Wake(usize),
-    OwnerStops,
-    OwnerStarts,
-    Wipe(usize),
-    Delete(usize),
-    Strip,
-    GoesBack(usize, usize),
-    Forge(Note),
-    Tick,
-}
-
 impl World {
-    fn new(objects: usize, processes: usize, budget: Budget) -> Self {
-        Self { spec: process::spec(), objects, processes, budget, notes: &NOTES, resting: Mutex::default() }
-    }
-
-    /// One object, which is deleted with its images.
-    fn clearing(processes: usize, budget: Budget) -> Self {
-        let mut world = Self::new(1, processes, Budget { deletions: 1, ..budget });
-        world.spec.deletion_policy = DeletionPolicy::Delete;
-        world
-    }
-
-    /// What is done without anybody's malice.
-    fn fair(&self, state: &State, actions: &mut Vec<Action>) {
-        let passes = &state.plans(&self.spec).passes;
-        let before = actions.len();
-        let mut asleep = Vec::new();
-        for (at, mind) in state.minds.iter().enumerate() {
-            if mind.asleep {
-                asleep.push(Action::Wake(at));
-                continue;
-            }
-            actions.extend(mind.payment.iter().map(|_| Action::Pay(at)));
-            actions.extend(mind.pass.iter().map(|_| Action::Go(at)));
-            actions.extend(mind.offer.iter().map(|_| Action::Sweep(at)));
-            let offers = passes[at].iter().enumerate().filter(|(_, offer)| offer.is_some());
-            actions.extend(offers.map(|(object, _)| Action::Look(at, object)));
-        }
-        if actions.len() == before && state.next(&self.spec).is_some() {
-            actions.push(Action::Tick);
-        }
-        actions.extend(asleep);
-    }
-
-    fn step(&self, state: &State, action: Action) -> State {
-        let plans = state.plans(&self.spec);
-        let mut state = state.clone();
-        match action {
-            Action::Look(at, object) => {
-                let pass = plans.passes[at][object].clone().unwrap();
-                if pass.claims && state.claim.is_none_or(|(holder, _)| holder != object) {
-                    let idle = pass.decision.step().is_some();
-                    state.claim = if idle { Some((object, state.now)) } else { state.claim };
-                }
-                state.minds[at].pass = Some(pass);
-            }
-            Action::Sweep(at) => state.minds[at].payment = state.minds[at].offer.take(),
-            Action::Go(at) | Action::GoUnheard(at) => {
-                let mut mind = std::mem::take(&mut state.minds[at]);
-                let pass = mind.pass.take().unwrap();
-                state.advance(&mut mind, pass, matches!(action, Action::GoUnheard(_)));
-                state.minds[at] = mind;
-            }
-            Action::Pay(at) | Action::PayUnheard(at) => {
-                let mut mind = std::mem::take(&mut state.minds[at]);
-                let payment = mind.payment.take().unwrap();
-                state.pay(&mut mind, payment, matches!(action, Action::PayUnheard(_)));
-                state.minds[at] = mind;
-            }
-            Action::Die(at) => {
-                state.minds[at] = Mind::default();
-                state.budget.deaths -= 1;
-            }
-            Action::Nap(at) => {
-                state.minds[at].asleep = true;
-                state.budget.naps -= 1;
-            }
-            Action::Wake(at) => state.minds[at].asleep = false,
-            Action::OwnerStops => {
-                state.owner_stops();
-                state.budget.stops -= 1;
-            }
-            Action::OwnerStarts => state.owner_starts(),
-            Action::Wipe(at) => {
-                state.wipe(at);
-                state.budget.wipes -= 1;
-            }
-            Action::Delete(at) => {
-                state.delete(at);
-                state.budget.deletions -= 1;
-            }
-            Action::Strip => {
-                state.machine.tags.remove(&debt_key(CLUSTER));
-                state.truth.stripped = true;
-                state.budget.strips -= 1;
-            }
-            Action::GoesBack(at, writes) => {
-                state.goes_back(at, writes);
-                state.budget.rewinds -= 1;
-                if state.budget.rewinds == 0 {
-                    state.objects.iter_mut().for_each(|object| object.past.clear());
-                }
-            }
-            Action::Forge(note) => {
-                state.forges(note);
-                state.budget.forgeries -= 1;
-            }
-            Action::Tick => {
-                state.now = state.next(&self.spec).unwrap();
-                state.apply();
-            }
-        }
-        if matches!(action, Action::GoUnheard(_) | Action::PayUnheard(_)) {
-            state.budget.losses -= 1;
-            reach(Premise::ReplyLost);
-        }
-        state.refresh(&self.spec);
-        state
-    }
-
     /// What is wrong with a state, or with what follows from it when nothing goes wrong any more: one fair step after
     /// another the world must come to rest. What is known of a state is not found out again.
     fn fault(&self, state: &State) -> Option<&'static str> {
@@ -218,42 +75,7 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let status = SavedTemplateStatus { observed_generation: Some(-1), ..SavedTemplateStatus::default() };
-        let status = Status::new(status);
-        let object = |name| Object {
-            name,
-            status: status.clone(),
-            finalizer: false,
-            deleting: false,
-            gone: false,
-            past: Vec::new(),
-        };
-        let mut state = State {
-            now: START,
-            machine: Machine {
-                state: InstanceState::Running,
-                launched: START - 100_000,
-                stopped: None,
-                settles: None,
-                tags: [("Name".to_owned(), ID.to_owned())].into(),
-            },
-            shots: Vec::new(),
-            objects: ["quake", "tremor"][..self.objects].iter().map(|name| object(*name)).collect(),
-            minds: vec![Mind::default(); self.processes],
-            claim: None,
-            captures: Vec::new(),
-            truth: Truth::default(),
-            owner_stopped: None,
-            watched: self.budget.forgeries > 0,
-            wrote: Vec::new(),
-            limit: None,
-            cluster_uid: String::new(),
-            budget: self.budget,
-            plans: Arc::default(),
-            print: 0,
-        };
-        state.refresh(&self.spec);
-        vec![state]
+        vec![self.begins()]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -268,8 +90,12 @@ impl Model for World {
                 actions.push(Action::Die(at));
             }
             if budget.losses > 0 {
-                actions.extend(mind.pass.iter().map(|_| Action::GoUnheard(at)));
-                actions.extend(mind.payment.iter().map(|_| Action::PayUnheard(at)));
+                actions.extend(mind.pass.iter().map(|_| Action::Go(at, Answer::Unheard)));
+                actions.extend(mind.payment.iter().map(|_| Action::Pay(at, Answer::Unheard)));
+                // A write that is not made ends the pass; one that announces was as well never decided.
+                let told = mind.pass.iter().filter(|pass| pass.stage >= 2);
+                actions.extend(told.map(|_| Action::Go(at, Answer::Dropped)));
+                actions.extend(mind.payment.iter().map(|_| Action::Pay(at, Answer::Dropped)));
             }
             if budget.naps > 0 && busy {
                 actions.push(Action::Nap(at));

@@ -14,19 +14,22 @@ use saved_template_core::{
     cloud::FRESH,
     decide::{decide, plans},
     decision::{Finalizer, Next, Question},
-    ec2_error::Ec2Error,
+    ec2_error::{Ec2Error, UNCLEAR_STATE},
     outcomes::apply,
     restart::{Debt, Evidence, Record, Verdict, found, judge, last_arrival},
     step::Outcome,
     subject::{Subject, Takeover},
+    subscription::of,
     world::{ClaimRefused, ClassSeen, Instance, InstanceState, OptIn, Permits, Probe, Started, View, World},
 };
 
-use crate::{
-    cloud::{CLUSTER, Premise, image_id, reach, time},
+use super::{
+    cloud::{CLUSTER, ID, Premise, image_id, reach, time},
     state::{Mind, Object, Pass, Payment, Plans, Shot, State, Status, What},
 };
 
+/// What `apisim` gives the namespace `kube-system`.
+const CLUSTER_UID: &str = "00000000-0000-4000-8000-000000000002";
 const ALONE: i64 = 30;
 const DOUBT: i64 = 30;
 /// An image that was shown, and one that was only named, are believed to be gone after so long.
@@ -36,7 +39,7 @@ const LATER: [i64; 2] = [3600, 172_800];
 
 pub(crate) fn spec() -> SavedTemplateSpec {
     serde_json::from_value(serde_json::json!({
-        "source": {"region": "us-west-2", "instanceID": crate::cloud::ID},
+        "source": {"region": "us-west-2", "instanceID": super::cloud::ID},
         "capture": {"maxDowntimeSeconds": 300, "stop": {"timeoutSeconds": 60}},
     }))
     .unwrap()
@@ -47,9 +50,9 @@ pub(crate) fn subject<'a>(object: &'a Object, spec: &'a SavedTemplateSpec) -> Su
         cluster: CLUSTER,
         namespace: "default",
         name: object.name,
-        cluster_uid: "0a1b2c3d-0000",
+        cluster_uid: CLUSTER_UID,
         takeover: Takeover::NONE,
-        generation: 1,
+        generation: 1 + i64::from(object.deleting),
         deleting: object.deleting,
         finalizer: object.finalizer,
         spec,
@@ -64,7 +67,17 @@ fn is_over(status: &SavedTemplateStatus) -> bool {
         .is_none_or(|capture| capture.completion_time.is_some() && capture.restart_record.is_none())
 }
 
-fn fence() -> i64 {
+/// What a process hears of a write or a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    Heard,
+    /// It is made, and the answer does not arrive.
+    Unheard,
+    /// It is not made, and no answer arrives.
+    Dropped,
+}
+
+pub(crate) fn fence() -> i64 {
     i64::try_from(FRESH.as_secs()).unwrap()
 }
 
@@ -78,7 +91,8 @@ impl State {
                 self.miss(&mut mind, spec);
                 let free = mind.pass.is_none();
                 for object in self.objects.iter().filter(|object| free && !object.gone) {
-                    recall(&mut mind, &object.status.value, self.now);
+                    mind.recall(&object.status.value);
+                    mind.contact(&object.status.value, self.now);
                 }
                 mind.offer = if mind.payment.is_none() { self.payment(&mut mind) } else { None };
             }
@@ -116,7 +130,7 @@ impl State {
     }
 
     /// What a pass over an object would do; none if it would change nothing.
-    fn look(
+    pub(crate) fn look(
         &self,
         mind: &Mind,
         at: usize,
@@ -130,9 +144,11 @@ impl State {
             return None;
         }
         let subject = subject(object, spec);
+        let view = if self.is_read(mind, spec) { view } else { Arc::new(without_machine(&view)) };
         let mut world = World { home: Ok(view), ..World::unread() };
         if let Some(capture) = &status.capture {
             world.started = mind.started.get(&capture.id).copied();
+            world.start_refused = mind.refused.get(&capture.id).cloned();
             // Where another one may lead, too, nobody is sure.
             world.unsent = self.minds.len() == 1 && mind.planned.contains(&capture.id);
             world.sent = mind.sent.contains(&capture.id);
@@ -140,7 +156,7 @@ impl State {
         let decision = loop {
             match decide(subject, &world, time(self.now)) {
                 Next::Do(decision) => break *decision,
-                Next::Ask(question) => answer(&question, &mut world),
+                Next::Ask(question) => answers(&question, &mut world),
                 Next::Acquire(_) => self.acquire(at, &mut world),
             }
         };
@@ -157,9 +173,21 @@ impl State {
             decision: Arc::new(decision),
             at: self.now,
             stage: 0,
+            outcome: None,
             settled: None,
             claims: world.claim.is_some(),
         })
+    }
+
+    /// Whether a sweep reads the machine: it carries a record, a record of it is remembered, or an object asks for it.
+    fn is_read(&self, mind: &Mind, spec: &SavedTemplateSpec) -> bool {
+        let asks = |object: &Object| {
+            let mut wanted = of(subject(object, spec), Some(time(self.now)));
+            let here = wanted.remove(&spec.source.region);
+            !object.gone && here.is_some_and(|here| here.instances.iter().any(|id| id.as_str() == ID))
+        };
+        let owes = self.machine.tags.contains_key(&debt_key(CLUSTER)) || !mind.records.is_empty();
+        owes || self.objects.iter().any(asks)
     }
 
     /// The claim on the machine, unless another object has it.
@@ -175,7 +203,7 @@ impl State {
     }
 
     /// What the restart loop would do.
-    fn payment(&self, mind: &mut Mind) -> Option<Payment> {
+    pub(crate) fn payment(&self, mind: &mut Mind) -> Option<Payment> {
         let instance = self.instance();
         let paid = |record, what| Payment {
             record,
@@ -183,19 +211,21 @@ impl State {
             read: self.now,
             launched: self.machine.launched,
             state: self.machine.state,
+            starts: false,
         };
         let alone = mind.custody.iter().find(|(_, (contact, over))| !over && self.now - contact >= ALONE);
         if let Some(record) = alone.and_then(|(capture, _)| mind.records.get(capture)) {
             reach(Premise::Alone);
             return Some(paid(record.aborted(time(self.now)), What::Abort));
         }
-        if mind.acted.is_some_and(|at| self.now - at < 5) {
-            return None;
-        }
         // What is forgotten gives the tag its say in the next sweep.
         loop {
             let known = mind.records.len();
-            let payment = self.debts(mind, &instance).map(|(record, what)| paid(record, what));
+            let payment = self.debts(mind, &instance);
+            // A call is not tried again at once; what follows from it is no other try.
+            let again = |what| mind.acted.is_some_and(|(did, at)| did == what && self.now - at < 5);
+            let payment = payment.filter(|(_, what, _)| !again(*what));
+            let payment = payment.map(|(record, what, starts)| Payment { starts, ..paid(record, what) });
             if payment.is_some() || mind.records.len() == known {
                 return payment;
             }
@@ -203,7 +233,7 @@ impl State {
     }
 
     /// What is done about the first record that anything is to be done about.
-    fn debts(&self, mind: &mut Mind, instance: &Instance) -> Option<(Record, What)> {
+    fn debts(&self, mind: &mut Mind, instance: &Instance) -> Option<(Record, What, bool)> {
         let remembered: Vec<Record> = mind.records.values().cloned().collect();
         let (debts, _) =
             found(std::slice::from_ref(instance), &debt_key(CLUSTER), &remembered, time(self.now));
@@ -215,39 +245,60 @@ impl State {
             let there = debt.on_machine(&debt_key(CLUSTER));
             let Debt { record, copy, .. } = debt;
             let evidence = Evidence::of(&view, &record.instance);
-            let what = match judge(&record, copy, Some(instance), evidence, time(self.now)) {
-                Verdict::Wait
-                | Verdict::Ignore
-                | Verdict::Unclear(_)
-                | Verdict::Implausible
-                | Verdict::Void => continue,
+            let (what, starts) = match judge(&record, copy, Some(instance), evidence, time(self.now)) {
+                Verdict::Wait | Verdict::Ignore | Verdict::Void => continue,
+                Verdict::Unclear(_) | Verdict::Implausible => {
+                    let held = Ec2Error::new("StartInstances", UNCLEAR_STATE, "");
+                    mind.refused.insert(record.capture, held);
+                    continue;
+                }
                 Verdict::Remove(_) => {
                     let Some(there) = there else {
-                        mind.records.remove(&record.capture);
+                        mind.forget(&record.capture);
                         continue;
                     };
-                    return Some((there, What::Remove));
+                    return Some((there, What::Remove, false));
                 }
-                Verdict::Start { .. } => What::Start,
-                Verdict::Rewrite { .. } => What::Rewrite,
+                Verdict::Start { .. } => (What::Start, false),
+                Verdict::Rewrite { due } => (What::Rewrite, due.is_some()),
             };
-            return Some((record, what));
+            return Some((record, what, starts));
         }
         None
     }
 
-    /// The next effect of a pass; `lost`: it is made, and its answer does not arrive.
-    pub(crate) fn advance(&mut self, mind: &mut Mind, mut pass: Pass, lost: bool) {
-        let current = |state: &Self, status: &Arc<Status>| {
-            let object = &state.objects[pass.object];
-            let same = Arc::ptr_eq(&object.status, status) && object.finalizer == pass.finalizer;
-            same && object.deleting == pass.deleting
-        };
+    /// Whether the next write of a pass would be taken.
+    pub(crate) fn is_current(&self, pass: &Pass) -> bool {
+        let object = &self.objects[pass.object];
+        let same = Arc::ptr_eq(&object.status, &pass.read) && object.finalizer == pass.finalizer;
+        match pass.stage {
+            0 | 1 => same && object.deleting == pass.deleting,
+            2 => true,
+            _ => self.settled(pass).is_some(),
+        }
+    }
+
+    /// What EC2 answered, on the status that is there by now: true as long as that announces the same.
+    pub(crate) fn settled(&self, pass: &Pass) -> Option<Arc<Status>> {
+        let object = &self.objects[pass.object];
+        if Arc::ptr_eq(&object.status, &pass.decided) {
+            return pass.settled.clone();
+        }
+        let same = !object.gone && object.status.value.announced == pass.decided.value.announced;
+        let (step, outcome) = (pass.decision.step()?, pass.outcome.as_ref().filter(|_| same)?);
+        apply(&object.status.value, step, outcome, time(pass.at)).map(Status::new)
+    }
+
+    /// The next effect of a pass.
+    pub(crate) fn advance(&mut self, mind: &mut Mind, mut pass: Pass, answer: Answer) {
+        if answer == Answer::Dropped && pass.stage != 2 {
+            return;
+        }
+        if !self.is_current(&pass) {
+            return reach(Premise::Conflict);
+        }
         match pass.stage {
             0 | 1 => {
-                if !current(self, &pass.read) {
-                    return reach(Premise::Conflict);
-                }
                 self.keep(pass.object);
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Remove {
                     return self.goes(pass.object);
@@ -256,55 +307,65 @@ impl State {
                 if pass.stage == 0 && pass.decision.finalizer == Finalizer::Add {
                     (object.finalizer, pass.finalizer, pass.stage) = (true, true, 1);
                 } else {
-                    self.announced(mind, &pass);
+                    self.announced(&pass);
+                    if answer == Answer::Heard {
+                        self.written(mind, &pass);
+                    }
                     pass.stage = 2;
                     if pass.decision.step().is_none() {
                         return;
                     }
                 }
-                if lost {
+                if answer == Answer::Unheard {
                     return;
                 }
             }
             2 => {
                 let step = pass.decision.step().cloned().unwrap();
+                let unsent = mind.sends(&step, pass.at);
+                let lost = || Outcome::Refused(Ec2Error::new(step.name(), "", "lost"));
                 let outcome = if self.now - pass.at > fence() {
                     reach(Premise::HeldBack);
-                    Outcome::Refused(Ec2Error::late("call"))
+                    Outcome::Refused(Ec2Error::late(step.name()))
+                } else if answer == Answer::Dropped {
+                    lost()
                 } else {
-                    let outcome = self.act(&step, mind);
-                    if lost { Outcome::Refused(Ec2Error::new("call", "", "lost")) } else { outcome }
+                    let outcome = self.act(&step);
+                    if answer == Answer::Unheard { lost() } else { outcome }
                 };
+                mind.hears(&step, unsent, &outcome);
                 pass.settled = apply(&pass.decided.value, &step, &outcome, time(pass.at)).map(Status::new);
-                pass.stage = 3;
+                (pass.outcome, pass.stage) = (Some(outcome), 3);
                 if pass.settled.is_none() {
                     return;
                 }
             }
             _ => {
-                if current(self, &pass.decided) {
-                    self.keep(pass.object);
-                    self.objects[pass.object].status = pass.settled.clone().unwrap();
-                } else {
-                    reach(Premise::Conflict);
-                }
+                let settled = self.settled(&pass).unwrap();
+                self.keep(pass.object);
+                self.objects[pass.object].status = settled;
                 return;
             }
         }
         mind.pass = Some(pass);
     }
 
-    fn announced(&mut self, mind: &mut Mind, pass: &Pass) {
+    fn announced(&mut self, pass: &Pass) {
         let status = &pass.decided.value;
-        mind.planned.extend(plans(&pass.read.value, status).map(str::to_owned));
-        if let Some(capture) = &status.capture {
-            if !self.captures.iter().any(|(known, ..)| *known == capture.id) {
-                self.captures.push((capture.id.clone(), pass.object, 0));
-            }
-            let over = capture.image_requested_time.is_some() || capture.reason.is_some();
-            if let Some(custody) = mind.custody.get_mut(&capture.id) {
-                *custody = (self.now, custody.1 || over);
-            }
+        if let Some(capture) = &status.capture
+            && !self.captures.iter().any(|(known, ..)| *known == capture.id)
+        {
+            self.captures.push((capture.id.clone(), pass.object, 0));
+        }
+        self.objects[pass.object].status = Arc::clone(&pass.decided);
+    }
+
+    /// Kubernetes has told the process that it took the status.
+    fn written(&mut self, mind: &mut Mind, pass: &Pass) {
+        let status = &pass.decided.value;
+        mind.contact(status, self.now);
+        if let Some(capture) = plans(&pass.read.value, status) {
+            mind.plans(capture);
         }
         if is_over(status)
             && !is_over(&pass.read.value)
@@ -312,7 +373,16 @@ impl State {
         {
             self.claim = None;
         }
-        self.objects[pass.object].status = Arc::clone(&pass.decided);
+    }
+
+    /// A pass begins: one that decided upon the claim on the machine has it.
+    pub(crate) fn claims(&mut self, pass: &Pass) {
+        if pass.claims
+            && self.claim.is_none_or(|(holder, _)| holder != pass.object)
+            && pass.decision.step().is_some()
+        {
+            self.claim = Some((pass.object, self.now));
+        }
     }
 
     /// Kubernetes removes an object that is deleted and has no finalizer.
@@ -347,7 +417,7 @@ impl State {
     }
 
     /// Before a write: what Kubernetes may go back to.
-    fn keep(&mut self, at: usize) {
+    pub(crate) fn keep(&mut self, at: usize) {
         if self.budget.rewinds > 0 {
             let object = Object { past: Vec::new(), ..self.objects[at].clone() };
             self.objects[at].past.insert(0, object);
@@ -371,25 +441,38 @@ impl State {
     }
 
     /// The call of a restart loop.
-    pub(crate) fn pay(&mut self, mind: &mut Mind, payment: Payment, lost: bool) {
-        let Payment { record, what, read, launched, .. } = payment;
+    pub(crate) fn pay(&mut self, mind: &mut Mind, payment: Payment, answer: Answer) {
+        let Payment { record, what, read, launched, starts, .. } = payment.clone();
+        if starts {
+            mind.payment = Some(Payment { what: What::Start, starts: false, ..payment });
+        }
+        let (capture, lost) = (record.capture.clone(), answer != Answer::Heard);
         if self.now - read > fence() {
+            if what == What::Start {
+                mind.refused.insert(capture, Ec2Error::late("StartInstances"));
+            }
             return reach(Premise::HeldBack);
         }
-        mind.acted = Some(self.now);
-        let capture = record.capture.clone();
+        mind.acted = Some((what, self.now));
+        if what == What::Start && lost {
+            mind.refused.insert(capture.clone(), Ec2Error::new("StartInstances", "", "lost"));
+        }
+        if answer == Answer::Dropped {
+            return;
+        }
         match what {
             What::Start => {
                 let previous = self.start(&record);
                 let launch_time_before = Some(time(launched));
                 if !lost {
+                    mind.refused.remove(&capture);
                     mind.started.entry(capture).or_insert(Started { previous, launch_time_before });
                 }
             }
             What::Remove => {
                 self.untag(&record.to_string());
                 if !lost {
-                    mind.records.remove(&capture);
+                    mind.forget(&capture);
                 }
             }
             What::Rewrite => {
@@ -439,7 +522,7 @@ impl State {
         }
         for mind in &self.minds {
             times.extend(mind.sighting.iter().map(|(_, first, _)| first + 5));
-            times.extend(mind.acted.map(|at| at + 5));
+            times.extend(mind.acted.map(|(_, at)| at + 5));
             times.extend(mind.emptied.into_iter().flatten().map(|since| since + 60));
             let decided = mind.pass.as_ref().map(|pass| pass.at);
             let read = mind.payment.as_ref().map(|payment| payment.read);
@@ -568,26 +651,11 @@ fn is_settled(object: &Object) -> bool {
     object.gone || is(object, ConditionType::Ready) || is(object, ConditionType::Stalled)
 }
 
-/// What a process reads in the status of an object; and that Kubernetes answers it.
-fn recall(mind: &mut Mind, status: &SavedTemplateStatus, now: i64) {
-    let Some(capture) = &status.capture else { return };
-    if capture.completion_time.is_some() {
-        mind.planned.remove(&capture.id);
-        mind.sent.remove(&capture.id);
-    }
-    let record = capture.restart_record.as_ref().and_then(|debt| debt.parse::<Record>().ok());
-    if let Some(record) = record.as_ref().filter(|_| capture.stop_requested_time.is_some()) {
-        mind.records.insert(capture.id.clone(), record.clone());
-        if let Some(custody) = mind.custody.get_mut(&capture.id) {
-            custody.0 = now;
-        }
-    } else if record.is_none() || capture.reason.is_some() {
-        mind.records.remove(&capture.id);
-        mind.custody.remove(&capture.id);
-    }
+fn without_machine(view: &View) -> View {
+    View { instances: Ok(Vec::new()), ..view.clone() }
 }
 
-fn answer(question: &Question, world: &mut World) {
+fn answers(question: &Question, world: &mut World) {
     match question {
         Question::Probe { .. } => {
             world.probe = Some(Probe {

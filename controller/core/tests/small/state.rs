@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use saved_template_api::{SavedTemplateStatus, names::tag};
 use saved_template_core::{
     decision::Decision,
+    ec2_error::Ec2Error,
     restart::Record,
+    step::Outcome,
     world::{InstanceState, Started, Tags},
 };
 use serde_json::Value;
@@ -127,6 +129,8 @@ pub(crate) struct Pass {
     pub(crate) at: i64,
     /// 0: the finalizer; 1: the announcement; 2: the call; 3: what it taught.
     pub(crate) stage: u8,
+    /// What EC2 answered to the call, and the status that says so.
+    pub(crate) outcome: Option<Outcome>,
     pub(crate) settled: Option<Arc<Status>>,
     /// It was decided upon the claim on the machine.
     pub(crate) claims: bool,
@@ -140,6 +144,8 @@ pub(crate) struct Payment {
     pub(crate) read: i64,
     pub(crate) launched: i64,
     pub(crate) state: InstanceState,
+    /// A start follows at once.
+    pub(crate) starts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -158,9 +164,12 @@ pub(crate) struct Mind {
     pub(crate) asleep: bool,
     pub(crate) records: BTreeMap<String, Record>,
     pub(crate) started: BTreeMap<String, Started>,
+    /// Starts that were not taken, or whose answer did not arrive, and such as are not tried.
+    pub(crate) refused: BTreeMap<String, Ec2Error>,
     /// The value seen on the machine, first and last.
     pub(crate) sighting: Option<(String, i64, i64)>,
-    pub(crate) acted: Option<i64>,
+    /// The last call of its restart loop.
+    pub(crate) acted: Option<(What, i64)>,
     /// Since when it has seen nothing of an object that is to have nothing left.
     pub(crate) emptied: [Option<i64>; 2],
     pub(crate) custody: BTreeMap<String, (i64, bool)>,
@@ -290,10 +299,12 @@ impl State {
             pass.decision.step().map(saved_template_core::step::Step::name).hash(hasher);
             self.status(&pass.read, hasher);
             self.status(&pass.decided, hasher);
+            pass.outcome.as_ref().map(std::mem::discriminant).hash(hasher);
             pass.settled.iter().for_each(|status| self.status(status, hasher));
         }
         if let Some(payment) = &mind.payment {
-            (payment.what, payment.state, self.age(payment.read), self.age(payment.launched)).hash(hasher);
+            (payment.what, payment.starts, payment.state, self.age(payment.read), self.age(payment.launched))
+                .hash(hasher);
             self.record(&payment.record, hasher);
         }
         mind.records.values().for_each(|record| self.record(record, hasher));
@@ -301,13 +312,16 @@ impl State {
             (self.words(capture), started.previous).hash(hasher);
             started.launch_time_before.map(|time| self.age(time.as_second())).hash(hasher);
         }
+        for (capture, refusal) in &mind.refused {
+            (self.words(capture), &refusal.code).hash(hasher);
+        }
         if let Some((value, first, last)) = &mind.sighting {
             self.value(value, hasher);
             // Five seconds between the two are enough.
             let counts = if self.watched { 86_400 } else { 5 };
             ((last - first).min(counts), self.age(*last)).hash(hasher);
         }
-        mind.acted.map(|at| self.age(at).min(6)).hash(hasher);
+        mind.acted.map(|(what, at)| (what, self.age(at).min(6))).hash(hasher);
         mind.emptied.map(|since| since.map(|at| self.age(at).min(60))).hash(hasher);
         for captures in [&mind.planned, &mind.sent] {
             captures.len().hash(hasher);

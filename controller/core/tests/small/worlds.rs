@@ -1,13 +1,17 @@
 //! The worlds that are explored, and the table of what came of it.
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
 
 use stateright::{Checker, Model};
 
 use crate::{
-    MOST, SOUND, World,
+    MOST, SOUND,
     cloud::{PREMISES, REACHED},
     forger::{NAMES, NOTES},
     state::{Budget, START},
+    world::World,
 };
 
 /// What exploring a world came to.
@@ -34,22 +38,29 @@ fn explore(world: World, most: usize) -> Explored {
     Explored { states: checker.unique_state_count(), depth: checker.max_depth(), rests, complete, broken }
 }
 
+/// What exploring costs: states in a second.
+fn pace(states: usize, took: Duration) -> u128 {
+    u128::try_from(states).unwrap() * 1000 / took.as_millis().max(1)
+}
+
 fn table(worlds: Vec<(&str, World)>, most: usize) -> usize {
     println!(
-        "\n{:62}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}",
-        "small world", "states", "depth", "rests in", "complete", "violations", "seconds"
+        "\n{:74}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}{:>10}",
+        "small world", "states", "depth", "rests in", "complete", "violations", "seconds", "states/s"
     );
-    let (mut sum, mut violations, mut left) = (0, Vec::new(), Vec::new());
+    let (start, mut sum, mut violations, mut left) = (Instant::now(), 0, Vec::new(), Vec::new());
     for (name, world) in worlds {
         let began = Instant::now();
         let Explored { states, depth, rests, complete, broken } = explore(world, most);
-        let (count, seconds) = (usize::from(broken.is_some()), began.elapsed().as_secs());
-        println!("{name:62}{states:>10}{depth:>7}{rests:>10}{complete:>10}{count:>11}{seconds:>9}");
+        let (count, took) = (usize::from(broken.is_some()), began.elapsed());
+        let (seconds, pace) = (took.as_secs(), pace(states, took));
+        println!("{name:74}{states:>10}{depth:>7}{rests:>10}{complete:>10}{count:>11}{seconds:>9}{pace:>10}");
         sum += states;
         violations.extend(broken);
         left.extend((!complete).then_some(name));
     }
-    println!("{:62}{sum:>10}", "all");
+    let (seconds, pace) = (start.elapsed().as_secs(), pace(sum, start.elapsed()));
+    println!("{:74}{sum:>10}{:>38}{seconds:>9}{pace:>10}", "all", "");
     println!("\n{:40}{:>12}", "premise", "times");
     for (premise, times) in PREMISES.iter().zip(&REACHED) {
         println!("{:40}{:>12}", format!("{premise:?}"), times.load(Relaxed));

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use apisim::Snapshot;
-use ec2sim::{Effect, Fault, InstanceState};
+use ec2sim::{Effect, Fault, InstanceState, Millis};
 
 use crate::{
     chronicle::Chronicle,
@@ -17,6 +17,7 @@ use crate::{
     lab::Lab,
     process::Cluster,
     random,
+    trace::{Deed, Lot},
 };
 
 /// Back by so many writes right after an effect.
@@ -71,8 +72,9 @@ impl Chronicle {
     }
 
     /// After an effect of a process: whether it dies.
-    pub(crate) fn may_jump(&mut self, effect: usize, cluster: &Cluster) -> bool {
+    pub(crate) fn may_jump(&mut self, (now, effect): (Millis, usize), cluster: &Cluster) -> bool {
         let Some(jump) = self.past.jump.take_if(|jump| jump.effect == effect) else { return false };
+        self.trace.tells(now, Deed::GoesBack(jump.writes), Lot::Heard);
         self.goes_back(jump.writes, jump.manner, cluster);
         jump.manner.kills
     }
