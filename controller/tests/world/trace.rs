@@ -71,7 +71,9 @@ impl Trace {
     }
 
     pub(crate) fn tells(&mut self, at: Millis, deed: Deed, lot: Lot) {
-        self.0.iter_mut().for_each(|trace| trace.push(Entry { at, deed: deed.clone(), lot }));
+        if let Some(trace) = &mut self.0 {
+            trace.push(Entry { at, deed, lot });
+        }
     }
 
     /// A write of the template, and the reply: one that was refused did nothing.

@@ -315,20 +315,11 @@ impl State {
     }
 
     /// What is on the machine and may not be overwritten.
-    fn anothers(&self, record: &Record, replaces: Option<&str>) -> Option<&String> {
+    pub(crate) fn anothers(&self, record: &Record, replaces: Option<&str>) -> Option<&String> {
         let there = self.machine.tags.get(&debt_key(CLUSTER))?;
         let capture = there.parse::<Record>().ok().map(|there| there.capture);
         let is_planned_anew = capture.is_some_and(|one| one == record.capture || Some(&*one) == replaces);
         (!is_planned_anew && replaces != Some(there)).then_some(there)
-    }
-
-    /// Whether a step comes to nothing without a call.
-    pub(crate) fn is_silent(&self, step: &Step) -> bool {
-        match step {
-            Step::Tag { record, replaces, .. } => self.anothers(record, replaces.as_deref()).is_some(),
-            Step::RemoveReceipt { key, value, .. } => self.machine.tags.get(key) != Some(value),
-            _ => false,
-        }
     }
 
     /// One step of a reconcile, as the controller makes it.

@@ -60,7 +60,14 @@ impl Mind {
                 self.sent.insert(record.capture.clone());
                 return self.planned.remove(&record.capture);
             }
-            _ => {}
+            Step::CreateImage(_)
+            | Step::CopyImage { .. }
+            | Step::TagImages { .. }
+            | Step::UntagImages { .. }
+            | Step::SetDescription { .. }
+            | Step::Deregister { .. }
+            | Step::DeleteSnapshot { .. }
+            | Step::RemoveReceipt { .. } => {}
         }
         false
     }

@@ -68,6 +68,9 @@ impl Call {
     pub(crate) fn of_step(step: &Step, state: &State) -> Option<Self> {
         let there = &state.machine.tags;
         Some(match step {
+            Step::Tag { record, replaces, .. } if state.anothers(record, replaces.as_deref()).is_some() => {
+                return None;
+            }
             Step::Tag { record, receipt, .. } => {
                 let receipt = receipt.as_ref().map(|receipt| receipt::tag(receipt, there));
                 let record = (debt_key(CLUSTER), record.to_string());

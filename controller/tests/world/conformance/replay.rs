@@ -208,7 +208,7 @@ impl Replay {
             let is_silent = match pass.stage {
                 2 => {
                     let is_late = self.state.now - pass.at > fence();
-                    is_late || self.state.is_silent(pass.decision.step().unwrap())
+                    is_late || Call::of_step(pass.decision.step().unwrap(), &self.state).is_none()
                 }
                 _ => !self.state.is_current(pass),
             };
