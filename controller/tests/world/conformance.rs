@@ -9,6 +9,8 @@
 //!   often it did is printed. Between the two lies a state that the small worlds look at, too.
 //! - Kubernetes is heard of at each instant, and here in passes: a process is alone up to one pass sooner.
 //! - A call about a record is made once in 5 s; the shell waits longer from try to try. Whoever may act sooner reaches more.
+//! - Of two that both think that they lead, the one whose start was refused says so and the other takes it back, by turns
+//!   until the machine runs. It is a word for people, and there nobody says it.
 //! - `DeregisterImage` leaves every snapshot, which is the harder of the two that EC2 may do; the simulator deletes them.
 //! - The class is held by its finalizer all the time. A jump back to before that has its object wait for the class again
 //!   (`NotChecked`), which delays a plan and forbids none: such jumps are not told here.

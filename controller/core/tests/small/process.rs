@@ -148,9 +148,10 @@ impl State {
         let mut world = World { home: Ok(view), ..World::unread() };
         if let Some(capture) = &status.capture {
             world.started = mind.started.get(&capture.id).copied();
-            world.start_refused = mind.refused.get(&capture.id).cloned();
-            // Where another one may lead, too, nobody is sure.
-            world.unsent = self.minds.len() == 1 && mind.planned.contains(&capture.id);
+            // Where another one may lead, too, nobody is sure; and of two, one would tell of a refusal and one not, by turns.
+            let is_alone = self.minds.len() == 1;
+            world.start_refused = mind.refused.get(&capture.id).filter(|_| is_alone).cloned();
+            world.unsent = is_alone && mind.planned.contains(&capture.id);
             world.sent = mind.sent.contains(&capture.id);
         }
         let decision = loop {
