@@ -50,7 +50,7 @@ WORLD := cargo test --release --quiet -p saved-template-controller --test world 
 SMALL := cargo test --release --quiet -p saved-template-core --test small $(IGNORED)
 # A larger cache of the C library's malloc: a quarter less time.
 model: export GLIBC_TUNABLES = glibc.malloc.tcache_max=65536:glibc.malloc.tcache_count=1000
-model: ## Random double faults and exhaustive small worlds at length: about half an hour on two cores; a table is printed last
+model: ## Random double faults and exhaustive small worlds at length: some hours on two cores; a table is printed last
 	@$(WORLD) model::every_single_death
 	@$(SMALL) worlds::small_worlds_at_length
 	@$(WORLD) walk::many_more_walks
